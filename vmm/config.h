@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one description of a VM: plain data, no behaviour.
+ *
+ * Filled from JSON, XML, D-Bus or arguments by the walkers over api/vm_schema.c, which is also
+ * where names, ranges, defaults and help of every member stand. Strings and arrays are heap
+ * memory that schema_clear(&vm_schema, config) frees; an unset string is NULL.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a VM may have at most; machine type hvd-1.0 has places for this many (vmm/arch/memmap.h). */
+#define VM_MAX_VCPUS 512
+#define VM_MAX_DISKS 16
+#define VM_MAX_NICS 8
+
+enum disk_format { DISK_FORMAT_RAW, _DISK_FORMAT_MAX };
+
+enum disk_cache {
+	DISK_CACHE_NONE,      /* O_DIRECT: the host's page cache is not used */
+	DISK_CACHE_WRITEBACK, /* host page cache; a guest's FLUSH is fdatasync(2) */
+	DISK_CACHE_UNSAFE,    /* host page cache; a guest's FLUSH does nothing */
+	_DISK_CACHE_MAX
+};
+
+enum on_reboot { ON_REBOOT_RESTART, ON_REBOOT_STOP, _ON_REBOOT_MAX };
+
+struct boot_config {
+	char *kernel;  /* path: arm64 Image or gzip-compressed Image */
+	char *initrd;  /* path, or NULL */
+	char *cmdline; /* kernel command line, or NULL */
+};
+
+struct disk_config {
+	char *path; /* regular file or block device */
+	enum disk_format format;
+	enum disk_cache cache;
+	bool read_only;
+	char *serial; /* at most 20 bytes reach the guest (virtio 1.2 §5.2.6.1), or NULL */
+};
+
+struct nic_config {
+	char *network;  /* name of a network of hvd, or NULL */
+	char *tap;      /* name of an existing tap interface of the host, or NULL */
+	uint8_t mac[6]; /* all zero: hvd chooses one when the VM is defined */
+};
+
+/* Limits of the VM's cgroup: systemd.resource-control(5) properties of its unit. 0: not set. */
+struct resources_config {
+	uint32_t cpu_weight;  /* 1 … 10000 */
+	uint32_t cpu_quota;   /* percent of one CPU; 150 is one and a half CPUs */
+	char *cpuset;         /* host CPUs, "0-3,8", or NULL */
+	uint64_t memory_high; /* bytes: above this the VM is throttled and reclaimed from */
+	uint64_t memory_max;  /* bytes: above this the OOM killer ends the VM */
+	uint32_t io_weight;   /* 1 … 10000 */
+};
+
+struct vm_config {
+	char *name;       /* unique on the host: [a-z0-9][a-z0-9-]{0,62} */
+	uint8_t uuid[16]; /* RFC 9562, network byte order; all zero: chosen when defined */
+	char *description;
+	char *machine; /* versioned machine type: "hvd-1.0" */
+
+	uint32_t vcpus;
+	uint64_t memory; /* bytes, a multiple of 2 MiB */
+
+	struct boot_config boot;
+
+	struct disk_config *disks;
+	size_t n_disks;
+	struct nic_config *nics;
+	size_t n_nics;
+
+	bool rng;            /* virtio-rng fed from getrandom(2) */
+	bool virtio_console; /* hvc0 beside the PL011, on the same console stream */
+
+	struct resources_config resources;
+
+	enum on_reboot on_reboot;
+	bool autostart; /* start when hvd starts */
+};
