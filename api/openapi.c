@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/openapi.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/errors.h"
+#include "api/json.h"
+#include "api/openapi_schema.h"
+#include "api/ops.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/macro.h"
+
+#define PROBLEM_TYPE "application/problem+json"
+#define JSON_TYPE "application/json"
+#define PATCH_TYPE "application/merge-patch+json"
+
+static int put(json_t *object, const char *key, json_t *value)
+{
+	return json_object_set_new(object, key, value) < 0 ? -ENOMEM : 0;
+}
+
+/* Name of the resource that an operation answers with: its spec's without "Spec". */
+static void resource_name(const struct op *op, char name[static 32])
+{
+	size_t len = strlen(op->result_schema->name);
+
+	if (op->status_schema && len > 4 && !strcmp(op->result_schema->name + len - 4, "Spec"))
+		len -= 4;
+	snprintf(name, 32, "%.*s", (int)len, op->result_schema->name);
+}
+
+/* {"media/type": {"schema": …}} */
+static json_t *content(const char *type, json_t *schema)
+{
+	return json_pack("{s:{s:o}}", type, "schema", schema);
+}
+
+static json_t *result_content(const struct op *op)
+{
+	char name[32];
+
+	if (op->result == RESULT_DOCUMENT)
+		return content(op->result_type,
+			       json_pack("{s:s}", "type", strstr(op->result_type, "json") ?
+								  "object" :
+								  "string"));
+	resource_name(op, name);
+	return content(JSON_TYPE,
+		       openapi_ref("schemas", name, op->result == RESULT_LIST ? "List" : ""));
+}
+
+static json_t *success(const struct op *op)
+{
+	switch (op->result) {
+	case RESULT_NONE:
+		return json_pack("{s:s}", "description", "Done");
+	case RESULT_STREAM:
+		return json_pack("{s:s}", "description", "The connection becomes a WebSocket");
+	default:
+		return json_pack("{s:s, s:o}", "description", "Done", "content",
+				 result_content(op));
+	}
+}
+
+/* Which problems an operation may answer with, by what it is. */
+static bool may_fail_with(const struct op *op, unsigned status)
+{
+	bool body = op->args || op->body_type;
+	bool starts = op->states & OP_STATE(VM_SHUTOFF) && op->method == HTTP_POST;
+
+	switch (status) {
+	case 403:
+	case 500:
+	case 503:
+		return true;
+	case 400:
+	case 413:
+	case 415:
+		return body;
+	case 404:
+		return strchr(op->path, '{');
+	case 409:
+		return op->states || (body && !op->args_partial);
+	case 422:
+		return body || starts;
+	case 501:
+		return starts;
+	case 504:
+		return op->states;
+	case 507:
+		return body || starts;
+	default:
+		return false;
+	}
+}
+
+static json_t *responses(const struct op *op)
+{
+	AUTO(json_decref) json_t *all = json_object();
+	char status[8];
+	int r;
+
+	snprintf(status, sizeof(status), "%u", op_success_status(op));
+	r = put(all, status, success(op));
+	for (size_t i = 0; i < n_error_classes && r == 0; i++) {
+		if (!may_fail_with(op, error_classes[i].status))
+			continue;
+		snprintf(status, sizeof(status), "%u", error_classes[i].status);
+		r = put(all, status, openapi_ref("responses", "Problem", status));
+	}
+	return r == 0 ? TAKE(all) : NULL;
+}
+
+static json_t *request_body(const struct op *op)
+{
+	json_t *by_type;
+
+	if (op->body_type)
+		by_type = content(op->body_type, json_pack("{s:s}", "type", "string"));
+	else if (op->args_partial)
+		by_type = json_pack("{s:{s:o}, s:{s:o}}", PATCH_TYPE, "schema",
+				    openapi_ref("schemas", op->args->name, OPENAPI_PATCH), JSON_TYPE,
+				    "schema",
+				    openapi_ref("schemas", op->args->name, OPENAPI_PATCH));
+	else
+		by_type = content(JSON_TYPE, openapi_ref("schemas", op->args->name, ""));
+	return json_pack("{s:b, s:o}", "required", 1, "content", by_type);
+}
+
+static json_t *states_of(const struct op *op)
+{
+	AUTO(json_decref) json_t *states = json_array();
+
+	for (unsigned i = 0; i < _VM_STATE_MAX; i++)
+		if (op->states & OP_STATE(i) &&
+		    json_array_append_new(states, json_string(vm_state_names[i])) < 0)
+			return NULL;
+	return TAKE(states);
+}
+
+static json_t *operation(const struct op *op)
+{
+	AUTO(json_decref) json_t *o = NULL;
+	char parameter[16];
+	int noun = (int)strcspn(op->name, ".");
+	int r = 0;
+
+	o = json_pack("{s:s, s:s, s:[s#], s:o, s:s, s:s, s:s}", "operationId", op->name, "summary",
+		      op->help, "tags", op->name, noun, "responses", responses(op), "x-hvd-verb",
+		      op->verb, "x-hvd-member", op->member, "x-hvd-action",
+		      polkit_actions[op->access]);
+	if (!o)
+		return NULL;
+	op_parameter(op, parameter);
+	if (parameter[0])
+		r = put(o, "parameters", json_pack("[o]", openapi_ref("parameters", parameter, "")));
+	if (r == 0 && (op->args || op->body_type))
+		r = put(o, "requestBody", request_body(op));
+	if (r == 0 && op->states)
+		r = put(o, "x-hvd-states", states_of(op));
+	return r == 0 ? TAKE(o) : NULL;
+}
+
+static void method_key(const struct op *op, char key[static 16])
+{
+	snprintf(key, 16, "%s", http_method_names[op->method]);
+	for (char *p = key; *p; p++)
+		*p = (char)(*p - 'A' + 'a');
+}
+
+static json_t *paths(void)
+{
+	AUTO(json_decref) json_t *all = json_object();
+	char key[16];
+
+	for (const struct op *op = ops; op < ops + _OP_MAX; op++) {
+		json_t *path = json_object_get(all, op->path);
+
+		if (!path) {
+			if (put(all, op->path, json_object()) < 0)
+				return NULL;
+			path = json_object_get(all, op->path);
+		}
+		method_key(op, key);
+		if (put(path, key, operation(op)) < 0)
+			return NULL;
+	}
+	return TAKE(all);
+}
+
+static const char *parameter_help(const char *name)
+{
+	return strcmp(name, "vm") == 0 ? "Name or UUID of a VM" : "Name of a network";
+}
+
+static json_t *parameters(void)
+{
+	AUTO(json_decref) json_t *all = json_object();
+	char name[16];
+
+	for (const struct op *op = ops; op < ops + _OP_MAX; op++) {
+		op_parameter(op, name);
+		if (!name[0] || json_object_get(all, name))
+			continue;
+		if (put(all, name,
+			json_pack("{s:s, s:s, s:b, s:s, s:{s:s, s:i, s:s}}", "name", name, "in",
+				  "path", "required", 1, "description", parameter_help(name),
+				  "schema", "type", "string", "maxLength", 63, "pattern",
+				  "^[A-Za-z0-9._-]+$")) < 0)
+			return NULL;
+	}
+	return TAKE(all);
+}
+
+/* One response per HTTP status: "Problem404". Several codes may share one. */
+static json_t *problem_responses(void)
+{
+	AUTO(json_decref) json_t *all = json_object();
+	char name[16], text[256];
+
+	for (size_t i = 0; i < n_error_classes; i++) {
+		unsigned status = error_classes[i].status;
+		size_t used = 0;
+
+		snprintf(name, sizeof(name), "Problem%u", status);
+		for (size_t j = 0; j < n_error_classes && used < sizeof(text); j++)
+			if (error_classes[j].status == status)
+				used += (size_t)snprintf(text + used, sizeof(text) - used,
+							 "%s%s (code %s)", used ? "; " : "",
+							 error_classes[j].title,
+							 error_classes[j].name);
+		if (put(all, name,
+			json_pack("{s:s, s:o}", "description", text, "content",
+				  content(PROBLEM_TYPE, openapi_ref("schemas", "Problem", "")))) < 0)
+			return NULL;
+	}
+	return TAKE(all);
+}
+
+static json_t *problem_schema(void)
+{
+	AUTO(json_decref) json_t *codes = json_array();
+
+	for (size_t i = 0; i < n_error_classes; i++)
+		if (json_array_append_new(codes, json_string(error_classes[i].name)) < 0)
+			return NULL;
+
+	return json_pack("{s:s, s:s, s:[s, s, s, s, s], s:{s:{s:s, s:s}, s:{s:s}, s:{s:s}, "
+			 "s:{s:s, s:O, s:s}, s:{s:s, s:s}, s:{s:s, s:s, s:{s:s, s:[s, s], "
+			 "s:{s:{s:s}, s:{s:s}}}}}}",
+			 "type", "object", "description", "RFC 9457", "required", "type", "title",
+			 "status", "code", "detail", "properties", "type", "type", "string",
+			 "format", "uri", "title", "type", "string", "status", "type", "integer",
+			 "code", "type", "string", "enum", codes, "description",
+			 "Stable: what programs compare", "detail", "type", "string", "description",
+			 "What went wrong, for a person", "fields", "type", "array", "description",
+			 "The settings at fault", "items", "type", "object", "required", "field",
+			 "detail", "properties", "field", "type", "string", "detail", "type",
+			 "string");
+}
+
+/* {"name", "uuid", "spec", "status"} */
+static json_t *resource_schema(const struct op *op)
+{
+	return json_pack("{s:s, s:[s, s, s, s], s:{s:{s:s}, s:{s:s, s:s}, s:o, s:o}}", "type",
+			 "object", "required", "name", "uuid", "spec", "status", "properties",
+			 "name", "type", "string", "uuid", "type", "string", "format", "uuid",
+			 "spec", openapi_ref("schemas", op->result_schema->name, ""), "status",
+			 openapi_ref("schemas", op->status_schema->name, ""));
+}
+
+static int add_resource(json_t *schemas, const struct op *op)
+{
+	char name[32], list[40];
+	int r;
+
+	r = openapi_add_schema(schemas, op->result_schema, false);
+	if (r == 0 && op->status_schema)
+		r = openapi_add_schema(schemas, op->status_schema, false);
+	if (r < 0)
+		return r;
+
+	resource_name(op, name);
+	if (op->status_schema && put(schemas, name, resource_schema(op)) < 0)
+		return -ENOMEM;
+	if (op->result != RESULT_LIST)
+		return 0;
+	snprintf(list, sizeof(list), "%sList", name);
+	return put(schemas, list,
+		   json_pack("{s:s, s:[s], s:{s:{s:s, s:o}}}", "type", "object", "required", "items",
+			     "properties", "items", "type", "array", "items",
+			     openapi_ref("schemas", name, "")));
+}
+
+static json_t *schemas(void)
+{
+	AUTO(json_decref) json_t *all = json_object();
+	int r;
+
+	r = put(all, "Problem", problem_schema());
+	for (const struct op *op = ops; op < ops + _OP_MAX && r == 0; op++) {
+		if (op->args)
+			r = openapi_add_schema(all, op->args, op->args_partial);
+		if (r == 0 && op->result_schema)
+			r = add_resource(all, op);
+	}
+	return r == 0 ? TAKE(all) : NULL;
+}
+
+json_t *openapi_document(void)
+{
+	return json_pack("{s:s, s:{s:s, s:s, s:s, s:{s:s, s:s}}, s:[{s:s, s:s}], s:o, "
+			 "s:{s:o, s:o, s:o}}",
+			 "openapi", "3.1.0", "info", "title", "hvd", "version", "1",
+			 "description", "Virtual machines on Arm servers", "license", "name",
+			 "Apache-2.0", "identifier", "Apache-2.0", "servers", "url", "/",
+			 "description", "unix socket /run/hvd/hvd.sock", "paths", paths(),
+			 "components", "schemas", schemas(), "parameters", parameters(), "responses",
+			 problem_responses());
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/ops.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *const http_method_names[_HTTP_METHOD_MAX] = {
+	[HTTP_GET] = "GET",
+	[HTTP_POST] = "POST",
+	[HTTP_PATCH] = "PATCH",
+	[HTTP_DELETE] = "DELETE",
+};
+
+const char *const polkit_actions[_ACCESS_MAX] = {
+	[ACCESS_READ] = "org.hvd1.read",
+	[ACCESS_OPERATE] = "org.hvd1.operate",
+	[ACCESS_MANAGE] = "org.hvd1.manage",
+	[ACCESS_HOST] = "org.hvd1.host",
+};
+
+#define OFF (OP_STATE(VM_SHUTOFF) | OP_STATE(VM_FAILED))
+#define RUNNING OP_STATE(VM_RUNNING)
+#define PAUSED OP_STATE(VM_PAUSED)
+#define HAS_PROCESS (OP_STATE(VM_STARTING) | RUNNING | PAUSED | OP_STATE(VM_STOPPING))
+
+#define VM_RESOURCE .result_schema = &vm_schema, .status_schema = &vm_status_schema
+
+const struct op ops[_OP_MAX] = {
+	[OP_VM_CREATE] = { "vm.create", HTTP_POST, "/v1/vms", "CreateVM", "vm create",
+			   ACCESS_MANAGE, .args = &vm_schema, .result = RESULT_OBJECT, VM_RESOURCE,
+			   .help = "Define a VM" },
+	[OP_VM_LIST] = { "vm.list", HTTP_GET, "/v1/vms", "ListVMs", "vm list", ACCESS_READ,
+			 .result = RESULT_LIST, VM_RESOURCE, .help = "List all VMs" },
+	[OP_VM_GET] = { "vm.get", HTTP_GET, "/v1/vms/{vm}", "Get", "vm show", ACCESS_READ,
+			.result = RESULT_OBJECT, VM_RESOURCE,
+			.help = "Show what was asked of a VM and what it is doing" },
+	[OP_VM_PATCH] = { "vm.patch", HTTP_PATCH, "/v1/vms/{vm}", "Update", "vm set", ACCESS_MANAGE,
+			  .args = &vm_schema, .args_partial = true, .result = RESULT_OBJECT,
+			  VM_RESOURCE,
+			  .help = "Change a VM: at once where that can be, else at its next start" },
+	[OP_VM_DELETE] = { "vm.delete", HTTP_DELETE, "/v1/vms/{vm}", "Delete", "vm delete",
+			   ACCESS_MANAGE, OFF,
+			   .help = "Remove the definition of a VM; its disks stay" },
+	[OP_VM_START] = { "vm.start", HTTP_POST, "/v1/vms/{vm}/actions/start", "Start", "vm start",
+			  ACCESS_OPERATE, OFF, .help = "Start a VM" },
+	[OP_VM_SHUTDOWN] = { "vm.shutdown", HTTP_POST, "/v1/vms/{vm}/actions/shutdown", "Shutdown",
+			     "vm shutdown", ACCESS_OPERATE, RUNNING,
+			     .help = "Ask the guest to shut down: press its power button" },
+	[OP_VM_STOP] = { "vm.stop", HTTP_POST, "/v1/vms/{vm}/actions/stop", "Stop", "vm stop",
+			 ACCESS_OPERATE, HAS_PROCESS,
+			 .help = "Stop a VM at once, as if its power were cut" },
+	[OP_VM_PAUSE] = { "vm.pause", HTTP_POST, "/v1/vms/{vm}/actions/pause", "Pause", "vm pause",
+			  ACCESS_OPERATE, RUNNING, .help = "Pause a VM: it stays in memory" },
+	[OP_VM_RESUME] = { "vm.resume", HTTP_POST, "/v1/vms/{vm}/actions/resume", "Resume",
+			   "vm resume", ACCESS_OPERATE, PAUSED, .help = "Let a paused VM go on" },
+	[OP_VM_REBOOT] = { "vm.reboot", HTTP_POST, "/v1/vms/{vm}/actions/reboot", "Reboot",
+			   "vm reboot", ACCESS_OPERATE, RUNNING,
+			   .help = "Ask the guest to shut down, then start it again" },
+	[OP_VM_RESET] = { "vm.reset", HTTP_POST, "/v1/vms/{vm}/actions/reset", "Reset", "vm reset",
+			  ACCESS_OPERATE, RUNNING | PAUSED,
+			  .help = "Reset a VM at once: press its reset button" },
+	[OP_VM_XML] = { "vm.xml", HTTP_GET, "/v1/vms/{vm}/xml", "GetXML", "vm xml", ACCESS_READ,
+			.result = RESULT_DOCUMENT, .result_type = "application/xml",
+			.help = "Show the definition of a VM as libvirt-style XML" },
+	[OP_VM_DEFINE_XML] = { "vm.define-xml", HTTP_POST, "/v1/vms/import", "DefineXML",
+			       "vm define", ACCESS_MANAGE, .result = RESULT_OBJECT, VM_RESOURCE,
+			       .body_type = "application/xml",
+			       .help = "Define a VM from libvirt-style XML" },
+	[OP_VM_CONSOLE] = { "vm.console", HTTP_GET, "/v1/vms/{vm}/console", "OpenConsole",
+			    "vm console", ACCESS_OPERATE, HAS_PROCESS, .result = RESULT_STREAM,
+			    .help = "Connect to the console of a VM" },
+	[OP_NETWORK_LIST] = { "network.list", HTTP_GET, "/v1/networks", "ListNetworks",
+			      "network list", ACCESS_READ, .result = RESULT_LIST,
+			      .result_schema = &network_schema, .help = "List virtual networks" },
+	[OP_NETWORK_GET] = { "network.get", HTTP_GET, "/v1/networks/{network}", "GetNetwork",
+			     "network show", ACCESS_READ, .result = RESULT_OBJECT,
+			     .result_schema = &network_schema, .help = "Show a virtual network" },
+	[OP_HOST_GET] = { "host.get", HTTP_GET, "/v1/host", "GetHost", "host", ACCESS_READ,
+			  .result = RESULT_OBJECT, .result_schema = &host_schema,
+			  .help = "Show the host and what its KVM can do" },
+	[OP_OPENAPI] = { "openapi", HTTP_GET, "/v1/openapi.json", "GetOpenAPI", "openapi",
+			 ACCESS_READ, .result = RESULT_DOCUMENT, .result_type = "application/json",
+			 .help = "Show the OpenAPI description of the REST interface" },
+};
+
+static bool name_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '-' || c == '_' || c == '.';
+}
+
+/*
+ * Does path match pattern? *at and *len say where in path a {parameter} stands. Names need no
+ * percent-encoding, so that a path with one names nothing.
+ */
+static bool match(const char *pattern, const char *path, const char **at, size_t *len)
+{
+	*at = path;
+	*len = 0;
+	while (*pattern) {
+		if (*pattern != '{') {
+			if (*pattern++ != *path++)
+				return false;
+			continue;
+		}
+		pattern = strchr(pattern, '}') + 1;
+		*at = path;
+		while (name_char(*path))
+			path++;
+		*len = (size_t)(path - *at);
+		if (!*len || *len > 63)
+			return false;
+	}
+	return !*path;
+}
+
+int op_route(const char *method, const char *path, const struct op **ret, char name[static 64],
+	     unsigned *allow)
+{
+	unsigned methods = 0;
+	const char *at;
+	size_t len;
+
+	for (const struct op *op = ops; op < ops + _OP_MAX; op++) {
+		if (!match(op->path, path, &at, &len))
+			continue;
+		methods |= 1u << op->method;
+		if (strcmp(http_method_names[op->method], method) != 0)
+			continue;
+		memcpy(name, at, len);
+		name[len] = '\0';
+		*ret = op;
+		return 0;
+	}
+	if (!methods)
+		return -ENOENT;
+	*allow = methods;
+	return -ENOTSUP;
+}
+
+const struct op *op_by_verb(const char *noun, const char *verb)
+{
+	char words[64];
+
+	if (snprintf(words, sizeof(words), "%s%s%s", noun, verb ? " " : "", verb ? verb : "") >=
+	    (int)sizeof(words))
+		return NULL;
+	for (const struct op *op = ops; op < ops + _OP_MAX; op++)
+		if (strcmp(op->verb, words) == 0)
+			return op;
+	return NULL;
+}
+
+void op_parameter(const struct op *op, char name[static 16])
+{
+	const char *open = strchr(op->path, '{');
+
+	snprintf(name, 16, "%.*s", open ? (int)strcspn(open + 1, "}") : 0, open ? open + 1 : "");
+}
+
+unsigned op_success_status(const struct op *op)
+{
+	switch (op->result) {
+	case RESULT_NONE:
+		return 204;
+	case RESULT_STREAM:
+		return 101;
+	default:
+		return op->method == HTTP_POST ? 201 : 200;
+	}
+}

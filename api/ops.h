@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The operations table: the one description of everything that hvd can be asked to do.
+ *
+ * REST routes, D-Bus members, hvcli verbs, polkit actions, the OpenAPI document and the man page are
+ * walks over it. Front ends hold no VM logic; daemon/handlers.c has one function per operation.
+ */
+#pragma once
+
+#include "api/schema.h"
+#include "api/vm_schema.h"
+
+enum op_id {
+	OP_VM_CREATE,
+	OP_VM_LIST,
+	OP_VM_GET,
+	OP_VM_PATCH,
+	OP_VM_DELETE,
+	OP_VM_START,
+	OP_VM_SHUTDOWN,
+	OP_VM_STOP,
+	OP_VM_PAUSE,
+	OP_VM_RESUME,
+	OP_VM_REBOOT,
+	OP_VM_RESET,
+	OP_VM_XML,
+	OP_VM_DEFINE_XML,
+	OP_VM_CONSOLE,
+	OP_NETWORK_LIST,
+	OP_NETWORK_GET,
+	OP_HOST_GET,
+	OP_OPENAPI,
+	_OP_MAX
+};
+
+enum http_method { HTTP_GET, HTTP_POST, HTTP_PATCH, HTTP_DELETE, _HTTP_METHOD_MAX };
+extern const char *const http_method_names[_HTTP_METHOD_MAX];
+
+/* Who may: one polkit action and (later) one role per class. */
+enum access { ACCESS_READ, ACCESS_OPERATE, ACCESS_MANAGE, ACCESS_HOST, _ACCESS_MAX };
+extern const char *const polkit_actions[_ACCESS_MAX]; /* "org.hvd1.read", … */
+
+#define OP_STATE(s) (1u << (s))
+#define OP_ANY_STATE 0u
+
+enum op_result {
+	RESULT_NONE,     /* 204 */
+	RESULT_OBJECT,   /* one object of result_schema's resource */
+	RESULT_LIST,     /* {"items": [...]} of such objects */
+	RESULT_DOCUMENT, /* text of the type in result_type (XML, OpenAPI) */
+	RESULT_STREAM,   /* the connection becomes a byte stream (console) */
+};
+
+struct op {
+	const char *name;   /* "vm.pause": stable; journal, errors, tests */
+	enum http_method method;
+	const char *path;   /* "/v1/vms/{vm}/actions/pause" */
+	const char *member; /* D-Bus method; on org.hvd1.VM when the path names a {vm}, else Manager */
+	const char *verb;   /* hvcli: "vm pause" */
+	enum access access;
+	unsigned states;                 /* OP_STATE() bits in which it is allowed; OP_ANY_STATE */
+	const struct schema *args;       /* body, or NULL */
+	bool args_partial;               /* the body is a merge patch (RFC 7396) of args */
+	enum op_result result;
+	const struct schema *result_schema; /* spec part of the resource, or NULL */
+	/*
+	 * Status part, or NULL. With one, the resource is {"name", "uuid", "spec", "status"}; without,
+	 * it is result_schema's object itself.
+	 */
+	const struct schema *status_schema;
+	const char *result_type;         /* media type of RESULT_DOCUMENT, or NULL */
+	const char *body_type;           /* media type of a text body (then args is NULL), or NULL */
+	const char *help;                /* one line */
+};
+
+extern const struct op ops[_OP_MAX];
+
+/*
+ * Match a request path against the table. On success *ret is the operation and name (at least
+ * 64 bytes) the {vm} or {network} of the path, or "". -ENOENT: no such path; -ENOTSUP: the path
+ * exists, not with this method, and *allow (a bit per http_method) says with which.
+ */
+int op_route(const char *method, const char *path, const struct op **ret, char name[static 64],
+	     unsigned *allow);
+
+/* verb may be NULL: "host" and "openapi" are verbs of one word. NULL: no such operation. */
+const struct op *op_by_verb(const char *noun, const char *verb);
+
+/* The {parameter} of the path without braces ("vm"), or "" when it has none. */
+void op_parameter(const struct op *op, char name[static 16]);
+
+/* HTTP status of success: 200, 201 (created), 204 (nothing to tell), 101 (a stream). */
+unsigned op_success_status(const struct op *op);
+
+static inline enum op_id op_id(const struct op *op)
+{
+	return (enum op_id)(op - ops);
+}

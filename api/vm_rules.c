@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/vm_rules.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/vm_schema.h"
+#include "vmm/base/macro.h"
+
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+#define MAX_HOST_CPU 8191 /* the kernel's own limit on arm64 is lower */
+
+static const char *const machines[] = { VM_MACHINE_DEFAULT };
+
+int rule_machine(const char *text, struct hvd_error *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(machines); i++)
+		if (strcmp(text, machines[i]) == 0)
+			return 0;
+	return hvd_err(err, EINVAL, "'%.40s' is not a machine type of this hvd: use %s", text,
+		       VM_MACHINE_DEFAULT);
+}
+
+int vm_name_check(const char *text, struct hvd_error *err)
+{
+	uint8_t uuid[16];
+	size_t len = strlen(text);
+
+	if (!len || len > 63 || strspn(text, LOWER DIGITS "-") != len || text[0] == '-')
+		return hvd_err(err, EINVAL,
+			       "'%.64s' is no name: use 1 to 63 of a-z, 0-9 and '-', not '-' first",
+			       text);
+	/* wherever a name may stand, so may a UUID */
+	if (uuid_parse(text, uuid) == 0)
+		return hvd_err(err, EINVAL, "must not look like a UUID");
+	return 0;
+}
+
+int rule_line(const char *text, struct hvd_error *err)
+{
+	if (strpbrk(text, "\n\t"))
+		return hvd_err(err, EINVAL, "must be one line without tabs");
+	return 0;
+}
+
+int rule_path(const char *text, struct hvd_error *err)
+{
+	if (text[0] != '/')
+		return hvd_err(err, EINVAL, "must be an absolute path: '%.200s' is relative", text);
+	return rule_line(text, err);
+}
+
+int rule_serial(const char *text, struct hvd_error *err)
+{
+	for (const char *p = text; *p; p++)
+		if (*p <= ' ' || *p > '~')
+			return hvd_err(err, EINVAL, "must be printable ASCII without spaces");
+	return 0;
+}
+
+int rule_interface(const char *text, struct hvd_error *err)
+{
+	size_t len = strlen(text);
+
+	if (len > 15 || strspn(text, LOWER UPPER DIGITS "-_.") != len || text[0] == '.' ||
+	    text[0] == '-')
+		return hvd_err(err, EINVAL, "'%.40s' is no network interface name", text);
+	return 0;
+}
+
+/* A decimal number of at most max at *text, which moves behind it. */
+static int take_number(const char **text, unsigned max, unsigned *ret)
+{
+	size_t digits = strspn(*text, DIGITS);
+	unsigned value = 0;
+
+	if (!digits || digits > 5)
+		return -EINVAL;
+	for (size_t i = 0; i < digits; i++)
+		value = value * 10 + (unsigned)((*text)[i] - '0');
+	if (value > max)
+		return -ERANGE;
+	*text += digits;
+	*ret = value;
+	return 0;
+}
+
+/* "3" or "0-3" */
+static int take_cpus(const char **text)
+{
+	unsigned first, last;
+	int r;
+
+	r = take_number(text, MAX_HOST_CPU, &first);
+	if (r < 0 || **text != '-')
+		return r;
+	(*text)++;
+	r = take_number(text, MAX_HOST_CPU, &last);
+	if (r < 0)
+		return r;
+	return last < first ? -EINVAL : 0;
+}
+
+int rule_cpuset(const char *text, struct hvd_error *err)
+{
+	const char *p = text;
+
+	for (;;) {
+		if (take_cpus(&p) < 0 || (*p && *p != ','))
+			return hvd_err(err, EINVAL, "'%.64s' is no list of CPUs such as 0-3,8",
+				       text);
+		if (!*p)
+			return 0;
+		p++;
+	}
+}
+
+int rule_cidr(const char *text, struct hvd_error *err)
+{
+	size_t len = strcspn(text, "/");
+	char address[INET_ADDRSTRLEN];
+	struct in_addr in;
+	unsigned prefix;
+	const char *p = text + len + 1;
+
+	if (text[len] && len < sizeof(address)) {
+		memcpy(address, text, len);
+		address[len] = '\0';
+		if (inet_pton(AF_INET, address, &in) == 1 && take_number(&p, 30, &prefix) == 0 &&
+		    !*p && prefix >= 8)
+			return 0;
+	}
+	return hvd_err(err, EINVAL, "'%.40s' is no IPv4 address with prefix such as 192.168.133.1/24",
+		       text);
+}
+
+int rule_nic(const void *obj, struct hvd_error *err)
+{
+	const struct nic_config *nic = obj;
+
+	if (nic->network && nic->tap)
+		return hvd_err(err, EINVAL, "has both network and tap: give one of them");
+	if (!nic->network && !nic->tap)
+		return hvd_err(err, EINVAL, "has neither network nor tap: give one of them");
+	return 0;
+}
+
+static int check_disks(const struct vm_config *vm, struct hvd_error *err)
+{
+	for (size_t i = 0; i < vm->n_disks; i++) {
+		const struct disk_config *disk = &vm->disks[i];
+
+		for (size_t j = 0; j < i; j++) {
+			if (strcmp(disk->path, vm->disks[j].path) != 0 ||
+			    (disk->read_only && vm->disks[j].read_only))
+				continue;
+			hvd_err_field(err, EINVAL, "path", "is the same file as that of disks[%zu]",
+				      j);
+			return hvd_err_in(err, -EINVAL, "disks[%zu]", i);
+		}
+	}
+	return 0;
+}
+
+static bool same_link(const struct nic_config *a, const struct nic_config *b)
+{
+	return a->tap && b->tap && strcmp(a->tap, b->tap) == 0;
+}
+
+static bool same_mac(const struct nic_config *a, const struct nic_config *b)
+{
+	static const uint8_t unset[6];
+
+	return memcmp(a->mac, unset, 6) != 0 && memcmp(a->mac, b->mac, 6) == 0;
+}
+
+static int check_nics(const struct vm_config *vm, struct hvd_error *err)
+{
+	for (size_t i = 0; i < vm->n_nics; i++) {
+		for (size_t j = 0; j < i; j++) {
+			bool mac = same_mac(&vm->nics[i], &vm->nics[j]);
+
+			if (!mac && !same_link(&vm->nics[i], &vm->nics[j]))
+				continue;
+			hvd_err_field(err, EINVAL, mac ? "mac" : "tap", "is that of nics[%zu] too",
+				      j);
+			return hvd_err_in(err, -EINVAL, "nics[%zu]", i);
+		}
+	}
+	return 0;
+}
+
+int rule_vm(const void *obj, struct hvd_error *err)
+{
+	const struct vm_config *vm = obj;
+	int r;
+
+	r = check_disks(vm, err);
+	if (r < 0)
+		return r;
+	return check_nics(vm, err);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tables of a VM: spec and status. Places in XML are libvirt's where libvirt has the thing,
+ * hvd's own namespace elsewhere; their notation is explained in api/xml.h.
+ *
+ * Defaults that are choices: cache=writeback works on every file system and is safe (the guest's
+ * FLUSH reaches the disk), where none needs O_DIRECT (tmpfs and some others have none) and is for
+ * those who want it; a VM has an entropy source; and no second console unless asked for.
+ */
+#include "api/vm_schema.h"
+
+#include "api/vm_rules.h"
+#include "vmm/base/macro.h"
+
+#define LIVE .applies = APPLIES_LIVE
+#define NEVER .applies = APPLIES_NEVER
+
+static const char *const disk_format_names[_DISK_FORMAT_MAX + 1] = {
+	[DISK_FORMAT_RAW] = "raw",
+};
+
+static const char *const disk_cache_names[_DISK_CACHE_MAX + 1] = {
+	[DISK_CACHE_NONE] = "none",
+	[DISK_CACHE_WRITEBACK] = "writeback",
+	[DISK_CACHE_UNSAFE] = "unsafe",
+};
+
+static const char *const on_reboot_names[_ON_REBOOT_MAX + 1] = {
+	[ON_REBOOT_RESTART] = "restart",
+	[ON_REBOOT_STOP] = "stop",
+};
+
+static const char *const on_reboot_xml_names[_ON_REBOOT_MAX + 1] = {
+	[ON_REBOOT_RESTART] = "restart",
+	[ON_REBOOT_STOP] = "destroy",
+};
+
+const char *const vm_state_names[_VM_STATE_MAX + 1] = {
+	[VM_SHUTOFF] = "shutoff", [VM_STARTING] = "starting", [VM_RUNNING] = "running",
+	[VM_PAUSED] = "paused",   [VM_STOPPING] = "stopping", [VM_FAILED] = "failed",
+};
+
+static const struct field boot_fields[] = {
+	{ "kernel", "kernel", STR(struct boot_config, kernel), .required = true, .path = true,
+	  .max = 4095, .check = rule_path,
+	  .help = "Path of the kernel: an arm64 Image, plain or gzip-compressed" },
+	{ "initrd", "initrd", STR(struct boot_config, initrd), .path = true, .max = 4095,
+	  .check = rule_path,
+	  .help = "Path of the initial RAM disk" },
+	{ "cmdline", "cmdline", STR(struct boot_config, cmdline), .max = 2047, .check = rule_line,
+	  .help = "Kernel command line" },
+};
+const struct schema boot_schema = {
+	.name = "Boot",
+	.size = sizeof(struct boot_config),
+	SCHEMA_FIELDS(boot_fields),
+};
+
+static const struct field disk_fields[] = {
+	{ "path", ".[@type=file]/source/@file|.[@type=block]/source/@dev",
+	  STR(struct disk_config, path), .required = true, .path = true, .max = 4095,
+	  .check = rule_path,
+	  .help = "Path of the image file or block device" },
+	{ "format", "driver/@type", ENUM(struct disk_config, format), .names = disk_format_names,
+	  .def = "raw", .help = "Image format" },
+	{ "cache", "driver/@cache", ENUM(struct disk_config, cache), .names = disk_cache_names,
+	  .def = "writeback",
+	  .help = "Use of the host's page cache: none (O_DIRECT), writeback, or unsafe (flushes "
+		  "are ignored)" },
+	{ "read_only", "readonly", BOOL(struct disk_config, read_only),
+	  .help = "The guest may not write to it" },
+	{ "serial", "serial", STR(struct disk_config, serial), .max = 20, .check = rule_serial,
+	  .help = "Serial number that the guest sees" },
+};
+const struct schema disk_schema = {
+	.name = "Disk",
+	.xml = "disk[@device?=disk]",
+	.size = sizeof(struct disk_config),
+	SCHEMA_FIELDS(disk_fields),
+};
+
+static const struct field nic_fields[] = {
+	{ "network", ".[@type=network]/source/@network", STR(struct nic_config, network),
+	  .check = vm_name_check, .help = "Name of the virtual network that it is on" },
+	{ "tap", ".[@type=ethernet]/target/@dev", STR(struct nic_config, tap),
+	  .check = rule_interface,
+	  .help = "Name of an existing tap interface of the host, instead of a network" },
+	{ "mac", "mac/@address", MAC(struct nic_config, mac),
+	  .help = "MAC address; chosen when the VM is defined if not given" },
+};
+const struct schema nic_schema = {
+	.name = "Nic",
+	.xml = "interface",
+	.size = sizeof(struct nic_config),
+	SCHEMA_FIELDS(nic_fields),
+	.check = rule_nic,
+};
+
+static const struct field resources_fields[] = {
+	{ "cpu_weight", "cputune/shares", U32(struct resources_config, cpu_weight), .min = 1,
+	  .max = 10000, LIVE, .help = "Share of CPU time against other VMs (CPUWeight)" },
+	/* libvirt: microseconds in each period of 100 ms, its default */
+	{ "cpu_quota", "cputune/global_quota", U32(struct resources_config, cpu_quota), .min = 1,
+	  .max = 100000, .xml_scale = 1000, LIVE, .unit = "percent",
+	  .help = "Most CPU time, in percent of one CPU (CPUQuota)" },
+	{ "cpuset", "vcpu/@cpuset", STR(struct resources_config, cpuset), .max = 255,
+	  .check = rule_cpuset, LIVE, .help = "Host CPUs to run on, such as 0-3,8 (AllowedCPUs)" },
+	{ "memory_high", "memtune/soft_limit", SIZE(struct resources_config, memory_high),
+	  .min = 1 * MIB, LIVE, .unit = "bytes",
+	  .help = "Memory above which the VM is throttled and reclaimed from (MemoryHigh)" },
+	{ "memory_max", "memtune/hard_limit", SIZE(struct resources_config, memory_max),
+	  .min = 1 * MIB, LIVE, .unit = "bytes",
+	  .help = "Memory above which the OOM killer ends the VM (MemoryMax)" },
+	{ "io_weight", "blkiotune/weight", U32(struct resources_config, io_weight), .min = 1,
+	  .max = 10000, LIVE, .help = "Share of disk time against other VMs (IOWeight)" },
+};
+const struct schema resources_schema = {
+	.name = "Resources",
+	.size = sizeof(struct resources_config),
+	SCHEMA_FIELDS(resources_fields),
+};
+
+static const struct field vm_fields[] = {
+	{ "name", "name", STR(struct vm_config, name), .required = true, .check = vm_name_check,
+	  NEVER, .help = "Name, unique on the host" },
+	{ "uuid", "uuid", UUID(struct vm_config, uuid), NEVER,
+	  .help = "UUID; chosen when the VM is defined if not given" },
+	{ "description", "description", STR(struct vm_config, description), .max = 1024, LIVE,
+	  .help = "Free text" },
+	{ "machine", "os/type[@arch?=aarch64][.=hvm]/@machine", STR(struct vm_config, machine),
+	  .def = VM_MACHINE_DEFAULT, .required = true, .check = rule_machine, NEVER,
+	  .help = "Machine type: what the guest sees of it never changes" },
+	{ "vcpus", "vcpu", U32(struct vm_config, vcpus), .def = "1", .min = 1,
+	  .max = VM_MAX_VCPUS, .help = "Number of virtual CPUs" },
+	{ "memory", "memory", SIZE(struct vm_config, memory), .def = "512M", .min = 32 * MIB,
+	  .max = 16 * 1024 * GIB, .multiple = 2 * MIB, .unit = "bytes",
+	  .help = "Guest memory, a multiple of 2M" },
+	{ "boot", "os", STRUCT(struct vm_config, boot, boot_schema), .help = "What is booted" },
+	{ "disks", "devices", LIST(struct vm_config, disks, n_disks, disk_schema),
+	  .max = VM_MAX_DISKS, .help = "Disks (virtio-blk)" },
+	{ "nics", "devices", LIST(struct vm_config, nics, n_nics, nic_schema), .max = VM_MAX_NICS,
+	  .help = "Network interfaces (virtio-net)" },
+	{ "rng", "devices/rng[@model=virtio]/backend[@model=random]", BOOL(struct vm_config, rng),
+	  .def = "yes", .help = "Entropy source (virtio-rng)" },
+	{ "virtio_console", "devices/console[@type=pty]/target[@type=virtio]",
+	  BOOL(struct vm_config, virtio_console),
+	  .help = "A virtio console (hvc0) beside the serial port" },
+	{ "resources", ".", STRUCT(struct vm_config, resources, resources_schema), LIVE,
+	  .help = "Limits of the VM's control group" },
+	{ "on_reboot", "on_reboot", ENUM(struct vm_config, on_reboot), .names = on_reboot_names,
+	  .xml_names = on_reboot_xml_names, .def = "restart",
+	  .help = "What a reboot by the guest does" },
+	{ "autostart", "hvd:autostart", BOOL(struct vm_config, autostart), LIVE,
+	  .help = "Start the VM when hvd starts" },
+};
+const struct schema vm_schema = {
+	.name = "VmSpec",
+	.xml = "domain[@type=kvm]",
+	.size = sizeof(struct vm_config),
+	SCHEMA_FIELDS(vm_fields),
+	.check = rule_vm,
+};
+
+static const struct field address_fields[] = {
+	{ "address", NULL, STR(struct vm_address, address), .read_only = true,
+	  .help = "IPv4 or IPv6 address" },
+};
+static const struct schema address_schema = {
+	.name = "Address",
+	.size = sizeof(struct vm_address),
+	SCHEMA_FIELDS(address_fields),
+};
+
+static const struct field status_fields[] = {
+	{ "state", NULL, ENUM(struct vm_status, state), .names = vm_state_names,
+	  .read_only = true, .help = "What the VM is doing" },
+	{ "reason", NULL, STR(struct vm_status, reason), .read_only = true,
+	  .help = "Why it is in this state, where that is not plain" },
+	{ "pid", NULL, U32(struct vm_status, pid), .read_only = true,
+	  .help = "Process of the VM, 0 when there is none" },
+	{ "unit", NULL, STR(struct vm_status, unit), .read_only = true,
+	  .help = "systemd unit of the VM" },
+	{ "cgroup", NULL, STR(struct vm_status, cgroup), .read_only = true,
+	  .help = "Control group of the VM" },
+	{ "started_usec", NULL, U64(struct vm_status, started_usec), .read_only = true,
+	  .unit = "microseconds", .help = "When it was started, since 1970 UTC; 0 when it is off" },
+	{ "generation", NULL, U64(struct vm_status, generation), .read_only = true,
+	  .help = "Counts changes of the spec" },
+	{ "addresses", NULL, LIST(struct vm_status, addresses, n_addresses, address_schema),
+	  .read_only = true, .help = "Addresses of the guest, as the networks' DHCP knows them" },
+};
+const struct schema vm_status_schema = {
+	.name = "VmStatus",
+	.size = sizeof(struct vm_status),
+	SCHEMA_FIELDS(status_fields),
+};

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tables themselves: what a VM's spec and status consist of. */
+#pragma once
+
+#include "api/schema.h"
+#include "vmm/config.h"
+
+extern const struct schema vm_schema;      /* struct vm_config */
+extern const struct schema boot_schema;    /* struct boot_config */
+extern const struct schema disk_schema;    /* struct disk_config */
+extern const struct schema nic_schema;     /* struct nic_config */
+extern const struct schema resources_schema; /* struct resources_config */
+
+/* States of a VM as seen from outside; hvd's own, richer than those of the VMM process. */
+enum vm_state {
+	VM_SHUTOFF,  /* defined, no process */
+	VM_STARTING, /* unit being started */
+	VM_RUNNING,
+	VM_PAUSED,
+	VM_STOPPING, /* shutdown asked or stop under way */
+	VM_FAILED,   /* the process died or could not start; reason says why; may be started again */
+	_VM_STATE_MAX
+};
+extern const char *const vm_state_names[_VM_STATE_MAX + 1];
+
+/* What is, beside the spec. Filled by daemon/vm.c, shown by every front end. */
+struct vm_address {
+	char *address; /* IPv4 or IPv6 text */
+};
+
+struct vm_status {
+	enum vm_state state;
+	char *reason;       /* why it is in this state, for a person; NULL when plain */
+	uint32_t pid;       /* of hvd-vmm, 0 when none */
+	char *unit, *cgroup; /* NULL when no process */
+	uint64_t started_usec; /* CLOCK_REALTIME, 0 when no process */
+	uint64_t generation;   /* counts changes of the spec */
+	struct vm_address *addresses; /* of the guest, from the network's DHCP leases */
+	size_t n_addresses;
+};
+extern const struct schema vm_status_schema;
+
+/* The host: GET /v1/host. */
+struct host_info {
+	char *hostname, *kernel, *hvd_version;
+	char *arch;          /* "aarch64" */
+	char *virt_mode;     /* "vhe", "nvhe", "protected", "vhe+nv", "none" */
+	char *virt_detail;   /* what is missing and what to do, or NULL */
+	uint32_t cpus;
+	uint64_t memory;     /* bytes */
+	uint32_t max_vcpus, ipa_bits;
+	bool gicv3, its, aarch32, pmu, sve, pauth, mte, el2, steal_time;
+	uint32_t vms_defined, vms_running;
+};
+extern const struct schema host_schema;
+
+/* Virtual networks: a bridge with DHCP and NAT. */
+struct network_config {
+	char *name;
+	char *bridge;   /* interface name */
+	char *address;  /* "192.168.133.1/24": the host's address and the subnet */
+	bool dhcp, nat;
+};
+extern const struct schema network_schema;
+
+/* A VM name as it may stand in paths, unit names and interface names. */
+int vm_name_check(const char *text, struct hvd_error *err);
