@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,12 +43,11 @@ static int replay_folder(const char *dir)
 	int n = 0;
 
 	while (d && (e = readdir(d))) {
-		char path[PATH_MAX];
+		AUTO(free) char *path = NULL;
 
 		if (e->d_name[0] == '.')
 			continue;
-		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		if (replay(path) < 0)
+		if (asprintf(&path, "%s/%s", dir, e->d_name) < 0 || replay(path) < 0)
 			return -1;
 		n++;
 	}

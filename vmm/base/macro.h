@@ -21,6 +21,13 @@
 		min_a_ < min_b_ ? min_a_ : min_b_;                                                 \
 	})
 
+#define MAX(a, b)                                                                                  \
+	({                                                                                         \
+		__auto_type max_a_ = (a);                                                          \
+		__auto_type max_b_ = (b);                                                          \
+		max_a_ > max_b_ ? max_a_ : max_b_;                                                 \
+	})
+
 #define KIB 1024ULL
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/arch/machine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "vmm/arch/boot.h"
+#include "vmm/arch/memmap.h"
+#include "vmm/hw/pl011.h"
+#include "vmm/hw/pl031.h"
+#include "vmm/hw/power_button.h"
+#include "vmm/kvm/gic.h"
+#include "vmm/virtio/mmio.h"
+
+_Static_assert(VM_MAX_DISKS + VM_MAX_NICS + 2 <= MEMMAP_MAX_VIRTIO, "a place for every device");
+
+/* A wire from a device to an SPI. */
+struct machine_irq {
+	struct irq_line line;
+	int vm_fd;
+	uint32_t spi;
+};
+
+struct machine_virtio {
+	struct virtio_dev *dev;
+	struct virtio_mmio mmio;
+};
+
+struct machine {
+	struct machine_args args;
+	struct kvm_vm vm;
+	struct gic gic;
+	struct guest_mem *mem;
+	struct mmio_bus bus;
+	struct kvm_vcpu_features features;
+	struct vcpu_threads vcpus;
+	bool held; /* devices are quiesced */
+
+	struct machine_irq uart_irq, rtc_irq, gpio_irq;
+	struct pl011 uart;
+	struct pl031 rtc;
+	struct pl061 gpio;
+	struct power_button button;
+
+	struct machine_virtio virtio[MEMMAP_MAX_VIRTIO];
+	unsigned n_virtio;
+};
+
+static const struct kvm_cap required_caps[] = {
+	KVM_CAP_NAME(KVM_CAP_USER_MEMORY),      KVM_CAP_NAME(KVM_CAP_ONE_REG),
+	KVM_CAP_NAME(KVM_CAP_IRQFD),            KVM_CAP_NAME(KVM_CAP_IOEVENTFD),
+	KVM_CAP_NAME(KVM_CAP_DEVICE_CTRL),      KVM_CAP_NAME(KVM_CAP_IMMEDIATE_EXIT),
+	KVM_CAP_NAME(KVM_CAP_ARM_PSCI_0_2),     KVM_CAP_NAME(KVM_CAP_ARM_NISV_TO_USER),
+	KVM_CAP_NAME(KVM_CAP_ARM_INJECT_EXT_DABT),
+};
+
+static void set_irq(struct irq_line *line, bool level)
+{
+	struct machine_irq *irq = container_of(line, struct machine_irq, line);
+
+	/* cannot fail for an SPI that exists */
+	kvm_vm_irq_line(irq->vm_fd, irq->spi, level);
+}
+
+static struct machine_irq machine_irq(struct machine *m, uint32_t spi)
+{
+	return (struct machine_irq){ { set_irq }, m->vm.fd, spi };
+}
+
+static int check_limits(const struct machine *m, struct hvd_error *err)
+{
+	const struct vm_config *config = m->args.config;
+	int kvm = m->args.files->kvm;
+	unsigned host_bits = kvm_max_ipa_bits(kvm);
+	unsigned host_vcpus = (unsigned)kvm_cap(kvm, KVM_CAP_MAX_VCPUS);
+	unsigned max_vcpus = MIN(host_vcpus, MEMMAP_MAX_VCPUS);
+
+	if (!config->vcpus || config->vcpus > max_vcpus)
+		return hvd_err_field(err, ERANGE, "vcpus", "%u: a VM has 1 to %u vCPUs on this host",
+				     config->vcpus, max_vcpus);
+	if (memmap_ipa_bits(config->memory, host_bits) > host_bits)
+		return hvd_err_field(err, ERANGE, "memory",
+				     "%llu MiB do not fit into this host's guest address space of %u bits",
+				     (unsigned long long)(config->memory / MIB), host_bits);
+	return 0;
+}
+
+static int create_vm(struct machine *m, struct hvd_error *err)
+{
+	int kvm = m->args.files->kvm;
+	unsigned bits;
+	int r;
+
+	r = kvm_require(kvm, required_caps, ARRAY_SIZE(required_caps), err);
+	if (r < 0)
+		return r;
+	r = check_limits(m, err);
+	if (r < 0)
+		return r;
+
+	bits = memmap_ipa_bits(m->args.config->memory, kvm_max_ipa_bits(kvm));
+	r = kvm_vm_create(kvm, bits, &m->vm, err);
+	if (r < 0)
+		return r;
+	r = kvm_vm_enable_cap(&m->vm, KVM_CAP_ARM_NISV_TO_USER);
+	if (r < 0)
+		return hvd_err(err, -r, "KVM_CAP_ARM_NISV_TO_USER: %s", strerror(-r));
+	return 0;
+}
+
+static int create_memory(struct machine *m, struct hvd_error *err)
+{
+	uint64_t size = m->args.config->memory;
+	int r;
+
+	r = guest_mem_new(MEMMAP_RAM, size, &m->mem);
+	if (r < 0)
+		return hvd_err_field(err, -r, "memory", "cannot map %llu MiB of guest memory: %s",
+				     (unsigned long long)(size / MIB), strerror(-r));
+	return kvm_vm_set_memory(&m->vm, 0, MEMMAP_RAM, size,
+				 guest_mem_ptr(m->mem, MEMMAP_RAM, size), err);
+}
+
+static int create_vcpus(struct machine *m, struct hvd_error *err)
+{
+	unsigned n = m->args.config->vcpus;
+
+	m->vcpus.vcpus = calloc(n, sizeof(m->vcpus.vcpus[0]));
+	if (!m->vcpus.vcpus)
+		return hvd_err(err, ENOMEM, "%s", strerror(ENOMEM));
+	m->vcpus.n_vcpus = n;
+
+	m->features = kvm_vcpu_features_offered(&m->vm);
+	for (unsigned i = 0; i < n; i++) {
+		int r = kvm_vcpu_create(&m->vm, i, &m->features, i > 0, &m->vcpus.vcpus[i].kvm, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int create_gic(struct machine *m, struct hvd_error *err)
+{
+	struct gic_places places = {
+		.dist = MEMMAP_GICD,
+		.redist = MEMMAP_GICR,
+		.its = MEMMAP_ITS,
+		.n_redist = m->vcpus.n_vcpus,
+		.n_spis = SPI_COUNT,
+	};
+	int r;
+
+	r = gic_create(&m->vm, &places, &m->gic, err);
+	for (unsigned i = 0; r == 0 && m->features.pmu && i < m->vcpus.n_vcpus; i++)
+		r = kvm_vcpu_init_pmu(&m->vcpus.vcpus[i].kvm, PPI_TO_INTID(PPI_PMU), err);
+	return r;
+}
+
+static int create_hw(struct machine *m, struct hvd_error *err)
+{
+	int r;
+
+	m->uart_irq = machine_irq(m, SPI_PL011);
+	pl011_init(&m->uart, MEMMAP_PL011, &m->uart_irq.line, m->args.console);
+	r = mmio_bus_add(&m->bus, &m->uart.region, err);
+	if (r < 0)
+		return r;
+
+	m->rtc_irq = machine_irq(m, SPI_PL031);
+	r = pl031_init(&m->rtc, MEMMAP_PL031, &m->rtc_irq.line, m->args.main);
+	if (r < 0)
+		return hvd_err(err, -r, "real-time clock: %s", strerror(-r));
+	r = mmio_bus_add(&m->bus, &m->rtc.region, err);
+	if (r < 0)
+		return r;
+
+	m->gpio_irq = machine_irq(m, SPI_PL061);
+	pl061_init(&m->gpio, MEMMAP_PL061, &m->gpio_irq.line);
+	r = power_button_init(&m->button, &m->gpio, GPIO_POWER_BUTTON, m->args.main);
+	if (r < 0)
+		return hvd_err(err, -r, "power button: %s", strerror(-r));
+	return mmio_bus_add(&m->bus, &m->gpio.region, err);
+}
+
+/* Put a device, which becomes the machine's, into the next place. */
+static int plug(struct machine *m, struct virtio_dev *dev, struct hvd_error *err)
+{
+	unsigned i = m->n_virtio++;
+	struct machine_virtio *v = &m->virtio[i];
+	uint64_t base = MEMMAP_VIRTIO + i * MEMMAP_VIRTIO_EACH;
+	int r;
+
+	v->dev = dev;
+	virtio_mmio_init(&v->mmio, dev, base);
+	r = mmio_bus_add(&m->bus, &v->mmio.region, err);
+	if (r < 0)
+		return r;
+
+	for (unsigned q = 0; q < dev->ops->n_queues; q++) {
+		r = kvm_vm_ioeventfd(&m->vm, dev->kick_fd[q], base + VIRTIO_MMIO_QUEUE_NOTIFY,
+				     sizeof(uint32_t), q, err);
+		if (r < 0)
+			return r;
+	}
+	return kvm_vm_irqfd(&m->vm, dev->irq_fd, SPI_VIRTIO + i, err);
+}
+
+static int duplicate(int fd, int *ret, struct hvd_error *err)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (copy < 0)
+		return hvd_err(err, errno, "cannot duplicate a descriptor: %s", strerror(errno));
+	*ret = copy;
+	return 0;
+}
+
+static int create_disk(struct machine *m, const struct disk_config *disk, int fd,
+		       struct hvd_error *err)
+{
+	struct virtio_blk_args args = {
+		.read_only = disk->read_only,
+		.direct = disk->cache == DISK_CACHE_NONE,
+		.ignore_flush = disk->cache == DISK_CACHE_UNSAFE,
+		.serial = disk->serial,
+	};
+	struct virtio_dev *dev;
+	int r;
+
+	r = duplicate(fd, &args.fd, err);
+	if (r < 0)
+		return r;
+	r = virtio_blk_new(&args, m->mem, m->args.io, &dev, err);
+	if (r < 0)
+		return hvd_err_prefix(err, r, "%s", disk->path);
+	return plug(m, dev, err);
+}
+
+static int create_nic(struct machine *m, const struct nic_config *nic, int tap,
+		      struct hvd_error *err)
+{
+	struct virtio_net_args args = { 0 };
+	struct virtio_dev *dev;
+	int r;
+
+	memcpy(args.mac, nic->mac, sizeof(args.mac));
+	r = duplicate(tap, &args.tap, err);
+	if (r < 0)
+		return r;
+	r = virtio_net_new(&args, m->mem, m->args.io, &dev, err);
+	return r < 0 ? r : plug(m, dev, err);
+}
+
+static int create_console(struct machine *m, struct hvd_error *err)
+{
+	struct virtio_dev *dev;
+	int r = virtio_console_new(m->args.console, m->mem, m->args.io, &dev, err);
+
+	return r < 0 ? r : plug(m, dev, err);
+}
+
+static int create_rng(struct machine *m, struct hvd_error *err)
+{
+	struct virtio_dev *dev;
+	int r = virtio_rng_new(m->mem, m->args.io, &dev, err);
+
+	return r < 0 ? r : plug(m, dev, err);
+}
+
+static int create_virtio(struct machine *m, struct hvd_error *err)
+{
+	const struct vm_config *config = m->args.config;
+	const struct vm_files *files = m->args.files;
+	int r = 0;
+
+	for (size_t i = 0; i < config->n_disks; i++) {
+		r = create_disk(m, &config->disks[i], files->disks[i], err);
+		if (r < 0)
+			return hvd_err_in(err, r, "disks[%zu]", i);
+	}
+	for (size_t i = 0; i < config->n_nics; i++) {
+		r = create_nic(m, &config->nics[i], files->taps[i], err);
+		if (r < 0)
+			return hvd_err_in(err, r, "nics[%zu]", i);
+	}
+	if (config->virtio_console)
+		r = create_console(m, err);
+	if (r == 0 && config->rng)
+		r = create_rng(m, err);
+	return r;
+}
+
+static int describe(struct machine *m, const struct boot_layout *layout, struct hvd_error *err)
+{
+	unsigned n = m->vcpus.n_vcpus;
+	AUTO(free) uint64_t *mpidr = calloc(n, sizeof(*mpidr));
+	struct fdt_machine fdt = {
+		.mpidr = mpidr,
+		.n_vcpus = n,
+		.n_virtio = m->n_virtio,
+		.pmu = m->features.pmu,
+		.its = true,
+	};
+
+	if (!mpidr)
+		return hvd_err(err, ENOMEM, "%s", strerror(ENOMEM));
+	for (unsigned i = 0; i < n; i++) {
+		int r = kvm_vcpu_mpidr(&m->vcpus.vcpus[i].kvm, &mpidr[i]);
+
+		if (r < 0)
+			return hvd_err(err, -r, "vCPU %u: MPIDR_EL1: %s", i, strerror(-r));
+	}
+	return boot_write_fdt(&m->args.config->boot, layout, &fdt, m->mem, err);
+}
+
+static int load(struct machine *m, struct hvd_error *err)
+{
+	const struct vm_files *files = m->args.files;
+	struct boot_layout layout;
+	int r;
+
+	r = boot_load(&m->args.config->boot, files->kernel, files->initrd, m->mem, &layout, err);
+	if (r < 0)
+		return r;
+	r = describe(m, &layout, err);
+	if (r < 0)
+		return r;
+	r = kvm_vcpu_set_entry(&m->vcpus.vcpus[0].kvm, layout.entry, layout.fdt);
+	if (r < 0)
+		return hvd_err(err, -r, "registers of vCPU 0: %s", strerror(-r));
+	return 0;
+}
+
+int machine_new(const struct machine_args *args, struct machine **ret, struct hvd_error *err)
+{
+	static int (*const steps[])(struct machine *, struct hvd_error *) = {
+		create_vm, create_memory, create_vcpus, create_gic, create_hw, create_virtio, load,
+	};
+	AUTO(machine_free) struct machine *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
+		return hvd_err(err, ENOMEM, "%s", strerror(ENOMEM));
+	m->args = *args;
+	m->vm.fd = -1;
+	m->gic = (struct gic)GIC_INIT;
+	m->vcpus.bus = &m->bus;
+	m->vcpus.main = args->main;
+	m->vcpus.on_event = args->on_event;
+	m->vcpus.ctx = args->ctx;
+	vcpu_threads_init(&m->vcpus);
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		r = steps[i](m, err);
+		if (r < 0)
+			return r;
+	}
+	r = vcpu_threads_start(&m->vcpus, err);
+	if (r < 0)
+		return r;
+
+	*ret = TAKE(m);
+	return 0;
+}
+
+static void destroy_hw(struct machine *m)
+{
+	power_button_destroy(&m->button);
+	pl031_destroy(&m->rtc);
+	pl061_destroy(&m->gpio);
+	pl011_destroy(&m->uart);
+}
+
+struct machine *machine_free(struct machine *m)
+{
+	if (!m)
+		return NULL;
+
+	vcpu_threads_end(&m->vcpus);
+	for (unsigned i = 0; i < m->n_virtio; i++)
+		virtio_dev_free(m->virtio[i].dev);
+	destroy_hw(m);
+	for (unsigned i = 0; i < m->vcpus.n_vcpus; i++)
+		kvm_vcpu_destroy(&m->vcpus.vcpus[i].kvm);
+	free(m->vcpus.vcpus);
+	vcpu_threads_destroy(&m->vcpus);
+	gic_destroy(&m->gic);
+	kvm_vm_destroy(&m->vm);
+	guest_mem_free(m->mem);
+	free(m);
+	return NULL;
+}
+
+void machine_run(struct machine *m)
+{
+	if (m->held)
+		for (unsigned i = 0; i < m->n_virtio; i++)
+			virtio_resume(m->virtio[i].dev);
+	m->held = false;
+	vcpu_threads_let_go(&m->vcpus);
+}
+
+void machine_hold(struct machine *m)
+{
+	vcpu_threads_hold(&m->vcpus);
+	for (unsigned i = 0; i < m->n_virtio; i++)
+		virtio_quiesce(m->virtio[i].dev);
+	m->held = true;
+}
+
+void machine_press_power_button(struct machine *m)
+{
+	power_button_press(&m->button);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One machine of type hvd-1.0, put together from a configuration: guest RAM with the boot images
+ * loaded, vCPUs, GIC, buses and devices (vmm/arch/memmap.h has the places).
+ *
+ * A reset is a new machine. Main loop only; vCPU threads are the machine's own, the I/O loop is
+ * the caller's and runs as long as the machine exists.
+ */
+#pragma once
+
+#include "vmm/arch/vcpu_threads.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/config.h"
+#include "vmm/console.h"
+#include "vmm/files.h"
+
+struct machine;
+
+struct machine_args {
+	const struct vm_config *config;
+	const struct vm_files *files; /* devices get duplicates */
+	struct loop *main, *io;
+	struct console *console;
+	vcpu_event_fn on_event;
+	void *ctx;
+};
+
+/* What args points to must outlive the machine. Errors as vmm_create() has them. */
+int machine_new(const struct machine_args *args, struct machine **ret, struct hvd_error *err);
+
+/* Ends the vCPU threads, waits for I/O in flight, frees everything. */
+struct machine *machine_free(struct machine *machine);
+DEFINE_AUTO(struct machine *, machine_free);
+
+/* Let the vCPUs run, for the first time or after machine_hold(). */
+void machine_run(struct machine *machine);
+
+/* Returns with vCPUs and devices quiet. */
+void machine_hold(struct machine *machine);
+
+void machine_press_power_button(struct machine *machine);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The vCPU threads of one machine: started, held, let go on and ended together.
+ *
+ * All functions are called on the main loop's thread. What a vCPU reports (shutdown, reset, failure)
+ * is posted there; the first report counts, and holds the vCPUs until they are ended.
+ */
+#pragma once
+
+#include "vmm/arch/vcpu_loop.h"
+#include "vmm/base/loop.h"
+
+struct vcpu_threads;
+
+struct vcpu_thread {
+	struct kvm_vcpu kvm;
+	struct vcpu_threads *all;
+	pthread_t thread;
+	bool started;
+};
+
+typedef void (*vcpu_event_fn)(void *ctx, enum vcpu_event event, const struct hvd_error *err);
+
+struct vcpu_threads {
+	/* Set by the machine: the vCPUs, what they access, and who is told of events on `main`. */
+	struct vcpu_thread *vcpus;
+	unsigned n_vcpus;
+	const struct mmio_bus *bus;
+	struct loop *main;
+	vcpu_event_fn on_event;
+	void *ctx;
+
+	struct loop_work work;
+	pthread_mutex_t lock; /* protects what follows */
+	pthread_cond_t changed;
+	enum { VCPUS_HELD, VCPUS_RUN, VCPUS_END } want;
+	unsigned in_guest; /* threads between entering and leaving vcpu_loop() */
+	enum vcpu_event event; /* VCPU_KICKED: none yet */
+	struct hvd_error error;
+};
+
+/* After the machine has set its members. */
+void vcpu_threads_init(struct vcpu_threads *all);
+
+/* Start the threads, held. -EAGAIN; threads that could be started are ended by vcpu_threads_end(). */
+int vcpu_threads_start(struct vcpu_threads *all, struct hvd_error *err);
+
+/* Returns when no vCPU runs guest code or a device's register callback. */
+void vcpu_threads_hold(struct vcpu_threads *all);
+void vcpu_threads_let_go(struct vcpu_threads *all);
+
+/* End and join all threads; no event is delivered afterwards. */
+void vcpu_threads_end(struct vcpu_threads *all);
+
+/* After vcpu_threads_end(). */
+void vcpu_threads_destroy(struct vcpu_threads *all);

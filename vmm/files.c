@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "vmm/base/cleanup.h"
+
+#define TAP_TEMPLATE "hvd%d" /* the kernel fills in the first free number */
+#define TAP_FLAGS    (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
+
+struct vm_files vm_files_none(void)
+{
+	struct vm_files files = { .kvm = -1, .kernel = -1, .initrd = -1 };
+
+	for (size_t i = 0; i < VM_MAX_DISKS; i++)
+		files.disks[i] = -1;
+	for (size_t i = 0; i < VM_MAX_NICS; i++)
+		files.taps[i] = -1;
+	return files;
+}
+
+static void close_one(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void vm_files_close(struct vm_files *files)
+{
+	close_one(&files->kvm);
+	close_one(&files->kernel);
+	close_one(&files->initrd);
+	for (size_t i = 0; i < VM_MAX_DISKS; i++)
+		close_one(&files->disks[i]);
+	for (size_t i = 0; i < VM_MAX_NICS; i++)
+		close_one(&files->taps[i]);
+}
+
+static int open_kvm(struct hvd_error *err)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
+		return hvd_err(err, errno,
+			       "/dev/kvm: %s: the host kernel has no KVM (CONFIG_KVM), or was not "
+			       "started at EL2", strerror(errno));
+	return hvd_err(err, errno, "/dev/kvm: %s", strerror(errno));
+}
+
+static const char *kind_of(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return "a directory";
+	case S_IFCHR:
+		return "a character device";
+	case S_IFIFO:
+		return "a pipe";
+	case S_IFSOCK:
+		return "a socket";
+	default:
+		return "a block device";
+	}
+}
+
+/*
+ * Open without being held up by what is no plain file: a pipe without a writer blocks open(2).
+ * O_NONBLOCK is taken off again, because io_uring would fail requests that have to wait.
+ */
+static int open_plain(const char *path, int flags, bool block_too, struct hvd_error *err)
+{
+	AUTO(close) int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0)
+		return hvd_err(err, errno, "%s: %s", path, strerror(errno));
+	if (fstat(fd, &st) < 0 || fcntl(fd, F_SETFL, flags & ~O_ACCMODE) < 0)
+		return hvd_err(err, errno, "%s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode) && !(block_too && S_ISBLK(st.st_mode)))
+		return hvd_err(err, S_ISDIR(st.st_mode) ? EISDIR : EINVAL,
+			       "%s is %s; a regular file%s is needed", path, kind_of(st.st_mode),
+			       block_too ? " or block device" : "");
+	return TAKE_FD(fd);
+}
+
+static int open_boot_file(const char *path, const char *field, int *ret, struct hvd_error *err)
+{
+	int fd;
+
+	if (!path)
+		return 0;
+	fd = open_plain(path, O_RDONLY, false, err);
+	if (fd < 0)
+		return hvd_err_in(err, fd, "%s", field);
+	*ret = fd;
+	return 0;
+}
+
+static int lock_disk(int fd, const struct disk_config *disk, struct hvd_error *err)
+{
+	struct flock lock = { .l_type = disk->read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+		return 0;
+	if (errno == EAGAIN || errno == EACCES)
+		return hvd_err_field(err, EBUSY, "path",
+				     "%s is in use by another VM, or twice by this one", disk->path);
+	return hvd_err_field(err, errno, "path", "cannot lock %s: %s", disk->path, strerror(errno));
+}
+
+static int open_disk(const struct disk_config *disk, int *ret, struct hvd_error *err)
+{
+	int flags = disk->read_only ? O_RDONLY : O_RDWR;
+	bool direct = disk->cache == DISK_CACHE_NONE;
+	AUTO(close) int fd = -1;
+	int r;
+
+	r = open_plain(disk->path, flags | (direct ? O_DIRECT : 0), true, err);
+	if (r == -EINVAL && direct && access(disk->path, F_OK) == 0) {
+		struct hvd_error plain = { 0 };
+
+		/* Is it the direct I/O that this file system refuses? */
+		r = open_plain(disk->path, flags, true, &plain);
+		if (r >= 0) {
+			close(r);
+			return hvd_err_field(err, EINVAL, "cache",
+					     "%s: its file system has no direct I/O (O_DIRECT); "
+					     "use cache \"writeback\"", disk->path);
+		}
+	}
+	if (r < 0)
+		return hvd_err_in(err, r, "path");
+	fd = r;
+
+	r = lock_disk(fd, disk, err);
+	if (r < 0)
+		return r;
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+static int tap_error(struct hvd_error *err, int errnum, const char *name)
+{
+	switch (errnum) {
+	case EPERM:
+		return hvd_err(err, errnum, "tap %s: not permitted: needs CAP_NET_ADMIN, or the "
+			       "interface must belong to this user", name);
+	case EBUSY:
+		return hvd_err(err, errnum, "tap %s is in use by another VM", name);
+	case EINVAL:
+		return hvd_err(err, errnum, "%s is not a tap interface", name);
+	default:
+		return hvd_err(err, errnum, "tap %s: %s", name, strerror(errnum));
+	}
+}
+
+static int open_tap(const struct nic_config *nic, int *ret, struct hvd_error *err)
+{
+	const char *name = nic->tap ? nic->tap : TAP_TEMPLATE;
+	struct ifreq ifr = { .ifr_flags = TAP_FLAGS };
+	AUTO(close) int fd = -1;
+
+	/* TUNSETIFF would make an interface of this name */
+	if (nic->tap && !if_nametoindex(nic->tap))
+		return hvd_err_field(err, ENOENT, "tap", "no interface %s on this host", nic->tap);
+
+	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return hvd_err(err, errno, "/dev/net/tun: %s", strerror(errno));
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
+		int r = tap_error(err, errno, name);
+
+		return nic->tap ? hvd_err_in(err, r, "tap") : r;
+	}
+
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+int vm_files_tap_name(int tap, char name[static 16])
+{
+	struct ifreq ifr = { 0 };
+
+	_Static_assert(IFNAMSIZ == 16, "the size of an interface name");
+	if (ioctl(tap, TUNGETIFF, &ifr) < 0)
+		return -errno;
+	memcpy(name, ifr.ifr_name, IFNAMSIZ);
+	return 0;
+}
+
+static int open_all(const struct vm_config *config, struct vm_files *files, struct hvd_error *err)
+{
+	int r;
+
+	r = open_kvm(err);
+	if (r < 0)
+		return r;
+	files->kvm = r;
+
+	r = open_boot_file(config->boot.kernel, "boot.kernel", &files->kernel, err);
+	if (r < 0)
+		return r;
+	r = open_boot_file(config->boot.initrd, "boot.initrd", &files->initrd, err);
+	if (r < 0)
+		return r;
+
+	for (size_t i = 0; i < config->n_disks; i++) {
+		r = open_disk(&config->disks[i], &files->disks[i], err);
+		if (r < 0)
+			return hvd_err_in(err, r, "disks[%zu]", i);
+	}
+	for (size_t i = 0; i < config->n_nics; i++) {
+		r = open_tap(&config->nics[i], &files->taps[i], err);
+		if (r < 0)
+			return hvd_err_in(err, r, "nics[%zu]", i);
+	}
+	return 0;
+}
+
+int vm_files_open(const struct vm_config *config, struct vm_files *ret, struct hvd_error *err)
+{
+	struct vm_files files = VM_FILES_INIT;
+	int r;
+
+	if (config->n_disks > VM_MAX_DISKS)
+		return hvd_err_field(err, ERANGE, "disks", "more than %d disks", VM_MAX_DISKS);
+	if (config->n_nics > VM_MAX_NICS)
+		return hvd_err_field(err, ERANGE, "nics", "more than %d NICs", VM_MAX_NICS);
+
+	r = open_all(config, &files, err);
+	if (r < 0) {
+		vm_files_close(&files);
+		return r;
+	}
+	*ret = files;
+	return 0;
+}
+
+/* The places that config fills, in the order of the wire. */
+static size_t places(struct vm_files *files, const struct vm_config *config,
+		     int *ret[static VM_MAX_FILES])
+{
+	size_t n = 0;
+
+	ret[n++] = &files->kvm;
+	if (config->boot.kernel)
+		ret[n++] = &files->kernel;
+	if (config->boot.initrd)
+		ret[n++] = &files->initrd;
+	for (size_t i = 0; i < config->n_disks && i < VM_MAX_DISKS; i++)
+		ret[n++] = &files->disks[i];
+	for (size_t i = 0; i < config->n_nics && i < VM_MAX_NICS; i++)
+		ret[n++] = &files->taps[i];
+	return n;
+}
+
+size_t vm_files_pack(const struct vm_files *files, const struct vm_config *config,
+		     int fds[static VM_MAX_FILES])
+{
+	struct vm_files copy = *files;
+	int *place[VM_MAX_FILES];
+	size_t n = places(&copy, config, place);
+
+	for (size_t i = 0; i < n; i++)
+		fds[i] = *place[i];
+	return n;
+}
+
+int vm_files_unpack(const struct vm_config *config, const int *fds, size_t n, struct vm_files *ret)
+{
+	struct vm_files files = VM_FILES_INIT;
+	int *place[VM_MAX_FILES];
+
+	if (places(&files, config, place) != n) {
+		for (size_t i = 0; i < n; i++)
+			close(fds[i]);
+		return -EBADMSG;
+	}
+
+	for (size_t i = 0; i < n; i++)
+		*place[i] = fds[i];
+	*ret = files;
+	return 0;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The files that a VM uses, opened.
+ *
+ * hvd-vmm is unprivileged and sees no file system: whoever starts it opens everything, in this
+ * one place, and passes descriptors. vm_files_open() is used by hvd (which sends the result over
+ * a socket) and by `hvd-vmm --config` (which keeps it).
+ *
+ * Disks are locked (F_OFD_SETLK; shared when read-only) so that no two VMs write the same image;
+ * the lock lives as long as the open file description, wherever it is passed.
+ */
+#pragma once
+
+#include "vmm/base/err.h"
+#include "vmm/config.h"
+
+#define VM_MAX_FILES (3 + VM_MAX_DISKS + VM_MAX_NICS)
+
+/* -1 where there is none. */
+struct vm_files {
+	int kvm; /* /dev/kvm */
+	int kernel, initrd;
+	int disks[VM_MAX_DISKS];
+	int taps[VM_MAX_NICS];
+};
+
+#define VM_FILES_INIT vm_files_none()
+struct vm_files vm_files_none(void);
+
+/*
+ * Open everything that config names. Taps: the interface nics[i].tap, or a new one that goes away
+ * with its descriptor where it is NULL (vm_files_tap_name() tells its name). On failure
+ * nothing stays open and err names the field and the path. -ENOENT, -EACCES, -EBUSY (disk in use
+ * by another VM), -EISDIR, -EMFILE, …
+ */
+int vm_files_open(const struct vm_config *config, struct vm_files *ret, struct hvd_error *err);
+void vm_files_close(struct vm_files *files);
+
+/* Interface name of an open tap descriptor. Returns 0 or -errno. */
+int vm_files_tap_name(int tap, char name[static 16]);
+
+/*
+ * Flatten into the order in which they are sent to hvd-vmm, and back. pack returns the count;
+ * unpack takes ownership of the n descriptors in either outcome (-EBADMSG: n does not fit config).
+ */
+size_t vm_files_pack(const struct vm_files *files, const struct vm_config *config,
+		     int fds[static VM_MAX_FILES]);
+int vm_files_unpack(const struct vm_config *config, const int *fds, size_t n,
+		    struct vm_files *ret);

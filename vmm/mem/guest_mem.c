@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/mem/guest_mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "vmm/base/macro.h"
+
+#define HUGE_PAGE (2 * MIB)
+
+struct guest_mem {
+	uint64_t base, size;
+	uint8_t *host;
+};
+
+/* The host address is as aligned as the IPA, so that stage 2 can map whole huge pages. */
+static void *map_aligned(uint64_t size)
+{
+	uint64_t span = size + HUGE_PAGE, head;
+	uint8_t *start;
+
+	start = mmap(NULL, span, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (start == MAP_FAILED)
+		return NULL;
+
+	head = ALIGN_UP((uintptr_t)start, HUGE_PAGE) - (uintptr_t)start;
+	if (head)
+		munmap(start, head);
+	munmap(start + head + size, HUGE_PAGE - head);
+	return start + head;
+}
+
+int guest_mem_new(uint64_t base, uint64_t size, struct guest_mem **ret)
+{
+	AUTO(guest_mem_free) struct guest_mem *mem = NULL;
+
+	if (!size || size > UINT64_MAX - HUGE_PAGE || base > UINT64_MAX - size)
+		return -ENOMEM;
+
+	mem = calloc(1, sizeof(*mem));
+	if (!mem)
+		return -ENOMEM;
+
+	mem->base = base;
+	mem->size = size;
+	mem->host = map_aligned(size);
+	if (!mem->host)
+		return -ENOMEM;
+
+	/* Advice: a kernel built without one of these runs the VM all the same. */
+	madvise(mem->host, size, MADV_HUGEPAGE);
+	madvise(mem->host, size, MADV_DONTDUMP);
+
+	*ret = TAKE(mem);
+	return 0;
+}
+
+struct guest_mem *guest_mem_free(struct guest_mem *mem)
+{
+	if (!mem)
+		return NULL;
+
+	if (mem->host)
+		munmap(mem->host, mem->size);
+	free(mem);
+	return NULL;
+}
+
+void *guest_mem_ptr(const struct guest_mem *mem, uint64_t ipa, uint64_t len)
+{
+	uint64_t offset = ipa - mem->base;
+
+	/* ipa below base wraps to an offset beyond any size */
+	if (!len || offset >= mem->size || len > mem->size - offset)
+		return NULL;
+	return mem->host + offset;
+}
+
+uint64_t guest_mem_base(const struct guest_mem *mem)
+{
+	return mem->base;
+}
+
+uint64_t guest_mem_size(const struct guest_mem *mem)
+{
+	return mem->size;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest memory: the only place that turns a guest address (IPA) into a pointer.
+ *
+ * RAM is one anonymous mapping without swap reservation; device addresses are never RAM, so no
+ * descriptor can aim DMA at MMIO. Immutable once the VM runs: lookups from any thread, no lock.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/base/cleanup.h"
+
+struct guest_mem;
+
+/* Map size bytes of zeroed RAM (multiple of the page size) at IPA base. Returns 0 or -ENOMEM. */
+int guest_mem_new(uint64_t base, uint64_t size, struct guest_mem **ret);
+struct guest_mem *guest_mem_free(struct guest_mem *mem);
+DEFINE_AUTO(struct guest_mem *, guest_mem_free);
+
+/*
+ * Host address of [ipa, ipa + len), or NULL unless all of it is guest RAM. len 0 is NULL. The
+ * bytes can change under the reader at any time: read once into a local, check, then use.
+ */
+void *guest_mem_ptr(const struct guest_mem *mem, uint64_t ipa, uint64_t len);
+
+uint64_t guest_mem_base(const struct guest_mem *mem);
+uint64_t guest_mem_size(const struct guest_mem *mem);

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/virtio/mmio.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#define LOW_HALF 0xffffffffULL
+
+static uint64_t set_low(uint64_t old, uint32_t value)
+{
+	return (old & ~LOW_HALF) | value;
+}
+
+static uint64_t set_high(uint64_t old, uint32_t value)
+{
+	return (old & LOW_HALF) | (uint64_t)value << 32;
+}
+
+/* One half of a 64-bit set of features; there are no bits beyond 63. */
+static uint32_t features_half(uint64_t features, uint32_t sel)
+{
+	return sel < 2 ? (uint32_t)(features >> (32 * sel)) : 0;
+}
+
+/* The queue that QUEUE_SEL names, or NULL. */
+static struct virtqueue *selected(struct virtio_mmio *t)
+{
+	return t->queue_sel < t->dev->ops->n_queues ? &t->dev->queue[t->queue_sel] : NULL;
+}
+
+static uint32_t read_register(struct virtio_mmio *t, uint64_t offset)
+{
+	struct virtio_dev *dev = t->dev;
+	struct virtqueue *vq = selected(t);
+
+	switch (offset) {
+	case VIRTIO_MMIO_MAGIC_VALUE:
+		return VIRTIO_MMIO_MAGIC;
+	case VIRTIO_MMIO_VERSION:
+		return 2;
+	case VIRTIO_MMIO_DEVICE_ID:
+		return dev->ops->id;
+	case VIRTIO_MMIO_VENDOR_ID:
+		return VIRTIO_MMIO_VENDOR;
+	case VIRTIO_MMIO_DEVICE_FEATURES:
+		return features_half(dev->host_features, t->host_features_sel);
+	case VIRTIO_MMIO_QUEUE_NUM_MAX:
+		return vq ? VQ_MAX_SIZE : 0;
+	case VIRTIO_MMIO_QUEUE_READY:
+		return vq && vq->ready;
+	case VIRTIO_MMIO_STATUS:
+		return dev->status;
+	case VIRTIO_MMIO_CONFIG_GENERATION:
+		return dev->config_generation;
+	case VIRTIO_MMIO_SHM_LEN_LOW:
+	case VIRTIO_MMIO_SHM_LEN_HIGH:
+	case VIRTIO_MMIO_SHM_BASE_LOW:
+	case VIRTIO_MMIO_SHM_BASE_HIGH:
+		return UINT32_MAX; /* no shared memory region, §4.2.2 */
+	default:
+		return 0;
+	}
+}
+
+static void write_guest_features(struct virtio_mmio *t, uint32_t value)
+{
+	struct virtio_dev *dev = t->dev;
+
+	if (t->guest_features_sel == 0)
+		virtio_set_features(dev, set_low(dev->guest_features, value));
+	else if (t->guest_features_sel == 1)
+		virtio_set_features(dev, set_high(dev->guest_features, value));
+}
+
+/* The registers that describe the selected queue. */
+static void write_queue_register(struct virtio_mmio *t, uint64_t offset, uint32_t value)
+{
+	struct virtqueue *vq = selected(t);
+
+	/* From DRIVER_OK on the I/O loop owns the queue. */
+	if (!vq || t->dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		return;
+
+	switch (offset) {
+	case VIRTIO_MMIO_QUEUE_NUM:
+		/* 0 is a size that does not activate */
+		vq->size = value <= VQ_MAX_SIZE ? (uint16_t)value : 0;
+		break;
+	case VIRTIO_MMIO_QUEUE_READY:
+		vq->ready = value & 1;
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_LOW:
+		vq->desc = set_low(vq->desc, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
+		vq->desc = set_high(vq->desc, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
+		vq->avail = set_low(vq->avail, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
+		vq->avail = set_high(vq->avail, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_USED_LOW:
+		vq->used = set_low(vq->used, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_USED_HIGH:
+		vq->used = set_high(vq->used, value);
+		break;
+	}
+}
+
+static void write_register(struct virtio_mmio *t, uint64_t offset, uint32_t value)
+{
+	switch (offset) {
+	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
+		t->host_features_sel = value;
+		break;
+	case VIRTIO_MMIO_DRIVER_FEATURES_SEL:
+		t->guest_features_sel = value;
+		break;
+	case VIRTIO_MMIO_DRIVER_FEATURES:
+		write_guest_features(t, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_SEL:
+		t->queue_sel = value;
+		break;
+	case VIRTIO_MMIO_STATUS:
+		/* one byte of status; a write whose byte is 0 resets */
+		virtio_set_status(t->dev, (uint8_t)value);
+		if (!(uint8_t)value)
+			t->host_features_sel = t->guest_features_sel = t->queue_sel = 0;
+		break;
+	default:
+		write_queue_register(t, offset, value);
+	}
+}
+
+static uint64_t read_config(struct virtio_dev *dev, uint64_t offset, unsigned len)
+{
+	uint64_t value = 0;
+
+	if (offset > dev->ops->config_size || len > dev->ops->config_size - offset)
+		return 0;
+
+	pthread_mutex_lock(&dev->lock);
+	memcpy(&value, dev->config + offset, len);
+	pthread_mutex_unlock(&dev->lock);
+	return value;
+}
+
+static uint64_t mmio_read(struct mmio_region *region, uint64_t offset, unsigned len)
+{
+	struct virtio_mmio *t = container_of(region, struct virtio_mmio, region);
+	uint32_t value;
+
+	if (offset >= VIRTIO_MMIO_CONFIG)
+		return read_config(t->dev, offset - VIRTIO_MMIO_CONFIG, len);
+	if (len != 4)
+		return 0;
+
+	/* Read and acknowledged for every interrupt: no lock. */
+	if (offset == VIRTIO_MMIO_INTERRUPT_STATUS)
+		return t->dev->isr;
+
+	pthread_mutex_lock(&t->dev->lock);
+	value = read_register(t, offset);
+	pthread_mutex_unlock(&t->dev->lock);
+	return value;
+}
+
+static void mmio_write(struct mmio_region *region, uint64_t offset, uint64_t value, unsigned len)
+{
+	struct virtio_mmio *t = container_of(region, struct virtio_mmio, region);
+
+	if (len != 4)
+		return;
+
+	if (offset == VIRTIO_MMIO_INTERRUPT_ACK) {
+		atomic_fetch_and(&t->dev->isr, ~(uint32_t)value);
+		return;
+	}
+
+	/* Where KVM has an ioeventfd for it, this is never reached. */
+	if (offset == VIRTIO_MMIO_QUEUE_NOTIFY) {
+		if ((uint32_t)value < t->dev->ops->n_queues)
+			virtio_rekick(t->dev, (unsigned)value);
+		return;
+	}
+
+	pthread_mutex_lock(&t->dev->lock);
+	write_register(t, offset, (uint32_t)value);
+	pthread_mutex_unlock(&t->dev->lock);
+}
+
+void virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *dev, uint64_t base)
+{
+	*t = (struct virtio_mmio){
+		.region = {
+			.name = dev->ops->name,
+			.base = base,
+			.size = VIRTIO_MMIO_SIZE,
+			.read = mmio_read,
+			.write = mmio_write,
+		},
+		.dev = dev,
+	};
+}

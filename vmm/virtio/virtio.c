@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/virtio/virtio.h"
+
+#include <errno.h>
+#include <linux/virtio_ring.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define BIT(n) (1ULL << (n))
+
+#define CORE_FEATURES                                                                              \
+	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_RING_F_INDIRECT_DESC))
+
+#define IDENTIFIED (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER)
+
+#define DRIVER_BITS                                                                                \
+	(IDENTIFIED | VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FAILED)
+
+#define LOG_BURST 3
+
+static void signal_fd(int fd)
+{
+	/* Fails only when the counter is full: then the reader is woken anyway. */
+	(void)!write(fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+}
+
+static void on_kick(struct loop_source *src, uint32_t events)
+{
+	struct virtio_kick *kick = container_of(src, struct virtio_kick, src);
+	struct virtio_dev *dev = kick->dev;
+
+	if (!(dev->status & VIRTIO_CONFIG_S_NEEDS_RESET))
+		dev->ops->kick(dev, kick->queue);
+}
+
+int virtio_dev_init(struct virtio_dev *dev, const struct virtio_ops *ops,
+		    const struct guest_mem *mem, struct loop *io)
+{
+	dev->ops = ops;
+	dev->mem = mem;
+	dev->io = io;
+	dev->host_features = CORE_FEATURES | ops->features;
+	dev->irq_fd = -1;
+	pthread_mutex_init(&dev->lock, NULL);
+	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
+		dev->kick_fd[i] = -1;
+		vq_reset(&dev->queue[i]);
+	}
+
+	dev->config = calloc(1, ops->config_size ? ops->config_size : 1);
+	if (!dev->config)
+		return -ENOMEM;
+
+	dev->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (dev->irq_fd < 0)
+		return -errno;
+
+	for (unsigned i = 0; i < ops->n_queues; i++) {
+		dev->kick_fd[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (dev->kick_fd[i] < 0)
+			return -errno;
+		dev->kick[i] = (struct virtio_kick){
+			.src = { .fd = dev->kick_fd[i], .fn = on_kick },
+			.dev = dev,
+			.queue = i,
+		};
+	}
+	return 0;
+}
+
+static void watch_kicks(struct virtio_dev *dev)
+{
+	/*
+	 * Edge-triggered, so that a kick costs no read(2). Adding reports what came before, if anything
+	 * ever did.
+	 */
+	for (unsigned i = 0; i < dev->ops->n_queues; i++)
+		if (loop_add(dev->io, &dev->kick[i].src, EPOLLIN | EPOLLET) < 0)
+			virtio_broken(dev, "cannot watch a queue");
+}
+
+static void ignore_kicks(struct virtio_dev *dev)
+{
+	for (unsigned i = 0; i < dev->ops->n_queues; i++)
+		loop_remove(&dev->kick[i].src);
+}
+
+static void activate_on_loop(void *arg)
+{
+	struct virtio_dev *dev = arg;
+
+	for (unsigned i = 0; i < dev->ops->n_queues; i++) {
+		struct virtqueue *vq = &dev->queue[i];
+
+		if (vq->ready && vq_activate(vq, dev->mem, dev->guest_features) < 0) {
+			virtio_broken(dev, vq->broken);
+			return;
+		}
+	}
+
+	dev->active = true;
+	if (dev->ops->activate(dev) < 0) {
+		virtio_broken(dev, "the host lacks resources to start it");
+		return;
+	}
+	watch_kicks(dev);
+}
+
+static void reset_on_loop(void *arg)
+{
+	struct virtio_dev *dev = arg;
+
+	if (!dev->active)
+		return;
+	ignore_kicks(dev);
+	dev->ops->reset(dev);
+	dev->active = false;
+}
+
+static void reset_device(struct virtio_dev *dev)
+{
+	loop_call(dev->io, reset_on_loop, dev);
+	for (unsigned i = 0; i < dev->ops->n_queues; i++)
+		vq_reset(&dev->queue[i]);
+	dev->guest_features = 0;
+	dev->isr = 0;
+	dev->status = 0;
+}
+
+struct virtio_dev *virtio_dev_free(struct virtio_dev *dev)
+{
+	const struct virtio_ops *ops;
+
+	if (!dev)
+		return NULL;
+
+	ops = dev->ops;
+	loop_call(dev->io, reset_on_loop, dev);
+	for (unsigned i = 0; i < ops->n_queues; i++)
+		if (dev->kick_fd[i] >= 0)
+			close(dev->kick_fd[i]);
+	if (dev->irq_fd >= 0)
+		close(dev->irq_fd);
+	free(dev->config);
+	pthread_mutex_destroy(&dev->lock);
+	ops->destroy(dev);
+	return NULL;
+}
+
+/*
+ * A bit that is still set has raised an interrupt whose acknowledgement is yet to come, and the driver
+ * looks at the rings after that: a second interrupt would only cost it two more exits.
+ */
+static void interrupt(struct virtio_dev *dev, uint32_t bit)
+{
+	if (!(atomic_fetch_or(&dev->isr, bit) & bit))
+		signal_fd(dev->irq_fd);
+}
+
+bool virtio_has_feature(const struct virtio_dev *dev, unsigned bit)
+{
+	return dev->guest_features & BIT(bit);
+}
+
+void virtio_notify_queue(struct virtio_dev *dev, unsigned queue)
+{
+	if (vq_flush(&dev->queue[queue]))
+		interrupt(dev, VIRTIO_MMIO_INT_VRING);
+}
+
+void virtio_notify_config(struct virtio_dev *dev)
+{
+	atomic_fetch_add(&dev->config_generation, 1);
+	interrupt(dev, VIRTIO_MMIO_INT_CONFIG);
+}
+
+void virtio_rekick(struct virtio_dev *dev, unsigned queue)
+{
+	signal_fd(dev->kick_fd[queue]);
+}
+
+void virtio_broken(struct virtio_dev *dev, const char *what)
+{
+	if (atomic_fetch_or(&dev->status, VIRTIO_CONFIG_S_NEEDS_RESET) & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return;
+
+	/* Sound queues of the device stop too. */
+	for (unsigned i = 0; i < dev->ops->n_queues; i++)
+		dev->queue[i].broken = what;
+	if (log_allowed(&dev->log_limit, LOG_BURST))
+		log_warning("virtio-%s: stopped until the driver resets it: %s", dev->ops->name, what);
+	virtio_notify_config(dev);
+}
+
+int virtio_pop(struct virtio_dev *dev, unsigned queue, struct vq_chain *chain)
+{
+	int r = vq_pop(&dev->queue[queue], chain);
+
+	if (r >= 0)
+		return r;
+	virtio_broken(dev, dev->queue[queue].broken);
+	return 0;
+}
+
+static bool features_acceptable(const struct virtio_dev *dev)
+{
+	return !(dev->guest_features & ~dev->host_features) &&
+	       virtio_has_feature(dev, VIRTIO_F_VERSION_1);
+}
+
+void virtio_set_status(struct virtio_dev *dev, uint8_t status)
+{
+	uint8_t old = dev->status, set = status & DRIVER_BITS & ~old;
+
+	if (!status) {
+		reset_device(dev);
+		return;
+	}
+
+	if (((old | set) & IDENTIFIED) != IDENTIFIED || !features_acceptable(dev))
+		set &= ~VIRTIO_CONFIG_S_FEATURES_OK;
+	if (!((old | set) & VIRTIO_CONFIG_S_FEATURES_OK))
+		set &= ~VIRTIO_CONFIG_S_DRIVER_OK;
+
+	/* The I/O loop may set DEVICE_NEEDS_RESET at any moment. */
+	atomic_fetch_or(&dev->status, set);
+	if (set & VIRTIO_CONFIG_S_DRIVER_OK)
+		loop_call(dev->io, activate_on_loop, dev);
+}
+
+void virtio_set_features(struct virtio_dev *dev, uint64_t features)
+{
+	if (!(dev->status & VIRTIO_CONFIG_S_FEATURES_OK))
+		dev->guest_features = features;
+}
+
+static void quiesce_on_loop(void *arg)
+{
+	struct virtio_dev *dev = arg;
+
+	if (!dev->active)
+		return;
+	ignore_kicks(dev);
+	dev->ops->quiesce(dev);
+}
+
+static void resume_on_loop(void *arg)
+{
+	struct virtio_dev *dev = arg;
+
+	if (!dev->active)
+		return;
+	dev->ops->resume(dev);
+	watch_kicks(dev);
+}
+
+void virtio_quiesce(struct virtio_dev *dev)
+{
+	loop_call(dev->io, quiesce_on_loop, dev);
+}
+
+void virtio_resume(struct virtio_dev *dev)
+{
+	loop_call(dev->io, resume_on_loop, dev);
+}

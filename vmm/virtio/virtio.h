@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Device core: what every virtio device and every transport share (virtio 1.2 §2, §3).
+ *
+ * Three layers, each its own file: the ring (virtqueue.c), the transport with features, status and
+ * queue registers (mmio.c), and the device with its callbacks (blk.c, net.c, …). Devices never see
+ * registers; transports never see requests.
+ *
+ * Threads: register accesses come from vCPU threads and take dev->lock. activate, kick and reset
+ * run on the device's I/O loop; the core gets them there (loop_call), so a device has no lock of
+ * its own. Lock order: a vCPU waits for the I/O loop while it holds dev->lock, hence the I/O loop
+ * never takes it; what both sides touch (status, isr, config_generation) is atomic.
+ */
+#pragma once
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+#include <linux/virtio_mmio.h>
+#include <pthread.h>
+
+#include "vmm/base/err.h"
+#include "vmm/base/log.h"
+#include "vmm/base/loop.h"
+#include "vmm/console.h"
+#include "vmm/virtio/virtqueue.h"
+
+#define VIRTIO_MAX_QUEUES 8
+
+/* Chains served before other devices of the same I/O loop get their turn; see virtio_rekick(). */
+#define VIRTIO_BATCH 64
+
+struct virtio_dev;
+
+struct virtio_ops {
+	const char *name;
+	uint16_t id, n_queues;
+	size_t config_size; /* bytes of config space, little-endian in dev->config */
+	uint64_t features;  /* beyond those of the core: VERSION_1, EVENT_IDX, INDIRECT_DESC */
+
+	/* On the I/O loop. activate: DRIVER_OK was set, queues are served from here on. */
+	int (*activate)(struct virtio_dev *dev);
+	void (*kick)(struct virtio_dev *dev, unsigned queue);
+	/*
+	 * Returns when no request of the old life can touch guest memory any more. Also called after
+	 * an activate that failed half-way.
+	 */
+	void (*reset)(struct virtio_dev *dev);
+	/* Suspend and continue the queues with the VM: I/O in flight has completed on return. */
+	void (*quiesce)(struct virtio_dev *dev);
+	void (*resume)(struct virtio_dev *dev);
+	/* Frees dev; it is not active, or was never built to the end. Any thread. */
+	void (*destroy)(struct virtio_dev *dev);
+};
+
+/* An eventfd that the guest's notifications of one queue arrive on. */
+struct virtio_kick {
+	struct loop_source src;
+	struct virtio_dev *dev;
+	unsigned queue;
+};
+
+/* First member of each device's own struct. */
+struct virtio_dev {
+	const struct virtio_ops *ops;
+	const struct guest_mem *mem;
+	struct loop *io;
+
+	pthread_mutex_t lock; /* registers: features, status, queue set-up, config */
+	uint64_t host_features, guest_features;
+	_Atomic uint8_t status; /* VIRTIO_CONFIG_S_* */
+	_Atomic uint32_t config_generation;
+	uint8_t *config; /* what the driver writes there is ignored: no device has a use for it */
+
+	_Atomic uint32_t isr;           /* VIRTIO_MMIO_INT_*: raised and not acknowledged */
+	int irq_fd;                     /* eventfd, bound to the interrupt by the machine */
+	int kick_fd[VIRTIO_MAX_QUEUES]; /* eventfds, bound to ioeventfds by the machine */
+
+	/* The I/O loop's. */
+	struct virtio_kick kick[VIRTIO_MAX_QUEUES];
+	struct virtqueue queue[VIRTIO_MAX_QUEUES];
+	bool active;
+	struct log_limit log_limit;
+};
+
+/* What a device is made from. Descriptors become the device's own in either outcome. */
+struct virtio_blk_args {
+	int fd;
+	bool read_only;
+	bool direct;      /* fd was opened with O_DIRECT */
+	bool ignore_flush;
+	const char *serial; /* may be NULL; copied */
+};
+
+struct virtio_net_args {
+	int tap; /* see vmm/net/tap.h */
+	uint8_t mac[6];
+};
+
+/*
+ * Errors are those of the backend (vmm/block/raw.h, vmm/net/tap.h) and -ENOMEM, -EMFILE; the
+ * result is freed with virtio_dev_free().
+ */
+int virtio_blk_new(const struct virtio_blk_args *args, const struct guest_mem *mem, struct loop *io,
+		   struct virtio_dev **ret, struct hvd_error *err);
+int virtio_net_new(const struct virtio_net_args *args, const struct guest_mem *mem, struct loop *io,
+		   struct virtio_dev **ret, struct hvd_error *err);
+int virtio_console_new(struct console *console, const struct guest_mem *mem, struct loop *io,
+		       struct virtio_dev **ret, struct hvd_error *err);
+int virtio_rng_new(const struct guest_mem *mem, struct loop *io, struct virtio_dev **ret,
+		   struct hvd_error *err);
+
+/*
+ * Core life cycle for device files: create eventfds and config space. On failure dev is still to be
+ * given to virtio_dev_free().
+ */
+int virtio_dev_init(struct virtio_dev *dev, const struct virtio_ops *ops,
+		    const struct guest_mem *mem, struct loop *io);
+
+/* Resets and destroys. Main loop, vCPUs stopped, and the I/O loop still running (or never run). */
+struct virtio_dev *virtio_dev_free(struct virtio_dev *dev);
+DEFINE_AUTO(struct virtio_dev *, virtio_dev_free);
+
+/* For devices, on the I/O loop. */
+bool virtio_has_feature(const struct virtio_dev *dev, unsigned bit); /* negotiated */
+void virtio_notify_queue(struct virtio_dev *dev, unsigned queue); /* vq_flush + interrupt */
+void virtio_notify_config(struct virtio_dev *dev);
+void virtio_rekick(struct virtio_dev *dev, unsigned queue); /* kick again, after others' turn */
+/* DEVICE_NEEDS_RESET, one log line; all queues are dead until the driver resets them (§2.1.2). */
+void virtio_broken(struct virtio_dev *dev, const char *what);
+/* vq_pop() that does so when the guest broke the ring. 1: got one, 0: nothing to do. */
+int virtio_pop(struct virtio_dev *dev, unsigned queue, struct vq_chain *chain);
+
+/*
+ * For transports, from vCPU threads with dev->lock held. set_status is the driver's write (§3.1.1): bits it
+ * may not set yet stay clear, bits once set stay until 0 is written, which resets.
+ */
+void virtio_set_status(struct virtio_dev *dev, uint8_t status);
+void virtio_set_features(struct virtio_dev *dev, uint64_t features); /* ignored after FEATURES_OK */
+
+/* Suspend and continue with the VM. Main loop, vCPUs stopped. */
+void virtio_quiesce(struct virtio_dev *dev);
+void virtio_resume(struct virtio_dev *dev);

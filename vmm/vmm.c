@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/vmm.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <string.h>
+
+#include "vmm/arch/machine.h"
+#include "vmm/base/thread.h"
+
+struct vmm {
+	const struct vm_config *config;
+	struct vm_files files;
+	struct loop *main;
+	const struct vmm_hooks *hooks;
+	void *ctx;
+
+	struct console *console;
+	struct loop *io;
+	pthread_t io_thread;
+	bool io_started;
+
+	struct machine *machine; /* NULL once stopped */
+	enum vmm_state state;
+};
+
+static void set_state(struct vmm *vmm, enum vmm_state state, enum vmm_reason reason,
+		      const struct hvd_error *err)
+{
+	vmm->state = state;
+	vmm->hooks->state_changed(vmm->ctx, state, reason, err);
+}
+
+static void stop(struct vmm *vmm, enum vmm_reason reason, const struct hvd_error *err)
+{
+	vmm->machine = machine_free(vmm->machine);
+	set_state(vmm, VMM_STOPPED, reason, err);
+}
+
+static void on_event(void *ctx, enum vcpu_event event, const struct hvd_error *error);
+
+static int make_machine(struct vmm *vmm, struct hvd_error *err)
+{
+	struct machine_args args = {
+		.config = vmm->config,
+		.files = &vmm->files,
+		.main = vmm->main,
+		.io = vmm->io,
+		.console = vmm->console,
+		.on_event = on_event,
+		.ctx = vmm,
+	};
+
+	return machine_new(&args, &vmm->machine, err);
+}
+
+/* A machine as after power-on, in the state that the VM had. */
+static int reset(struct vmm *vmm, struct hvd_error *ret_err)
+{
+	struct hvd_error err = { 0 };
+	int r;
+
+	vmm->machine = machine_free(vmm->machine);
+	r = make_machine(vmm, &err);
+	if (r < 0) {
+		hvd_err_prefix(&err, r, "reset");
+		stop(vmm, VMM_REASON_ERROR, &err);
+		if (ret_err)
+			*ret_err = err;
+		return r;
+	}
+
+	if (vmm->state == VMM_RUNNING)
+		machine_run(vmm->machine);
+	if (vmm->hooks->was_reset)
+		vmm->hooks->was_reset(vmm->ctx);
+	return 0;
+}
+
+/* What a vCPU has reported. error belongs to the machine, which ends here. */
+static void on_event(void *ctx, enum vcpu_event event, const struct hvd_error *error)
+{
+	struct vmm *vmm = ctx;
+	struct hvd_error err = *error;
+
+	switch (event) {
+	case VCPU_SHUTDOWN:
+		stop(vmm, VMM_REASON_GUEST_SHUTDOWN, NULL);
+		break;
+	case VCPU_RESET:
+		if (vmm->config->on_reboot == ON_REBOOT_STOP)
+			stop(vmm, VMM_REASON_GUEST_REBOOT, NULL);
+		else
+			reset(vmm, NULL);
+		break;
+	case VCPU_FAILED:
+		stop(vmm, VMM_REASON_ERROR, &err);
+		break;
+	case VCPU_KICKED:
+		break;
+	}
+}
+
+static void *run_io(void *arg)
+{
+	loop_run(arg);
+	return NULL;
+}
+
+struct started {
+	struct loop_work work;
+	sem_t sem;
+};
+
+static void on_started(struct loop_work *work)
+{
+	sem_post(&container_of(work, struct started, work)->sem);
+}
+
+/*
+ * Returns when the loop runs: before that, a loop_call() would run on the caller's thread, and two
+ * vCPUs could be inside one device.
+ */
+static int start_io(struct vmm *vmm, struct hvd_error *err)
+{
+	struct started started = { .work.fn = on_started };
+	int r;
+
+	r = loop_new(&vmm->io);
+	if (r < 0)
+		return hvd_err(err, -r, "I/O loop: %s", strerror(-r));
+
+	sem_init(&started.sem, 0, 0);
+	loop_post(vmm->io, &started.work);
+	r = thread_start(&vmm->io_thread, "io", run_io, vmm->io);
+	if (r < 0)
+		return hvd_err(err, -r, "cannot start the I/O thread: %s", strerror(-r));
+	while (sem_wait(&started.sem) < 0)
+		;
+	sem_destroy(&started.sem);
+	vmm->io_started = true;
+	return 0;
+}
+
+int vmm_create(const struct vm_config *config, struct vm_files *files, struct loop *main,
+	       const struct vmm_hooks *hooks, void *ctx, struct vmm **ret, struct hvd_error *err)
+{
+	AUTO(vmm_free) struct vmm *vmm = calloc(1, sizeof(*vmm));
+	int r;
+
+	if (!vmm) {
+		vm_files_close(files);
+		return hvd_err(err, ENOMEM, "%s", strerror(ENOMEM));
+	}
+	*vmm = (struct vmm){ config, *files, main, hooks, ctx, .state = VMM_CREATED };
+	*files = VM_FILES_INIT;
+
+	r = console_new(main, &vmm->console);
+	if (r < 0)
+		return hvd_err(err, -r, "console: %s", strerror(-r));
+	r = start_io(vmm, err);
+	if (r < 0)
+		return r;
+
+	kvm_kick_signal_install();
+	r = make_machine(vmm, err);
+	if (r < 0)
+		return r;
+
+	*ret = TAKE(vmm);
+	return 0;
+}
+
+struct vmm *vmm_free(struct vmm *vmm)
+{
+	if (!vmm)
+		return NULL;
+
+	machine_free(vmm->machine);
+	if (vmm->io_started) {
+		loop_quit(vmm->io);
+		pthread_join(vmm->io_thread, NULL);
+	}
+	loop_free(vmm->io);
+	console_free(vmm->console);
+	vm_files_close(&vmm->files);
+	free(vmm);
+	return NULL;
+}
+
+static int wrong_state(const struct vmm *vmm, const char *what, struct hvd_error *err)
+{
+	return hvd_err(err, EINVAL, "cannot %s a VM that is %s", what, vmm_state_names[vmm->state]);
+}
+
+int vmm_start(struct vmm *vmm, struct hvd_error *err)
+{
+	if (vmm->state != VMM_CREATED)
+		return wrong_state(vmm, "start", err);
+	machine_run(vmm->machine);
+	set_state(vmm, VMM_RUNNING, VMM_REASON_NONE, NULL);
+	return 0;
+}
+
+int vmm_pause(struct vmm *vmm, struct hvd_error *err)
+{
+	if (vmm->state != VMM_RUNNING)
+		return wrong_state(vmm, "pause", err);
+	machine_hold(vmm->machine);
+	set_state(vmm, VMM_PAUSED, VMM_REASON_NONE, NULL);
+	return 0;
+}
+
+int vmm_resume(struct vmm *vmm, struct hvd_error *err)
+{
+	if (vmm->state != VMM_PAUSED)
+		return wrong_state(vmm, "resume", err);
+	machine_run(vmm->machine);
+	set_state(vmm, VMM_RUNNING, VMM_REASON_NONE, NULL);
+	return 0;
+}
+
+int vmm_reset(struct vmm *vmm, struct hvd_error *err)
+{
+	if (vmm->state != VMM_RUNNING && vmm->state != VMM_PAUSED)
+		return wrong_state(vmm, "reset", err);
+	return reset(vmm, err);
+}
+
+int vmm_power_button(struct vmm *vmm, struct hvd_error *err)
+{
+	if (vmm->state != VMM_RUNNING)
+		return wrong_state(vmm, "press the power button of", err);
+	machine_press_power_button(vmm->machine);
+	return 0;
+}
+
+void vmm_stop(struct vmm *vmm)
+{
+	if (vmm->state != VMM_STOPPED)
+		stop(vmm, VMM_REASON_HOST_STOP, NULL);
+}
+
+enum vmm_state vmm_state(const struct vmm *vmm)
+{
+	return vmm->state;
+}
+
+struct console *vmm_console(struct vmm *vmm)
+{
+	return vmm->console;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libvmm: one VM in this process. The façade: everything that a program needs to run a VM.
+ *
+ * All functions are called on the thread of the main loop given to vmm_create(), and hooks run
+ * there too. vCPU threads and the I/O loop are libvmm's own.
+ *
+ * A reset (guest's SYSTEM_RESET, vmm_reset()) makes the whole machine anew from the same
+ * configuration and descriptors: no device or vGIC state can survive it.
+ */
+#pragma once
+
+#include "vmm/base/err.h"
+#include "vmm/base/loop.h"
+#include "vmm/config.h"
+#include "vmm/console.h"
+#include "vmm/files.h"
+
+struct vmm;
+
+enum vmm_state {
+	VMM_CREATED, /* built, no vCPU has run yet */
+	VMM_RUNNING,
+	VMM_PAUSED,
+	VMM_STOPPED, /* for good; reason tells why */
+	_VMM_STATE_MAX
+};
+
+enum vmm_reason {
+	VMM_REASON_NONE,
+	VMM_REASON_GUEST_SHUTDOWN, /* PSCI SYSTEM_OFF */
+	VMM_REASON_GUEST_REBOOT,   /* PSCI SYSTEM_RESET with on_reboot=stop */
+	VMM_REASON_HOST_STOP,      /* vmm_stop() */
+	VMM_REASON_ERROR,          /* KVM or a host resource failed; the error says which */
+	_VMM_REASON_MAX
+};
+
+extern const char *const vmm_state_names[_VMM_STATE_MAX];   /* "created", "running", … */
+extern const char *const vmm_reason_names[_VMM_REASON_MAX]; /* "none", "guest-shutdown", … */
+
+struct vmm_hooks {
+	/* After every change of state. err is set for VMM_REASON_ERROR only. */
+	void (*state_changed)(void *ctx, enum vmm_state state, enum vmm_reason reason,
+			      const struct hvd_error *err);
+	/* The guest was reset and runs again. May be NULL. */
+	void (*was_reset)(void *ctx);
+};
+
+/*
+ * Build the machine: guest RAM, vCPUs, GIC, devices, the boot images loaded. Takes ownership of
+ * the descriptors in files in either outcome. config must outlive the VM. Errors: -EOPNOTSUPP (host
+ * is not arm64, or a KVM capability that is named), -ENOEXEC (the kernel is no arm64 Image),
+ * -ENOSPC (images do not fit into memory), -ENOMEM.
+ */
+int vmm_create(const struct vm_config *config, struct vm_files *files, struct loop *main,
+	       const struct vmm_hooks *hooks, void *ctx, struct vmm **ret, struct hvd_error *err);
+
+/* Ends all threads, drains I/O in flight, frees the VM. */
+struct vmm *vmm_free(struct vmm *vmm);
+DEFINE_AUTO(struct vmm *, vmm_free);
+
+/* -EINVAL when the state does not allow it; err says so. */
+int vmm_start(struct vmm *vmm, struct hvd_error *err);
+int vmm_pause(struct vmm *vmm, struct hvd_error *err);  /* returns with vCPUs and I/O quiet */
+int vmm_resume(struct vmm *vmm, struct hvd_error *err);
+int vmm_reset(struct vmm *vmm, struct hvd_error *err);
+int vmm_power_button(struct vmm *vmm, struct hvd_error *err); /* asks the guest to shut down */
+void vmm_stop(struct vmm *vmm);                               /* does not ask */
+
+enum vmm_state vmm_state(const struct vmm *vmm);
+struct console *vmm_console(struct vmm *vmm);
+
+/*
+ * What this host offers: probed from an open /dev/kvm. The mode (vhe, nvhe, …) is not visible to
+ * ioctls; daemon/host.c finds it.
+ */
+struct vmm_host {
+	uint32_t max_vcpus;
+	uint32_t ipa_bits;
+	bool gicv3, its, aarch32, pmu, sve, pauth, mte, el2, steal_time;
+};
+
+int vmm_probe(int kvm, struct vmm_host *ret, struct hvd_error *err);
