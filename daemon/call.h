@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One call of one operation: what a front end (REST, D-Bus) hands to the core, and gets back.
+ *
+ * The front end finds the operation, authenticates the peer and has its access class checked, then
+ * calls call_dispatch(). The core validates, acts, and calls call->done exactly once, at
+ * once or later from the event loop (starting a VM waits for systemd and the VMM process). The core
+ * owns no part of the call; it lives until done has been called. hvd is single-threaded.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <sys/types.h>
+
+#include "api/ops.h"
+#include "vmm/base/err.h"
+
+struct manager;
+struct call;
+
+typedef void (*call_done_fn)(struct call *call, int r, const struct hvd_error *err);
+
+struct peer {
+	const char *front; /* "rest", "dbus" */
+	uid_t uid;
+	pid_t pid; /* 0 when unknown */
+};
+
+struct call {
+	const struct op *op;
+	struct peer peer;
+	/* {vm} (name or UUID) or {network} of the path, or ""; the core makes it the VM's name. */
+	char name[64];
+	json_t *args;     /* body, or NULL */
+	const char *text; /* body of a text operation (XML), or NULL */
+
+	/*
+	 * Answers, set on success: result (an object; an array of objects for RESULT_LIST), document
+	 * (heap), or stream.
+	 */
+	json_t *result;
+	char *document;
+	int stream; /* RESULT_STREAM: the front end's end of a stream socket, or -1 */
+
+	call_done_fn done;
+	void *front_data;
+	void *core_data; /* the handler's own */
+};
+
+void call_dispatch(struct manager *manager, struct call *call);
+
+/* For handlers. r == 0: success. */
+void call_finish(struct call *call, int r, const struct hvd_error *err);
+
+/* Free the answers, not args and text, which are the front end's; after done. */
+void call_clear(struct call *call);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Control protocol between hvd and one hvd-vmm: messages of fixed size on a SOCK_SEQPACKET unix
+ * socket, descriptors beside them as SCM_RIGHTS.
+ *
+ * hvd-vmm serves any number of connections, all alike. The first is its standard input, on which
+ * hvd sends CONTROL_START: memfd with the JSON spec, a listening socket bound to
+ * /run/hvd/vms/NAME/control, then the files of vmm/files.h. A hvd that comes back after a restart
+ * connects to that path. Every request is answered with one CONTROL_REPLY of the same serial, and
+ * changes of state are sent to every connection as CONTROL_EVENT.
+ *
+ * The layout is versioned because an upgraded hvd meets older hvd-vmm processes: fields are only
+ * ever added at the end, within CONTROL_MESSAGE_SIZE.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/base/err.h"
+#include "vmm/files.h"
+
+#define CONTROL_VERSION 1
+#define CONTROL_MAX_FDS (2 + VM_MAX_FILES)
+
+enum control_type {
+	CONTROL_REPLY = 1, /* result, state, reason, text */
+	CONTROL_EVENT,     /* state, reason, text; serial 0 */
+	CONTROL_START,     /* fds: spec, listener, files */
+	CONTROL_STATUS,
+	CONTROL_PAUSE,
+	CONTROL_RESUME,
+	CONTROL_RESET,
+	CONTROL_POWER_BUTTON,
+	CONTROL_STOP,
+	CONTROL_CONSOLE, /* fds: one stream socket; arg 1: may type */
+};
+
+struct control_message {
+	uint32_t version, type, serial;
+	int32_t result;  /* 0 or negative errno */
+	uint32_t state;  /* enum vmm_state */
+	uint32_t reason; /* enum vmm_reason */
+	uint32_t arg;
+	uint32_t reserved;
+	char field[64]; /* of struct hvd_error */
+	char text[432]; /* of struct hvd_error; NUL-terminated */
+};
+
+_Static_assert(sizeof(struct control_message) == 528, "the layout is an interface");
+
+/*
+ * Send one message with n descriptors (which stay the caller's). -EAGAIN when the peer does not read: close it.
+ */
+int control_send(int sock, const struct control_message *msg, const int *fds, size_t n);
+
+/*
+ * Receive one message. *n is the room in fds, and on return the number received (close-on-exec;
+ * the caller's). Returns 1, 0 at end of file, -EAGAIN, -EBADMSG (not this protocol; descriptors
+ * closed) or another -errno. Strings in msg are terminated.
+ */
+int control_recv(int sock, struct control_message *msg, int *fds, size_t *n);
+
+/* Copy an error into and out of a message. */
+void control_set_error(struct control_message *msg, int r, const struct hvd_error *err);
+int control_get_error(const struct control_message *msg, struct hvd_error *err);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hvd's end of the control protocol (daemon/control.h) with one hvd-vmm, on the event loop.
+ *
+ * Requests are answered in any order; each has a deadline. The connection ends by itself when
+ * the process does, or breaks the protocol: pending requests then fail with -EPIPE, and the
+ * owner is told once by closed(). All callbacks come from the event loop, none from within a
+ * function of this module, and none after control_client_free().
+ */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "daemon/control.h"
+#include "vmm/base/cleanup.h"
+
+#define CONTROL_TIMEOUT_USEC (10 * 1000000ULL)
+#define CONTROL_START_TIMEOUT_USEC (30 * 1000000ULL)
+
+struct control_client;
+
+struct control_client_ops {
+	void (*event)(void *ctx, const struct control_message *msg); /* CONTROL_EVENT */
+	void (*closed)(void *ctx);                                   /* the client may be freed in it */
+};
+
+/* reply is NULL when r < 0 and hvd-vmm has not answered. */
+typedef void (*control_reply_fn)(void *ctx, int r, const struct control_message *reply,
+				 const struct hvd_error *err);
+
+/* sock: a connected SOCK_SEQPACKET socket, taken over in either outcome. 0 or -errno. */
+int control_client_new(sd_event *event, int sock, const struct control_client_ops *ops, void *ctx,
+		       struct control_client **ret);
+/* Pending requests are dropped: their callbacks do not run. */
+struct control_client *control_client_free(struct control_client *client);
+DEFINE_AUTO(struct control_client *, control_client_free);
+
+/*
+ * Send a request; fds stay the caller's. fn is called exactly once if this returns 0: with the
+ * reply, -ETIMEDOUT or -EPIPE. Otherwise -ENOMEM, -EPIPE or -EAGAIN (hvd-vmm does not read) and err
+ * is set.
+ */
+int control_client_request(struct control_client *client, enum control_type type, uint32_t arg,
+			   const int *fds, size_t n, control_reply_fn fn, void *ctx,
+			   struct hvd_error *err);
+
+/* For a fresh connection to the socket of a VM's runtime folder. Returns a descriptor or -errno. */
+int control_connect(const char *path);
+
+/* The listening socket at path, replacing what is there. Returns a descriptor or -errno. */
+int control_listen(const char *path);

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/handlers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/json.h"
+#include "api/openapi.h"
+#include "api/xml.h"
+#include "daemon/network.h"
+#include "daemon/resource.h"
+
+static void finish_no_memory(struct call *call)
+{
+	struct hvd_error err = { 0 };
+
+	call_finish(call, hvd_err(&err, ENOMEM, "out of memory"), &err);
+}
+
+/* Takes result over; NULL: out of memory. */
+static void finish_json(struct call *call, json_t *result)
+{
+	call->result = result;
+	if (result)
+		call_finish(call, 0, NULL);
+	else
+		finish_no_memory(call);
+}
+
+static void finish_text(struct call *call, char *text)
+{
+	call->document = text;
+	if (text)
+		call_finish(call, 0, NULL);
+	else
+		finish_no_memory(call);
+}
+
+/* The vm_done_fn of operations without a result. */
+static void on_done(void *ctx, int r, const struct hvd_error *err)
+{
+	call_finish(ctx, r, err);
+}
+
+static void define(struct manager *manager, struct call *call, struct vm_config *config)
+{
+	struct hvd_error err = { 0 };
+	struct vm *vm;
+	int r;
+
+	r = vm_define(manager, config, &vm, &err);
+	if (r < 0) {
+		schema_clear(&vm_schema, config);
+		call_finish(call, r, &err);
+		return;
+	}
+	strcpy(call->name, vm_config(vm)->name);
+	finish_json(call, resource_vm(vm));
+}
+
+static void vm_create(struct manager *manager, struct vm *vm, struct call *call)
+{
+	struct hvd_error err = { 0 };
+	struct vm_config config;
+	int r;
+
+	r = json_to_obj(&vm_schema, call->args, &config, &err);
+	if (r < 0)
+		call_finish(call, r, &err);
+	else
+		define(manager, call, &config);
+}
+
+static void vm_define_xml(struct manager *manager, struct vm *vm, struct call *call)
+{
+	const char *text = call->text ? call->text : "";
+	struct hvd_error err = { 0 };
+	struct vm_config config;
+	int r;
+
+	r = xml_to_obj(&vm_schema, text, strlen(text), &config, &err);
+	if (r < 0)
+		call_finish(call, r, &err);
+	else
+		define(manager, call, &config);
+}
+
+static void vm_list(struct manager *manager, struct vm *vm, struct call *call)
+{
+	AUTO(json_decref) json_t *items = json_array();
+
+	for (vm = vm_next(manager, NULL); vm; vm = vm_next(manager, vm))
+		if (!items || json_array_append_new(items, resource_vm(vm)) < 0) {
+			finish_no_memory(call);
+			return;
+		}
+	finish_json(call, TAKE(items));
+}
+
+static void vm_get(struct manager *manager, struct vm *vm, struct call *call)
+{
+	finish_json(call, resource_vm(vm));
+}
+
+static void on_updated(void *ctx, int r, const struct hvd_error *err)
+{
+	struct call *call = ctx;
+	struct manager *manager = call->core_data;
+
+	if (r < 0)
+		call_finish(call, r, err);
+	else
+		finish_json(call, resource_vm(manager_find_vm(manager, call->name)));
+}
+
+static void vm_patch(struct manager *manager, struct vm *vm, struct call *call)
+{
+	struct hvd_error err = { 0 };
+	struct vm_config config;
+	int r;
+
+	r = json_merge_obj(&vm_schema, vm_config(vm), call->args, &config, &err);
+	if (r < 0) {
+		call_finish(call, r, &err);
+		return;
+	}
+	call->core_data = manager;
+	vm_update(vm, &config, on_updated, call);
+}
+
+static void vm_delete(struct manager *manager, struct vm *vm, struct call *call)
+{
+	struct hvd_error err = { 0 };
+	int r = vm_undefine(vm, &err);
+
+	call_finish(call, r, r < 0 ? &err : NULL);
+}
+
+static void start(struct manager *manager, struct vm *vm, struct call *call)
+{
+	vm_start(vm, on_done, call);
+}
+
+static void shut_down(struct manager *manager, struct vm *vm, struct call *call)
+{
+	vm_shutdown(vm, on_done, call);
+}
+
+static void stop(struct manager *manager, struct vm *vm, struct call *call)
+{
+	vm_stop(vm, on_done, call);
+}
+
+static void pause_vm(struct manager *manager, struct vm *vm, struct call *call)
+{
+	vm_pause(vm, on_done, call);
+}
+
+static void resume(struct manager *manager, struct vm *vm, struct call *call)
+{
+	vm_resume(vm, on_done, call);
+}
+
+static void reboot(struct manager *manager, struct vm *vm, struct call *call)
+{
+	vm_reboot(vm, on_done, call);
+}
+
+static void reset(struct manager *manager, struct vm *vm, struct call *call)
+{
+	vm_reset(vm, on_done, call);
+}
+
+static void vm_xml(struct manager *manager, struct vm *vm, struct call *call)
+{
+	char *text = NULL;
+
+	finish_text(call, xml_from_obj(&vm_schema, vm_config(vm), &text) < 0 ? NULL : text);
+}
+
+/* "mode" is "read", or "write", which is also what none means. */
+static void console(struct manager *manager, struct vm *vm, struct call *call)
+{
+	const char *mode = json_string_value(json_object_get(call->args, "mode"));
+
+	vm_console(vm, !mode || strcmp(mode, "read") != 0, &call->stream, on_done, call);
+}
+
+static void network_list(struct manager *manager, struct vm *vm, struct call *call)
+{
+	AUTO(json_decref) json_t *items = json_array();
+
+	for (struct network *n = network_next(manager, NULL); n; n = network_next(manager, n))
+		if (!items || json_array_append_new(items, resource_network(n)) < 0) {
+			finish_no_memory(call);
+			return;
+		}
+	finish_json(call, TAKE(items));
+}
+
+static void network_get(struct manager *manager, struct vm *vm, struct call *call)
+{
+	const struct network *network = manager_find_network(manager, call->name);
+	struct hvd_error err = { 0 };
+
+	if (network)
+		finish_json(call, resource_network(network));
+	else
+		call_finish(call,
+			    hvd_err(&err, ENOENT, "there is no network %s; see hvcli network list",
+				    call->name),
+			    &err);
+}
+
+static void host_get(struct manager *manager, struct vm *vm, struct call *call)
+{
+	finish_json(call, resource_host(manager));
+}
+
+static void openapi(struct manager *manager, struct vm *vm, struct call *call)
+{
+	AUTO(json_decref) json_t *document = openapi_document();
+
+	finish_text(call, document ? json_dumps(document, JSON_INDENT(2)) : NULL);
+}
+
+const handler_fn handlers[_OP_MAX] = {
+	[OP_VM_CREATE] = vm_create,
+	[OP_VM_LIST] = vm_list,
+	[OP_VM_GET] = vm_get,
+	[OP_VM_PATCH] = vm_patch,
+	[OP_VM_DELETE] = vm_delete,
+	[OP_VM_START] = start,
+	[OP_VM_SHUTDOWN] = shut_down,
+	[OP_VM_STOP] = stop,
+	[OP_VM_PAUSE] = pause_vm,
+	[OP_VM_RESUME] = resume,
+	[OP_VM_REBOOT] = reboot,
+	[OP_VM_RESET] = reset,
+	[OP_VM_XML] = vm_xml,
+	[OP_VM_DEFINE_XML] = vm_define_xml,
+	[OP_VM_CONSOLE] = console,
+	[OP_NETWORK_LIST] = network_list,
+	[OP_NETWORK_GET] = network_get,
+	[OP_HOST_GET] = host_get,
+	[OP_OPENAPI] = openapi,
+};

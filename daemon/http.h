@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The REST front end: HTTP/1.1 over a unix socket, routed by the operations table (api/ops.h).
+ *
+ * libmicrohttpd runs inside hvd's sd-event loop, without threads. A request is routed, its body
+ * read and checked, and handed to call_dispatch(); the connection is suspended until the call is
+ * done. A console request becomes a WebSocket (daemon/websocket.h). Every error is an
+ * RFC 9457 problem, except for bytes that are no HTTP, which libmicrohttpd answers itself.
+ *
+ * Who may call: the peer's credentials as the kernel recorded them when it connected (unix(7),
+ * SO_PEERCRED and SO_PEERGROUPS). Root, hvd's own user and members of the group may everything,
+ * others get 403.
+ *
+ * A connection is closed when the whole next request has not arrived, or the answer has not been
+ * taken, by an absolute deadline: a drip of bytes does not hold a slot.
+ */
+#pragma once
+
+#include "daemon/manager.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/err.h"
+
+#define HTTP_BODY_MAX (64 * 1024)
+
+/* Members that are 0 or NULL get the default. */
+struct http_config {
+	int listen_fd;             /* listening, non-blocking unix socket, taken over; -1: none */
+	const char *group;         /* whose members may everything; "hvd" */
+	unsigned max_connections;  /* 512 */
+	unsigned max_per_uid;      /* 256: one user must not keep others out */
+	unsigned request_timeout;  /* seconds for a request to arrive whole, or an answer to go; 20 */
+	unsigned idle_timeout;     /* seconds on a kept-alive connection until the next is whole; 60 */
+};
+
+struct http_server;
+
+/*
+ * Serves until freed. The manager must outlive the server; calls that are still pending then are
+ * finished by the core as always, their answers dropped. listen_fd is taken over on success only.
+ */
+int http_server_new(struct manager *manager, const struct http_config *config,
+		    struct http_server **ret, struct hvd_error *err);
+struct http_server *http_server_free(struct http_server *server);
+DEFINE_AUTO(struct http_server *, http_server_free);
+
+/* Serve one connected unix stream socket as if accepted. fd is closed on failure, too. */
+int http_server_add(struct http_server *server, int fd);

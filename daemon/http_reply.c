@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/http_reply.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "api/errors.h"
+#include "api/json.h"
+
+/* Takes body over (heap). extra: one more header, or NULL. */
+static enum MHD_Result reply(struct MHD_Connection *connection, unsigned status, char *body,
+			     const char *type, const char *extra, const char *value)
+{
+	struct MHD_Response *response;
+	enum MHD_Result r = MHD_NO;
+
+	response = MHD_create_response_from_buffer(body ? strlen(body) : 0, body,
+						   body ? MHD_RESPMEM_MUST_FREE
+							: MHD_RESPMEM_PERSISTENT);
+	if (!response) {
+		free(body);
+		return MHD_NO;
+	}
+	if (MHD_add_response_header(response, MHD_HTTP_HEADER_SERVER, HTTP_SERVER_NAME) &&
+	    (!type || MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type)) &&
+	    (!extra || MHD_add_response_header(response, extra, value)))
+		r = MHD_queue_response(connection, status, response);
+	MHD_destroy_response(response);
+	return r;
+}
+
+/* One line of compact JSON and a newline, heap. NULL: out of memory. */
+static char *json_line(const json_t *json)
+{
+	size_t n = json_dumpb(json, NULL, 0, JSON_COMPACT);
+	char *text = n ? malloc(n + 2) : NULL;
+
+	if (!text || json_dumpb(json, text, n, JSON_COMPACT) != n) {
+		free(text);
+		return NULL;
+	}
+	memcpy(text + n, "\n", 2);
+	return text;
+}
+
+static enum MHD_Result reply_json(struct MHD_Connection *connection, unsigned status,
+				  const json_t *json, const char *extra, const char *value)
+{
+	char *text = json_line(json);
+
+	if (!text)
+		return MHD_NO;
+	return reply(connection, status, text, "application/json", extra, value);
+}
+
+/* 201 says where the new resource is: below its collection, by name. */
+static enum MHD_Result reply_created(struct MHD_Connection *connection, const struct call *call)
+{
+	const char *name = json_string_value(json_object_get(call->result, "name"));
+	char location[256];
+
+	/* the collection, also when it was made at "/v1/vms/actions/…" */
+	snprintf(location, sizeof(location), "%.*s/%s", (int)strcspn(call->op->path + 4, "/") + 4,
+		 call->op->path, name ? name : "");
+	return reply_json(connection, MHD_HTTP_CREATED, call->result,
+			  name ? MHD_HTTP_HEADER_LOCATION : NULL, location);
+}
+
+static enum MHD_Result reply_list(struct MHD_Connection *connection, const struct call *call)
+{
+	AUTO(json_decref) json_t *list = json_pack("{sO}", "items", call->result);
+
+	return list ? reply_json(connection, MHD_HTTP_OK, list, NULL, NULL) : MHD_NO;
+}
+
+enum MHD_Result http_reply_call(struct MHD_Connection *connection, struct call *call)
+{
+	unsigned status = op_success_status(call->op);
+
+	switch (call->op->result) {
+	case RESULT_OBJECT:
+		if (status == MHD_HTTP_CREATED)
+			return reply_created(connection, call);
+		return reply_json(connection, status, call->result, NULL, NULL);
+	case RESULT_LIST:
+		return reply_list(connection, call);
+	case RESULT_DOCUMENT:
+		return reply(connection, status, TAKE(call->document), call->op->result_type, NULL,
+			     NULL);
+	default:
+		return reply(connection, status, NULL, NULL, NULL, NULL);
+	}
+}
+
+static void allow_header(unsigned allow, char *buf, size_t size)
+{
+	size_t n = 0;
+
+	buf[0] = '\0';
+	for (unsigned m = 0; m < _HTTP_METHOD_MAX; m++)
+		if (allow & (1u << m))
+			n += (size_t)snprintf(buf + n, size - n, "%s%s%s", n ? ", " : "",
+					      http_method_names[m],
+					      m == HTTP_GET ? ", HEAD" : "");
+}
+
+enum MHD_Result http_reply_error(struct MHD_Connection *connection, const struct hvd_error *err,
+				 unsigned status, unsigned allow)
+{
+	AUTO(json_decref) json_t *problem = problem_to_json(err);
+	const char *extra = NULL;
+	char value[64], *text;
+
+	if (!problem)
+		return MHD_NO;
+	if (status == MHD_HTTP_UPGRADE_REQUIRED) {
+		json_object_set_new(problem, "type", json_string("about:blank"));
+		json_object_set_new(problem, "status", json_integer(status));
+		json_object_set_new(problem, "code", json_string("upgrade-required"));
+		json_object_set_new(problem, "title", json_string("Upgrade Required"));
+		/* also the answer to a wrong Sec-WebSocket-Version (RFC 6455 §4.4) */
+		extra = "Sec-WebSocket-Version";
+		snprintf(value, sizeof(value), "13");
+	} else {
+		status = error_class_of_error(err)->status;
+		if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
+			extra = MHD_HTTP_HEADER_ALLOW;
+			allow_header(allow, value, sizeof(value));
+		}
+	}
+	text = json_line(problem);
+	return text ? reply(connection, status, text, HTTP_PROBLEM_TYPE, extra, value) : MHD_NO;
+}
+
+enum MHD_Result http_reply_upgrade(struct MHD_Connection *connection, const char *accept_key,
+				   MHD_UpgradeHandler upgraded, void *ctx)
+{
+	struct MHD_Response *response = MHD_create_response_for_upgrade(upgraded, ctx);
+	enum MHD_Result r = MHD_NO;
+
+	if (!response)
+		return MHD_NO;
+	if (MHD_add_response_header(response, MHD_HTTP_HEADER_SERVER, HTTP_SERVER_NAME) &&
+	    MHD_add_response_header(response, MHD_HTTP_HEADER_UPGRADE, "websocket") &&
+	    MHD_add_response_header(response, "Sec-WebSocket-Accept", accept_key))
+		r = MHD_queue_response(connection, MHD_HTTP_SWITCHING_PROTOCOLS, response);
+	MHD_destroy_response(response);
+	return r;
+}
+
+void http_refuse(int fd, unsigned status, const char *code, const char *title, const char *detail)
+{
+	char body[512], text[1024];
+	int n;
+
+	n = snprintf(body, sizeof(body),
+		     "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u,\"code\":\"%s\","
+		     "\"detail\":\"%s\"}\n",
+		     title, status, code, detail);
+	n = snprintf(text, sizeof(text),
+		     "HTTP/1.1 %u %s\r\nServer: " HTTP_SERVER_NAME "\r\nConnection: close\r\n"
+		     "Retry-After: 1\r\nContent-Type: " HTTP_PROBLEM_TYPE "\r\n"
+		     "Content-Length: %d\r\n\r\n%s",
+		     status, title, n, body);
+	send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One connection of the REST front end and the request on it; between http.c (sockets, limits,
+ * deadlines) and http_request.c (what is asked).
+ *
+ * A request is received whole, checked, and handed to the core. While its call is
+ * pending the connection is suspended in libmicrohttpd. A request that loses its connection
+ * then (only when the server is freed) lives on by itself until the core calls done.
+ */
+#pragma once
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/call.h"
+#include "vmm/base/list.h"
+
+struct http_server;
+struct http_request;
+struct websocket;
+
+struct http_client {
+	struct list node;
+	struct http_server *server;
+	int fd; /* libmicrohttpd's */
+	struct peer peer;
+	bool allowed;                 /* root, hvd's user, or in the group */
+	uint64_t deadline;            /* CLOCK_MONOTONIC in microseconds, 0: none */
+	struct http_request *pending; /* its call is with the core, the connection suspended */
+	struct websocket *websocket;  /* after an upgrade */
+	struct MHD_UpgradeResponseHandle *upgrade;
+};
+
+enum http_phase {
+	HTTP_PHASE_IDLE,    /* the next request has the idle timeout to arrive whole */
+	HTTP_PHASE_BUSY,    /* with the core, or a WebSocket: no deadline */
+	HTTP_PHASE_REPLY,   /* the client has the request timeout to take the answer */
+};
+
+/* Set the client's deadline. http.c */
+void http_client_phase(struct http_client *client, enum http_phase phase);
+struct manager *http_server_manager(const struct http_server *server);
+
+/* Have libmicrohttpd run from the loop: it does not notice by itself that a connection was resumed. */
+void http_server_wake(struct http_server *server);
+
+/* Callbacks of libmicrohttpd. */
+enum MHD_Result http_request_handle(void *cls, struct MHD_Connection *connection, const char *url,
+				    const char *method, const char *version, const char *data,
+				    size_t *size, void **slot);
+void http_request_completed(void *cls, struct MHD_Connection *connection, void **slot,
+			    enum MHD_RequestTerminationCode code);
+
+/* Before the server is freed: end the WebSocket, let go of a pending call. */
+void http_client_abandon(struct http_client *client);

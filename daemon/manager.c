@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/manager.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-id128.h>
+
+#include "daemon/host.h"
+#include "daemon/network.h"
+#include "daemon/store.h"
+#include "daemon/vm_private.h"
+#include "vmm/base/log.h"
+
+#define AUTOSTART_STAMP "autostarted"
+
+struct vm *manager_find_vm(const struct manager *manager, const char *name)
+{
+	sd_id128_t uuid;
+	bool by_uuid = sd_id128_from_string(name, &uuid) >= 0;
+
+	for (struct vm *vm = vm_next(manager, NULL); vm; vm = vm_next(manager, vm)) {
+		const struct vm_config *config = vm_config(vm);
+
+		if (strcmp(config->name, name) == 0 ||
+		    (by_uuid && memcmp(config->uuid, uuid.bytes, sizeof(config->uuid)) == 0))
+			return vm;
+	}
+	return NULL;
+}
+
+struct network *manager_find_network(const struct manager *manager, const char *name)
+{
+	struct network *network = network_next(manager, NULL);
+
+	while (network && strcmp(network_config(network)->name, name) != 0)
+		network = network_next(manager, network);
+	return network;
+}
+
+void manager_notify(struct manager *manager, enum manager_event event, struct vm *vm)
+{
+	struct manager_listener *listener;
+
+	list_for_each(listener, &manager->listeners, node)
+		listener->fn(listener, event, vm);
+}
+
+static int on_definition(void *ctx, const char *name)
+{
+	struct hvd_error err = { 0 };
+
+	if (vm_load(ctx, name, &err) < 0)
+		log_err("VM %s is left out: %s", name, err.msg);
+	return 0;
+}
+
+static int load_definitions(struct manager *manager, struct hvd_error *err)
+{
+	char folder[PATH_MAX];
+	int r;
+
+	if (snprintf(folder, sizeof(folder), "%s/vms", manager->paths.state) >= (int)sizeof(folder))
+		return hvd_err(err, ENAMETOOLONG, "%s: %s", manager->paths.state,
+			       strerror(ENAMETOOLONG));
+	r = store_make_folder(folder, err);
+	if (r < 0)
+		return r;
+	r = store_each(folder, on_definition, manager);
+	return r < 0 ? hvd_err(err, -r, "%s: %s", folder, strerror(-r)) : 0;
+}
+
+/* A process may run whose definition has gone: what it was started with becomes one again. */
+static void restore_definition(struct manager *manager, const char *name)
+{
+	struct hvd_error err = { 0 };
+
+	if (manager_find_vm(manager, name))
+		return;
+	if (vm_restore(manager, name, &err) < 0)
+		log_warning("%s/vms/%s belongs to no definition, and has none in it: %s",
+			    manager->paths.runtime, name, err.msg);
+	else
+		log_warning("VM %s: its definition was lost and is restored from what it was started "
+			    "with", name);
+}
+
+static int restore_definitions(struct manager *manager, struct hvd_error *err)
+{
+	AUTO(closedir) DIR *dir = NULL;
+	char folder[PATH_MAX];
+	struct dirent *entry;
+	int r;
+
+	r = vm_runtime_path(manager, NULL, NULL, folder);
+	if (r < 0)
+		return hvd_err(err, -r, "%s: %s", manager->paths.runtime, strerror(-r));
+	r = store_make_folder(folder, err);
+	if (r < 0)
+		return r;
+
+	dir = opendir(folder);
+	if (!dir)
+		return hvd_err(err, errno, "%s: %s", folder, strerror(errno));
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			restore_definition(manager, entry->d_name);
+	return 0;
+}
+
+static int adopt_all(struct manager *manager, struct hvd_error *err)
+{
+	for (struct vm *vm = vm_next(manager, NULL); vm; vm = vm_next(manager, vm))
+		vm_adopt(vm);
+
+	/* Every VM has its own deadline, so this ends. */
+	while (manager->adopting > 0) {
+		int r = sd_event_run(manager->event, UINT64_MAX);
+
+		if (r < 0)
+			return hvd_err(err, -r, "event loop: %s", strerror(-r));
+	}
+	return 0;
+}
+
+static void on_network(void *ctx, int r, const struct hvd_error *err)
+{
+	if (r < 0)
+		log_warning("%s", err->msg);
+}
+
+static int on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+	const sd_bus_error *e = sd_bus_message_get_error(m);
+
+	if (e)
+		log_warning("systemd: Subscribe: %s", e->message ? e->message : e->name);
+	return 0;
+}
+
+/* systemd sends signals to those who ask for them only. */
+static int subscribe(struct manager *manager, struct hvd_error *err)
+{
+	int r;
+
+	if (!manager->bus)
+		return 0;
+	r = sd_bus_call_method_async(manager->bus, NULL, "org.freedesktop.systemd1",
+				     "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
+				     "Subscribe", on_subscribed, NULL, NULL);
+	return r < 0 ? hvd_err(err, -r, "system bus: %s", strerror(-r)) : 0;
+}
+
+int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
+		struct manager **ret, struct hvd_error *err)
+{
+	AUTO(manager_free) struct manager *manager = calloc(1, sizeof(*manager));
+	int r;
+
+	if (!manager)
+		return hvd_err(err, ENOMEM, "out of memory");
+
+	manager->event = sd_event_ref(event);
+	manager->bus = sd_bus_ref(bus);
+	manager->paths = *paths;
+	list_init(&manager->vms);
+	list_init(&manager->networks);
+	list_init(&manager->listeners);
+
+	r = host_probe(&manager->host);
+	if (r < 0)
+		return hvd_err(err, -r, "out of memory");
+	r = network_load_all(manager, err);
+	if (r >= 0)
+		r = load_definitions(manager, err);
+	if (r >= 0)
+		r = restore_definitions(manager, err);
+	if (r >= 0)
+		r = subscribe(manager, err);
+	if (r >= 0)
+		r = adopt_all(manager, err);
+	if (r < 0)
+		return r;
+
+	for (struct network *n = network_next(manager, NULL); bus && n; n = network_next(manager, n))
+		network_ready(n, on_network, NULL);
+
+	*ret = TAKE(manager);
+	return 0;
+}
+
+struct manager *manager_free(struct manager *manager)
+{
+	if (!manager)
+		return NULL;
+
+	while (!list_empty(&manager->vms))
+		vm_free(vm_next(manager, NULL));
+	while (!list_empty(&manager->networks))
+		network_free(network_next(manager, NULL));
+	schema_clear(&host_schema, &manager->host);
+	sd_bus_unref(manager->bus);
+	sd_event_unref(manager->event);
+	free(manager);
+	return NULL;
+}
+
+static void on_autostarted(void *ctx, int r, const struct hvd_error *err)
+{
+	const struct vm *vm = ctx;
+
+	if (r < 0)
+		log_err("VM %s was not started: %s", vm_config(vm)->name, err->msg);
+}
+
+void manager_autostart(struct manager *manager)
+{
+	char stamp[PATH_MAX];
+	AUTO(close) int fd = -1;
+
+	/* /run is empty after a boot: a restart of hvd must not start what was stopped since. */
+	if (snprintf(stamp, sizeof(stamp), "%s/" AUTOSTART_STAMP, manager->paths.runtime) >=
+	    (int)sizeof(stamp))
+		return;
+	fd = open(stamp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return;
+
+	for (struct vm *vm = vm_next(manager, NULL); vm; vm = vm_next(manager, vm))
+		if (vm_config(vm)->autostart && !vm_has_process(vm))
+			vm_start(vm, on_autostarted, vm);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The manager: everything that hvd knows. One per process, owned by main.c.
+ */
+#pragma once
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "api/vm_schema.h"
+#include "daemon/vm.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/err.h"
+#include "vmm/base/list.h"
+
+struct network;
+
+struct manager_paths {
+	const char *state;   /* /var/lib/hvd */
+	const char *runtime; /* /run/hvd */
+	const char *worker;  /* hvd-vmm */
+};
+
+enum manager_event {
+	MANAGER_VM_ADDED,
+	MANAGER_VM_REMOVED, /* the VM is still there to be asked for its name */
+	MANAGER_VM_STATE,   /* anything of its status: state, reason, addresses */
+	MANAGER_VM_SPEC,
+};
+
+/* Told of every change, after it has happened. Front ends embed one and add it. */
+struct manager_listener {
+	struct list node;
+	void (*fn)(struct manager_listener *listener, enum manager_event event, struct vm *vm);
+};
+
+struct manager {
+	sd_event *event;
+	sd_bus *bus; /* system bus; NULL: none (VMs can be defined, not started) */
+	struct manager_paths paths;
+	struct list vms;       /* struct vm, by name */
+	struct list networks;  /* struct network */
+	struct list listeners; /* struct manager_listener */
+	struct host_info host; /* probed once */
+	unsigned adopting;     /* VMs of which it is not known yet whether they run */
+};
+
+/*
+ * bus may be NULL. Loads definitions and networks, and adopts running VMs: runs the event loop
+ * until it is known which do. Definitions that cannot be read are logged and left alone.
+ */
+int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
+		struct manager **ret, struct hvd_error *err);
+struct manager *manager_free(struct manager *manager);
+DEFINE_AUTO(struct manager *, manager_free);
+
+/* By name or UUID text. NULL: none. */
+struct vm *manager_find_vm(const struct manager *manager, const char *name);
+struct network *manager_find_network(const struct manager *manager, const char *name);
+
+/* Start the VMs that have autostart set, once after a boot of the host. */
+void manager_autostart(struct manager *manager);
+
+void manager_notify(struct manager *manager, enum manager_event event, struct vm *vm);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * systemd-networkd, which makes hvd's bridges and serves their DHCP and NAT: configuration files
+ * below /run/systemd/network, and its D-Bus interface (org.freedesktop.network1(5)).
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+#include "api/vm_schema.h"
+#include "vmm/base/err.h"
+
+#define NETWORKD_FOLDER "/run/systemd/network"
+
+/* One guest of a DHCP server. */
+struct lease {
+	uint8_t mac[6];
+	char address[16]; /* IPv4 text */
+};
+
+typedef void (*networkd_done_fn)(void *ctx, int r, const struct hvd_error *err);
+/* leases are the callee's to free(). */
+typedef void (*networkd_leases_fn)(void *ctx, struct lease *leases, size_t n);
+
+/* The two files of a network; heap memory in *ret. 0 or -ENOMEM. */
+int networkd_netdev_text(const struct network_config *config, char **ret);
+int networkd_network_text(const struct network_config *config, char **ret);
+
+/* Write them below folder. Returns 1 when anything has changed, 0 when not. */
+int networkd_write(const char *folder, const struct network_config *config, struct hvd_error *err);
+
+/* Make networkd read its files again. Slots as in daemon/unit.h. */
+int networkd_reload(sd_bus *bus, networkd_done_fn fn, void *ctx, sd_bus_slot **ret,
+		    struct hvd_error *err);
+
+/*
+ * Call fn with the leases that the DHCP server on interface ifindex has given, now and after
+ * every change, until *ret is freed. 0 or -errno.
+ */
+struct networkd_watch;
+int networkd_watch(sd_bus *bus, int ifindex, networkd_leases_fn fn, void *ctx,
+		   struct networkd_watch **ret);
+struct networkd_watch *networkd_watch_free(struct networkd_watch *watch);

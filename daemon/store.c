@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/xml.h"
+#include "vmm/base/cleanup.h"
+
+#define SUFFIX ".xml"
+#define TEMPORARY_SUFFIX ".xml.new"
+#define GENERATION_COMMENT "<!-- hvd: generation "
+
+static int make_folder(const char *path, mode_t mode)
+{
+	return mkdir(path, mode) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+int store_make_folder(const char *folder, struct hvd_error *err)
+{
+	char path[PATH_MAX];
+	int r;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s", folder) >= sizeof(path))
+		return hvd_err(err, ENAMETOOLONG, "%s: %s", folder, strerror(ENAMETOOLONG));
+
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		r = make_folder(path, 0755);
+		if (r < 0)
+			return hvd_err(err, -r, "%s: %s", path, strerror(-r));
+		*slash = '/';
+	}
+	r = make_folder(path, 0700);
+	return r < 0 ? hvd_err(err, -r, "%s: %s", path, strerror(-r)) : 0;
+}
+
+static int path_of(char path[static PATH_MAX], const char *folder, const char *name,
+		   const char *suffix)
+{
+	return snprintf(path, PATH_MAX, "%s/%s%s", folder, name, suffix) >= PATH_MAX
+		       ? -ENAMETOOLONG
+		       : 0;
+}
+
+static int write_all(int fd, const char *text, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, text, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		text += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int sync_folder(const char *folder)
+{
+	AUTO(close) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+static int write_file(const char *path, const char *text, uint64_t generation)
+{
+	char comment[80];
+	AUTO(close) int fd = -1;
+	int r;
+
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+
+	snprintf(comment, sizeof(comment), GENERATION_COMMENT "%" PRIu64 " -->\n", generation);
+	r = write_all(fd, text, strlen(text));
+	if (r >= 0)
+		r = write_all(fd, comment, strlen(comment));
+	if (r >= 0 && fsync(fd) < 0)
+		r = -errno;
+	return r;
+}
+
+int store_save(const char *folder, const char *name, const struct schema *schema, const void *obj,
+	       uint64_t generation, struct hvd_error *err)
+{
+	char path[PATH_MAX], temporary[PATH_MAX];
+	AUTO(free) char *text = NULL;
+	int r;
+
+	r = path_of(temporary, folder, name, TEMPORARY_SUFFIX);
+	if (r >= 0)
+		r = path_of(path, folder, name, SUFFIX);
+	if (r >= 0)
+		r = xml_from_obj(schema, obj, &text);
+	if (r < 0)
+		return hvd_err(err, -r, "%s/%s: %s", folder, name, strerror(-r));
+
+	r = write_file(temporary, text, generation);
+	if (r >= 0 && rename(temporary, path) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlink(temporary);
+		return hvd_err(err, -r, "%s: %s", path, strerror(-r));
+	}
+
+	r = sync_folder(folder);
+	return r < 0 ? hvd_err(err, -r, "%s: %s", folder, strerror(-r)) : 0;
+}
+
+static int read_file(const char *path, char **ret, size_t *ret_len)
+{
+	AUTO(free) char *text = NULL;
+	AUTO(fclose) FILE *f = fopen(path, "re");
+	struct stat st;
+	size_t len;
+
+	if (!f)
+		return -errno;
+	if (fstat(fileno(f), &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (st.st_size > XML_SIZE_MAX)
+		return -EFBIG;
+
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
+		return -ENOMEM;
+	len = fread(text, 1, (size_t)st.st_size, f);
+	if (ferror(f))
+		return -EIO;
+	text[len] = '\0';
+	*ret = TAKE(text);
+	*ret_len = len;
+	return 0;
+}
+
+/* The last such comment: the one that store_save() has put behind everything else. */
+static uint64_t find_generation(const char *text)
+{
+	const char *found = NULL;
+	uint64_t generation;
+
+	for (const char *p = text; (p = strstr(p, GENERATION_COMMENT)); p++)
+		found = p + strlen(GENERATION_COMMENT);
+	return found && sscanf(found, "%" SCNu64, &generation) == 1 ? generation : 1;
+}
+
+int store_load(const char *folder, const char *name, const struct schema *schema, void *obj,
+	       uint64_t *generation, struct hvd_error *err)
+{
+	char path[PATH_MAX];
+	AUTO(free) char *text = NULL;
+	size_t len = 0;
+	int r;
+
+	r = path_of(path, folder, name, SUFFIX);
+	if (r >= 0)
+		r = read_file(path, &text, &len);
+	if (r < 0)
+		return hvd_err(err, -r, "%s/%s" SUFFIX ": %s", folder, name, strerror(-r));
+
+	r = xml_to_obj(schema, text, len, obj, err);
+	if (r < 0)
+		return hvd_err_prefix(err, r, "%s", path);
+	*generation = find_generation(text);
+	return 0;
+}
+
+int store_remove(const char *folder, const char *name, struct hvd_error *err)
+{
+	char path[PATH_MAX];
+	int r;
+
+	r = path_of(path, folder, name, SUFFIX);
+	if (r >= 0 && unlink(path) < 0)
+		r = -errno;
+	if (r >= 0)
+		r = sync_folder(folder);
+	return r < 0 && r != -ENOENT ? hvd_err(err, -r, "%s: %s", path, strerror(-r)) : 0;
+}
+
+static bool cut_suffix(char *name, const char *suffix)
+{
+	size_t len = strlen(name), n = strlen(suffix);
+
+	if (len <= n || strcmp(name + len - n, suffix) != 0)
+		return false;
+	name[len - n] = '\0';
+	return true;
+}
+
+int store_each(const char *folder, int (*fn)(void *ctx, const char *name), void *ctx)
+{
+	struct dirent **entries;
+	char path[PATH_MAX];
+	int n, r = 0;
+
+	n = scandir(folder, &entries, NULL, alphasort);
+	if (n < 0)
+		return errno == ENOENT ? 0 : -errno;
+
+	for (int i = 0; i < n; i++) {
+		char *name = entries[i]->d_name;
+
+		if (r >= 0 && cut_suffix(name, TEMPORARY_SUFFIX)) {
+			if (path_of(path, folder, name, TEMPORARY_SUFFIX) >= 0)
+				unlink(path);
+		} else if (r >= 0 && cut_suffix(name, SUFFIX)) {
+			r = fn(ctx, name);
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	return r;
+}

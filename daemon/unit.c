@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/unit.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/schema.h"
+#include "daemon/unit_properties.h"
+#include "vmm/base/log.h"
+#include "vmm/base/macro.h"
+
+#define SYSTEMD                                                                                    \
+	"org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"
+
+/* Exit statuses with which systemd itself says that it could not start the program. */
+#define EXIT_STATUS_SYSTEMD 200
+
+DEFINE_AUTO(sd_bus_message *, sd_bus_message_unref);
+
+struct unit_job {
+	char unit[UNIT_NAME_MAX];
+	sd_bus_slot *call, *removed;
+	unit_done_fn fn;
+	void *ctx;
+};
+
+void unit_name(const char *vm, char name[static UNIT_NAME_MAX])
+{
+	snprintf(name, UNIT_NAME_MAX, "hvd-vm-%s.service", vm);
+}
+
+/* What systemd answers is a failure of the host, but for values that it does not like. */
+static int bus_error(struct hvd_error *err, const sd_bus_error *e)
+{
+	int errnum = sd_bus_error_get_errno(e);
+
+	return hvd_err(err, errnum == EINVAL ? EINVAL : EIO, "systemd: %s",
+		       e->message ? e->message : strerror(errnum));
+}
+
+static int call_failed(struct hvd_error *err, int r)
+{
+	return hvd_err(err, r == -ENOMEM ? ENOMEM : ENOTCONN, "system bus: %s", strerror(-r));
+}
+
+static void job_finish(struct unit_job *job, int r, const struct hvd_error *err)
+{
+	unit_done_fn fn = TAKE(job->fn);
+
+	if (fn)
+		fn(job->ctx, r, err);
+}
+
+static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+	struct unit_job *job = userdata;
+	struct hvd_error err = { 0 };
+	const char *unit, *result;
+	int r;
+
+	r = sd_bus_message_read(m, "uoss", NULL, NULL, &unit, &result);
+	if (r < 0 || strcmp(unit, job->unit) != 0)
+		return 0;
+
+	r = 0;
+	if (strcmp(result, "done") != 0)
+		r = hvd_err(&err, EIO, "systemd could not start %s: %s", unit, result);
+	job_finish(job, r, r < 0 ? &err : NULL);
+	return 0;
+}
+
+static int on_start_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+	struct unit_job *job = userdata;
+	struct hvd_error err = { 0 };
+
+	if (sd_bus_message_is_method_error(m, NULL))
+		job_finish(job, bus_error(&err, sd_bus_message_get_error(m)), &err);
+	return 0;
+}
+
+static int new_start_message(sd_bus *bus, const struct unit_job *job, const struct vm_config *config,
+			     const char *worker, int stdin_fd, sd_bus_message **ret)
+{
+	AUTO(sd_bus_message_unref) sd_bus_message *m = NULL;
+	int r;
+
+	r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, "StartTransientUnit");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "ss", job->unit, "fail");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "(sv)");
+	if (r >= 0)
+		r = unit_append_service(m, config, worker, stdin_fd);
+	if (r >= 0)
+		r = unit_append_limits(m, &config->resources, false);
+	if (r >= 0)
+		r = sd_bus_message_close_container(m);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "a(sa(sv))", 0);
+	if (r < 0)
+		return r;
+
+	*ret = TAKE(m);
+	return 0;
+}
+
+int unit_start(sd_bus *bus, const struct vm_config *config, const char *worker, int stdin_fd,
+	       unit_done_fn fn, void *ctx, struct unit_job **ret, struct hvd_error *err)
+{
+	AUTO(unit_job_free) struct unit_job *job = calloc(1, sizeof(*job));
+	AUTO(sd_bus_message_unref) sd_bus_message *m = NULL;
+	int r;
+
+	if (!job)
+		return hvd_err(err, ENOMEM, "out of memory");
+	job->fn = fn;
+	job->ctx = ctx;
+	unit_name(config->name, job->unit);
+
+	r = new_start_message(bus, job, config, worker, stdin_fd, &m);
+	if (r >= 0)
+		r = sd_bus_match_signal_async(bus, &job->removed, SYSTEMD, "JobRemoved",
+					      on_job_removed, NULL, job);
+	if (r >= 0)
+		r = sd_bus_call_async(bus, &job->call, m, on_start_reply, job, 0);
+	if (r < 0)
+		return call_failed(err, r);
+
+	*ret = TAKE(job);
+	return 0;
+}
+
+struct unit_job *unit_job_free(struct unit_job *job)
+{
+	if (!job)
+		return NULL;
+	sd_bus_slot_unref(job->call);
+	sd_bus_slot_unref(job->removed);
+	free(job);
+	return NULL;
+}
+
+/* Calls with one answer: the callback and its argument hang on the slot and go with it. */
+struct unit_call {
+	unit_done_fn done;
+	unit_info_fn info;
+	void *ctx;
+};
+
+static int on_done_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+	struct unit_call call = *(struct unit_call *)userdata;
+	struct hvd_error err = { 0 };
+	int r = 0;
+
+	if (sd_bus_message_is_method_error(m, NULL))
+		r = bus_error(&err, sd_bus_message_get_error(m));
+	call.done(call.ctx, r, r < 0 ? &err : NULL);
+	return 0;
+}
+
+static int send_call(sd_bus *bus, sd_bus_message *m, sd_bus_message_handler_t handler,
+		     const struct unit_call *init, sd_bus_slot **ret)
+{
+	AUTO(free) struct unit_call *call = malloc(sizeof(*call));
+	sd_bus_slot *slot;
+	int r;
+
+	if (!call)
+		return -ENOMEM;
+	*call = *init;
+
+	r = sd_bus_call_async(bus, &slot, m, handler, call, 0);
+	if (r < 0)
+		return r;
+
+	sd_bus_slot_set_destroy_callback(slot, free);
+	call = NULL;
+	*ret = slot;
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	char type; /* 's' and 'o' into a buffer of size bytes */
+	size_t offset, size;
+} info_properties[] = {
+	{ "MainPID", 'u', offsetof(struct unit_info, pid), 0 },
+	{ "ControlGroup", 's', offsetof(struct unit_info, cgroup), sizeof(((struct unit_info *)0)->cgroup) },
+	{ "ExecMainStartTimestamp", 't', offsetof(struct unit_info, started_usec), 0 },
+	{ "Result", 's', offsetof(struct unit_info, result), sizeof(((struct unit_info *)0)->result) },
+	{ "ExecMainCode", 'i', offsetof(struct unit_info, exec_code), 0 },
+	{ "ExecMainStatus", 'i', offsetof(struct unit_info, exec_status), 0 },
+};
+
+static enum unit_state state_of(const char *active)
+{
+	if (strcmp(active, "failed") == 0)
+		return UNIT_FAILED;
+	return strcmp(active, "inactive") == 0 ? UNIT_GONE : UNIT_ALIVE;
+}
+
+/* The value of one property, of which the name has been read. */
+static int read_property(sd_bus_message *m, const char *name, struct unit_info *info)
+{
+	const char *text;
+	int r;
+
+	if (strcmp(name, "ActiveState") == 0) {
+		r = sd_bus_message_read(m, "v", "s", &text);
+		if (r >= 0)
+			info->state = state_of(text);
+		return r;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(info_properties); i++) {
+		char type[] = { info_properties[i].type, '\0' };
+		void *value = (char *)info + info_properties[i].offset;
+
+		if (strcmp(name, info_properties[i].name) != 0)
+			continue;
+		if (type[0] != 's')
+			return sd_bus_message_read(m, "v", type, value);
+		r = sd_bus_message_read(m, "v", "s", &text);
+		if (r >= 0)
+			snprintf(value, info_properties[i].size, "%s", text);
+		return r;
+	}
+	return sd_bus_message_skip(m, "v");
+}
+
+static int read_info(sd_bus_message *m, struct unit_info *info)
+{
+	int r;
+
+	r = sd_bus_message_enter_container(m, 'a', "{sv}");
+	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		const char *name;
+
+		r = sd_bus_message_read(m, "s", &name);
+		if (r >= 0)
+			r = read_property(m, name, info);
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
+	}
+	return r;
+}
+
+static int on_info_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+	struct unit_call call = *(struct unit_call *)userdata;
+	struct unit_info info = { 0 };
+	struct hvd_error err = { 0 };
+	int r;
+
+	if (sd_bus_message_is_method_error(m, NULL)) {
+		r = bus_error(&err, sd_bus_message_get_error(m));
+	} else {
+		r = read_info(m, &info);
+		if (r < 0)
+			r = hvd_err(&err, EIO, "systemd: answer not understood: %s", strerror(-r));
+	}
+	call.info(call.ctx, r, &info, r < 0 ? &err : NULL);
+	return 0;
+}
+
+int unit_query(sd_bus *bus, const char *vm, unit_info_fn fn, void *ctx, sd_bus_slot **ret,
+	       struct hvd_error *err)
+{
+	AUTO(sd_bus_message_unref) sd_bus_message *m = NULL;
+	AUTO(free) char *path = NULL;
+	char name[UNIT_NAME_MAX];
+	int r;
+
+	/* The interfaces Unit and Service at once. A unit that is not loaded answers "inactive". */
+	unit_name(vm, name);
+	r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", name, &path);
+	if (r >= 0)
+		r = sd_bus_message_new_method_call(bus, &m, "org.freedesktop.systemd1", path,
+						   "org.freedesktop.DBus.Properties", "GetAll");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", "");
+	if (r >= 0)
+		r = send_call(bus, m, on_info_reply,
+			      &(struct unit_call){ .info = fn, .ctx = ctx }, ret);
+	return r < 0 ? call_failed(err, r) : 0;
+}
+
+int unit_set_limits(sd_bus *bus, const struct vm_config *config, unit_done_fn fn, void *ctx,
+		    sd_bus_slot **ret, struct hvd_error *err)
+{
+	AUTO(sd_bus_message_unref) sd_bus_message *m = NULL;
+	char name[UNIT_NAME_MAX];
+	int r;
+
+	unit_name(config->name, name);
+	r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, "SetUnitProperties");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "sb", name, 1);
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "(sv)");
+	if (r >= 0)
+		r = unit_append_limits(m, &config->resources, true);
+	if (r >= 0)
+		r = sd_bus_message_close_container(m);
+	if (r >= 0)
+		r = send_call(bus, m, on_done_reply,
+			      &(struct unit_call){ .done = fn, .ctx = ctx }, ret);
+	return r < 0 ? call_failed(err, r) : 0;
+}
+
+/* A unit that has gone meanwhile is what was wanted. */
+static int on_forgotten_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+	const sd_bus_error *e = sd_bus_message_get_error(m);
+
+	if (e && !sd_bus_error_has_name(e, "org.freedesktop.systemd1.NoSuchUnit"))
+		log_warning("systemd: %s", e->message ? e->message : e->name);
+	return 0;
+}
+
+void unit_kill(sd_bus *bus, const char *vm)
+{
+	char name[UNIT_NAME_MAX];
+	int r;
+
+	unit_name(vm, name);
+	r = sd_bus_call_method_async(bus, NULL, SYSTEMD, "KillUnit", on_forgotten_reply, NULL,
+				     "ssi", name, "all", (int32_t)SIGKILL);
+	if (r < 0)
+		log_err("VM %s: cannot kill its unit: %s", vm, strerror(-r));
+}
+
+void unit_reset_failed(sd_bus *bus, const char *vm)
+{
+	char name[UNIT_NAME_MAX];
+	int r;
+
+	unit_name(vm, name);
+	r = sd_bus_call_method_async(bus, NULL, SYSTEMD, "ResetFailedUnit", on_forgotten_reply,
+				     NULL, "s", name);
+	if (r < 0)
+		log_err("VM %s: cannot reset its unit: %s", vm, strerror(-r));
+}
+
+static void describe_signal(int sig, bool dumped, char *buf, size_t size)
+{
+	const char *name = sigabbrev_np(sig);
+
+	if (name)
+		snprintf(buf, size, "hvd-vmm was killed by SIG%s%s", name,
+			 dumped ? " (it dumped core)" : "");
+	else
+		snprintf(buf, size, "hvd-vmm was killed by signal %d", sig);
+}
+
+void unit_describe_failure(const struct unit_info *info, const struct vm_config *config, char *buf,
+			   size_t size)
+{
+	uint64_t memory_max = config->resources.memory_max;
+	char limit[24];
+
+	if (strcmp(info->result, "oom-kill") == 0) {
+		size_format(memory_max, limit);
+		snprintf(buf, size, "out of memory%s%s%s", memory_max ? " (memory_max is " : "",
+			 memory_max ? limit : "", memory_max ? ")" : "");
+	} else if (info->exec_code == CLD_KILLED || info->exec_code == CLD_DUMPED) {
+		describe_signal(info->exec_status, info->exec_code == CLD_DUMPED, buf, size);
+	} else if (info->exec_code == CLD_EXITED && info->exec_status >= EXIT_STATUS_SYSTEMD) {
+		snprintf(buf, size,
+			 "systemd could not execute hvd-vmm (status %d); see journalctl -u hvd-vm-%s",
+			 info->exec_status, config->name);
+	} else if (info->exec_code == CLD_EXITED) {
+		snprintf(buf, size, "hvd-vmm failed with status %d; see journalctl -u hvd-vm-%s",
+			 info->exec_status, config->name);
+	} else {
+		snprintf(buf, size, "systemd: %s", info->result);
+	}
+}

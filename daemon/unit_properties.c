@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/unit_properties.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/cpuset.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/macro.h"
+
+#define USEC_PER_SEC 1000000ULL
+#define START_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define MAX_FILES 4096
+#define SPARE_TASKS 256 /* beside vCPUs: main, I/O loops, workers of io_uring */
+
+static const struct {
+	const char *name, *value;
+} strings[] = {
+	{ "Type", "exec" },
+	{ "Slice", "hvd.slice" },
+	{ "StandardOutput", "journal" },
+	{ "StandardError", "journal" },
+	{ "SyslogIdentifier", "hvd-vmm" },
+	{ "OOMPolicy", "kill" },
+	{ "KeyringMode", "private" },
+	{ "ProtectSystem", "strict" },
+	{ "ProtectHome", "yes" },
+	{ "ProtectProc", "invisible" },
+	{ "ProcSubset", "pid" },
+	{ "DevicePolicy", "strict" },
+};
+
+static const char *const switches[] = {
+	"DynamicUser",
+	"NoNewPrivileges",
+	"PrivateTmp",
+	"PrivateDevices",
+	"PrivateNetwork",
+	"PrivateIPC",
+	"PrivateUsers",
+	"ProtectHostname",
+	"ProtectClock",
+	"ProtectKernelTunables",
+	"ProtectKernelModules",
+	"ProtectKernelLogs",
+	"ProtectControlGroups",
+	"RestrictRealtime",
+	"RestrictSUIDSGID",
+	"LockPersonality",
+	"MemoryDenyWriteExecute",
+	"RemoveIPC",
+};
+
+static const struct {
+	const char *name;
+	uint64_t value;
+} numbers[] = {
+	{ "CapabilityBoundingSet", 0 },
+	{ "RestrictNamespaces", 0 }, /* the kinds that may be made: none */
+	{ "TimeoutStartUSec", START_TIMEOUT_USEC },
+	{ "TimeoutStopUSec", UNIT_STOP_TIMEOUT_USEC },
+	{ "LimitNOFILE", MAX_FILES },
+	{ "LimitCORE", 0 }, /* a core holds the guest's memory */
+};
+
+/* What execve(2) and the dynamic linker need in the empty file system. */
+static const char *const library_folders[] = { "/lib", "/usr/lib", "/usr/local/lib" };
+
+static int append_tables(sd_bus_message *m)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(strings); i++)
+		r = sd_bus_message_append(m, "(sv)", strings[i].name, "s", strings[i].value);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(switches); i++)
+		r = sd_bus_message_append(m, "(sv)", switches[i], "b", 1);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(numbers); i++)
+		r = sd_bus_message_append(m, "(sv)", numbers[i].name, "t", numbers[i].value);
+	return r;
+}
+
+static int append_file_system(sd_bus_message *m, const char *worker)
+{
+	int r;
+
+	r = sd_bus_message_append(m, "(sv)", "TemporaryFileSystem", "a(ss)", 1, "/", "ro");
+	if (r < 0)
+		return r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(library_folders); i++) {
+		r = sd_bus_message_append(m, "(sv)", "BindReadOnlyPaths", "a(ssbt)", 1,
+					  library_folders[i], library_folders[i], 1, (uint64_t)0);
+		if (r < 0)
+			return r;
+	}
+	return sd_bus_message_append(m, "(sv)", "BindReadOnlyPaths", "a(ssbt)", 1, worker, worker,
+				     0, (uint64_t)0);
+}
+
+static int append_filters(sd_bus_message *m)
+{
+	int r;
+
+	r = sd_bus_message_append(m, "(sv)", "SystemCallArchitectures", "as", 1, "native");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)", "SystemCallFilter", "(bas)", 1, 1,
+					  "@system-service");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)", "SystemCallFilter", "(bas)", 0, 2,
+					  "@privileged", "@resources");
+	/* Sockets are made by hvd and passed; hvd-vmm makes none. */
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)", "RestrictAddressFamilies", "(bas)", 1, 0);
+	return r;
+}
+
+/* All of IPv4 and IPv6: PrivateNetwork leaves nothing to reach, this says it once more. */
+static int append_address_filter(sd_bus_message *m)
+{
+	static const uint8_t any[16];
+	static const struct {
+		int32_t family;
+		size_t size;
+	} families[] = { { 2, 4 }, { 10, 16 } };
+	int r;
+
+	r = sd_bus_message_open_container(m, 'r', "sv");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", "IPAddressDeny");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'v', "a(iayu)");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "(iayu)");
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(families); i++) {
+		r = sd_bus_message_open_container(m, 'r', "iayu");
+		if (r >= 0)
+			r = sd_bus_message_append(m, "i", families[i].family);
+		if (r >= 0)
+			r = sd_bus_message_append_array(m, 'y', any, families[i].size);
+		if (r >= 0)
+			r = sd_bus_message_append(m, "u", 0);
+		if (r >= 0)
+			r = sd_bus_message_close_container(m);
+	}
+	for (int i = 0; r >= 0 && i < 3; i++)
+		r = sd_bus_message_close_container(m);
+	return r;
+}
+
+/* HVD_VM=NAME in every line that hvd-vmm logs. */
+static int append_log_field(sd_bus_message *m, const char *name)
+{
+	char field[80];
+	int r;
+
+	snprintf(field, sizeof(field), "HVD_VM=%s", name);
+	r = sd_bus_message_open_container(m, 'r', "sv");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", "LogExtraFields");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'v', "aay");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "ay");
+	if (r >= 0)
+		r = sd_bus_message_append_array(m, 'y', field, strlen(field));
+	for (int i = 0; r >= 0 && i < 3; i++)
+		r = sd_bus_message_close_container(m);
+	return r;
+}
+
+int unit_append_service(sd_bus_message *m, const struct vm_config *config, const char *worker,
+			int stdin_fd)
+{
+	char description[128];
+	int r;
+
+	snprintf(description, sizeof(description), "Virtual machine %s", config->name);
+	r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)",
+				  "Description", "s", description,
+				  "ExecStart", "a(sasb)", 1, worker, 3, worker, "--vm", config->name, 0,
+				  "StandardInputFileDescriptor", "h", stdin_fd,
+				  "After", "as", 1, "network.target",
+				  "UMask", "u", (uint32_t)0077,
+				  "TasksMax", "t", (uint64_t)config->vcpus + SPARE_TASKS);
+	if (r >= 0)
+		r = append_tables(m);
+	if (r >= 0)
+		r = append_file_system(m, worker);
+	if (r >= 0)
+		r = append_filters(m);
+	if (r >= 0)
+		r = append_address_filter(m);
+	if (r >= 0)
+		r = append_log_field(m, config->name);
+	return r;
+}
+
+static int append_cpus(sd_bus_message *m, const char *cpuset, bool reset)
+{
+	uint8_t mask[CPUSET_BYTES];
+	size_t len = 0;
+	int r;
+
+	if (!cpuset && !reset)
+		return 0;
+	if (cpuset) {
+		r = cpuset_parse(cpuset, mask, &len);
+		if (r < 0)
+			return r;
+	}
+	r = sd_bus_message_open_container(m, 'r', "sv");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", "AllowedCPUs");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'v', "ay");
+	if (r >= 0)
+		r = sd_bus_message_append_array(m, 'y', mask, len);
+	if (r >= 0)
+		r = sd_bus_message_close_container(m);
+	if (r >= 0)
+		r = sd_bus_message_close_container(m);
+	return r;
+}
+
+int unit_append_limits(sd_bus_message *m, const struct resources_config *resources, bool reset)
+{
+	/* cpu_quota is in percent of a CPU, systemd's in microseconds of CPU time in a second. */
+	const struct {
+		const char *name;
+		uint64_t value;
+	} limits[] = {
+		{ "CPUWeight", resources->cpu_weight },
+		{ "CPUQuotaPerSecUSec", resources->cpu_quota * (USEC_PER_SEC / 100) },
+		{ "MemoryHigh", resources->memory_high },
+		{ "MemoryMax", resources->memory_max },
+		{ "IOWeight", resources->io_weight },
+	};
+	int r = 0;
+
+	/* UINT64_MAX is "not set" for weights and "infinity" for the others. */
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(limits); i++)
+		if (limits[i].value || reset)
+			r = sd_bus_message_append(m, "(sv)", limits[i].name, "t",
+						  limits[i].value ? limits[i].value : UINT64_MAX);
+	return r < 0 ? r : append_cpus(m, resources->cpuset, reset);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/vm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/journal.h"
+#include "daemon/network.h"
+#include "daemon/vm_private.h"
+#include "vmm/base/log.h"
+#include "vmm/base/macro.h"
+
+int vm_runtime_path(const struct manager *manager, const char *name, const char *file,
+		    char path[static PATH_MAX])
+{
+	int n = snprintf(path, PATH_MAX, "%s/vms%s%s%s%s", manager->paths.runtime, name ? "/" : "",
+			 name ? name : "", file ? "/" : "", file ? file : "");
+
+	return n >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+void vm_remove_runtime(const struct vm *vm)
+{
+	static const char *const files[] = { "control", VM_SPEC_FILE ".xml" };
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (vm_runtime_path(vm->manager, vm->config.name, files[i], path) >= 0)
+			unlink(path);
+	if (vm_runtime_path(vm->manager, vm->config.name, NULL, path) >= 0 && rmdir(path) < 0 &&
+	    errno != ENOENT)
+		log_warning("%s: %s", path, strerror(errno));
+}
+
+int vm_new(struct manager *manager, struct vm **ret)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm)
+		return -ENOMEM;
+	vm->manager = manager;
+	vm->generation = 1;
+	vm->state = VM_SHUTOFF;
+	list_init(&vm->node);
+	list_init(&vm->stop_waiters);
+	*ret = vm;
+	return 0;
+}
+
+struct vm *vm_free(struct vm *vm)
+{
+	if (!vm)
+		return NULL;
+
+	vm_start_drop(vm);
+	control_client_free(vm->control);
+	vm->control = NULL;
+	vm_update_drop(vm);
+	vm_stop_finish(vm);
+	sd_bus_slot_unref(vm->query);
+	sd_event_source_disable_unref(vm->poll);
+	sd_event_source_disable_unref(vm->kill_timer);
+	list_remove(&vm->node);
+	schema_clear(&vm_schema, &vm->config);
+	free(vm);
+	return NULL;
+}
+
+const struct vm_config *vm_config(const struct vm *vm)
+{
+	return &vm->config;
+}
+
+enum vm_state vm_state(const struct vm *vm)
+{
+	return vm->state;
+}
+
+uint64_t vm_generation(const struct vm *vm)
+{
+	return vm->generation;
+}
+
+struct vm *vm_next(const struct manager *manager, const struct vm *vm)
+{
+	const struct list *next = vm ? vm->node.next : manager->vms.next;
+
+	return next == &manager->vms ? NULL : list_entry(next, struct vm, node);
+}
+
+bool vm_has_process(const struct vm *vm)
+{
+	return vm->state != VM_SHUTOFF && vm->state != VM_FAILED;
+}
+
+void vm_set_state(struct vm *vm, enum vm_state state, const char *reason)
+{
+	if (vm->state == state && strcmp(vm->reason, reason ? reason : "") == 0)
+		return;
+
+	vm->state = state;
+	snprintf(vm->reason, sizeof(vm->reason), "%s", reason ? reason : "");
+	journal_vm_state(vm, reason);
+	manager_notify(vm->manager, MANAGER_VM_STATE, vm);
+}
+
+static int add_address(struct vm_status *status, const char *text)
+{
+	struct vm_address *more;
+
+	more = realloc(status->addresses, (status->n_addresses + 1) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	status->addresses = more;
+	more[status->n_addresses].address = strdup(text);
+	return more[status->n_addresses++].address ? 0 : -ENOMEM;
+}
+
+static int add_addresses(const struct vm *vm, struct vm_status *status)
+{
+	for (size_t i = 0; i < vm->config.n_nics; i++) {
+		const struct nic_config *nic = &vm->config.nics[i];
+		const struct network *network;
+		const char *address = NULL;
+
+		network = nic->network ? manager_find_network(vm->manager, nic->network) : NULL;
+		if (network)
+			address = network_address(network, nic->mac);
+		if (address && add_address(status, address) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int vm_get_status(const struct vm *vm, struct vm_status *ret)
+{
+	struct vm_status status = { .state = vm->state, .generation = vm->generation };
+	char unit[UNIT_NAME_MAX];
+	bool ok = true;
+
+	if (vm->reason[0])
+		ok = (status.reason = strdup(vm->reason)) != NULL;
+	if (ok && vm->pid) {
+		unit_name(vm->config.name, unit);
+		status.pid = vm->pid;
+		status.started_usec = vm->started_usec;
+		status.unit = strdup(unit);
+		status.cgroup = strdup(vm->cgroup);
+		ok = status.unit && status.cgroup && add_addresses(vm, &status) >= 0;
+	}
+	if (!ok) {
+		schema_clear(&vm_status_schema, &status);
+		return -ENOMEM;
+	}
+	*ret = status;
+	return 0;
+}

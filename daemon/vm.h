@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A VM as hvd knows it: definition, state, and its process while there is one.
+ *
+ *	SHUTOFF/FAILED --start--> STARTING --ready--> RUNNING <--pause/resume--> PAUSED
+ *	    RUNNING/PAUSED --shutdown, stop--> STOPPING --process gone--> SHUTOFF or FAILED
+ *
+ * A guest may ignore the power button: STOPPING then lasts until it ends, is stopped, or resets; shutdown
+ * may be asked again. A start that fails leaves FAILED with the reason, and nothing else behind.
+ *
+ * Operations that take time complete through a vm_done callback, called exactly once from the
+ * event loop or before return. Those that talk to the process (pause, …) assume that the
+ * caller has checked the state against the operations table (daemon/call.c).
+ */
+#pragma once
+
+#include "api/vm_schema.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/err.h"
+#include "vmm/base/list.h"
+
+struct manager;
+struct vm;
+
+typedef void (*vm_done_fn)(void *ctx, int r, const struct hvd_error *err);
+
+/* The spec that clients see, as stored. A running process may still have an older one. */
+const struct vm_config *vm_config(const struct vm *vm);
+enum vm_state vm_state(const struct vm *vm);
+bool vm_has_process(const struct vm *vm); /* neither SHUTOFF nor FAILED */
+uint64_t vm_generation(const struct vm *vm); /* counts changes of the spec */
+struct vm *vm_next(const struct manager *manager, const struct vm *vm); /* NULL: the first; in name order */
+
+/* Define: takes config's content over (zeroed) on success. Chooses UUID and MACs that are unset. */
+int vm_define(struct manager *manager, struct vm_config *config, struct vm **ret,
+	      struct hvd_error *err);
+/* Frees vm on success. -EBUSY unless SHUTOFF or FAILED. */
+int vm_undefine(struct vm *vm, struct hvd_error *err);
+
+/* Forget it in this process: definition and hvd-vmm stay as they are. Calls back what is pending. */
+struct vm *vm_free(struct vm *vm);
+DEFINE_AUTO(struct vm *, vm_free);
+
+/* Load NAME.xml of the store, or define anew what an hvd-vmm without definition was started with. */
+int vm_load(struct manager *manager, const char *name, struct hvd_error *err);
+int vm_restore(struct manager *manager, const char *name, struct hvd_error *err);
+
+/* Look for the VM's process of an earlier life of hvd; manager->adopting counts until it is known. */
+void vm_adopt(struct vm *vm);
+
+/*
+ * Replace the spec; limits reach a running VM at once (unit properties), other fields at its next
+ * start. Takes config over (zeroed) in either outcome. Unset UUID and MACs are kept from the old spec.
+ */
+void vm_update(struct vm *vm, struct vm_config *config, vm_done_fn done, void *ctx);
+
+void vm_start(struct vm *vm, vm_done_fn done, void *ctx);
+void vm_stop(struct vm *vm, vm_done_fn done, void *ctx); /* done when the process is gone */
+void vm_shutdown(struct vm *vm, vm_done_fn done, void *ctx); /* done when the button is pressed */
+void vm_pause(struct vm *vm, vm_done_fn done, void *ctx);
+void vm_resume(struct vm *vm, vm_done_fn done, void *ctx);
+void vm_reset(struct vm *vm, vm_done_fn done, void *ctx);
+/* Shutdown, and start again when the guest has shut down; done when the button is pressed. */
+void vm_reboot(struct vm *vm, vm_done_fn done, void *ctx);
+
+/* *fd, valid until done, gets one end of a stream socket to the VM's console. */
+void vm_console(struct vm *vm, bool writer, int *fd, vm_done_fn done, void *ctx);
+
+/* Fill a zeroed status; schema_clear(&vm_status_schema, …) frees it. 0 or -ENOMEM. */
+int vm_get_status(const struct vm *vm, struct vm_status *ret);

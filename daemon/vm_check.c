@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Can the host run this definition? Asked when a VM is defined or changed, so that a mistake is
+ * told to who makes it. Everything is looked at again when the VM starts: files come and go.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/cpuset.h"
+#include "daemon/vm_private.h"
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static int check_host(const struct host_info *host, const struct vm_config *config,
+		      struct hvd_error *err)
+{
+	char asked[24], there[24];
+
+	if (host->max_vcpus && config->vcpus > host->max_vcpus)
+		return hvd_err_field(err, ERANGE, "vcpus",
+				     "%u is more than the %u that this host's KVM can give a VM",
+				     config->vcpus, host->max_vcpus);
+	if (config->memory > host->memory) {
+		size_format(config->memory, asked);
+		size_format(host->memory, there);
+		return hvd_err_field(err, ERANGE, "memory", "%s is more than the host has (%s)",
+				     asked, there);
+	}
+	return 0;
+}
+
+/* A regular file, or a block device where that makes sense, that hvd can open. */
+static int check_file(const char *path, bool device, bool writable, const char *field,
+		      struct hvd_error *err)
+{
+	AUTO(close) int fd = -1;
+	struct stat st;
+
+	if (path[0] != '/')
+		return hvd_err_field(err, EINVAL, field, "%s: must be an absolute path", path);
+
+	/* O_NONBLOCK: a FIFO must not hold the daemon. */
+	fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return hvd_err_field(err, EINVAL, field, "%s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode) && !(device && S_ISBLK(st.st_mode)))
+		return hvd_err_field(err, EINVAL, field, "%s: is not a regular file%s", path,
+				     device ? " or block device" : "");
+	return 0;
+}
+
+static int check_boot(const struct boot_config *boot, const struct boot_config *old,
+		      struct hvd_error *err)
+{
+	int r = 0;
+
+	if (boot->kernel && !(old && same_text(boot->kernel, old->kernel)))
+		r = check_file(boot->kernel, false, false, "boot.kernel", err);
+	if (r >= 0 && boot->initrd && !(old && same_text(boot->initrd, old->initrd)))
+		r = check_file(boot->initrd, false, false, "boot.initrd", err);
+	return r;
+}
+
+static int check_disks(const struct vm_config *config, const struct vm_config *old,
+		       struct hvd_error *err)
+{
+	for (size_t i = 0; i < config->n_disks; i++) {
+		const struct disk_config *disk = &config->disks[i];
+		char field[64];
+		int r;
+
+		if (!disk->path || (old && i < old->n_disks &&
+				    schema_equal(&disk_schema, disk, &old->disks[i])))
+			continue;
+		snprintf(field, sizeof(field), "disks[%zu].path", i);
+		r = check_file(disk->path, true, !disk->read_only, field, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int check_nics(const struct manager *manager, const struct vm_config *config,
+		      struct hvd_error *err)
+{
+	for (size_t i = 0; i < config->n_nics; i++) {
+		const struct nic_config *nic = &config->nics[i];
+		char field[64];
+
+		if (nic->network && !manager_find_network(manager, nic->network)) {
+			snprintf(field, sizeof(field), "nics[%zu].network", i);
+			return hvd_err_field(err, EINVAL, field,
+					     "there is no network %s; see hvcli network list",
+					     nic->network);
+		}
+		if (nic->tap && if_nametoindex(nic->tap) == 0) {
+			snprintf(field, sizeof(field), "nics[%zu].tap", i);
+			return hvd_err_field(err, EINVAL, field, "there is no interface %s",
+					     nic->tap);
+		}
+	}
+	return 0;
+}
+
+static int check_resources(const struct resources_config *resources, struct hvd_error *err)
+{
+	uint8_t mask[CPUSET_BYTES];
+	size_t len;
+
+	if (resources->cpuset && cpuset_parse(resources->cpuset, mask, &len) < 0)
+		return hvd_err_field(err, EINVAL, "resources.cpuset",
+				     "\"%s\" is no list of CPUs like \"0-3,8\"", resources->cpuset);
+	return 0;
+}
+
+int vm_check(const struct manager *manager, const struct vm_config *config,
+	     const struct vm_config *old, struct hvd_error *err)
+{
+	int r;
+
+	r = check_host(&manager->host, config, err);
+	if (r >= 0)
+		r = check_boot(&config->boot, old ? &old->boot : NULL, err);
+	if (r >= 0)
+		r = check_disks(config, old, err);
+	if (r >= 0)
+		r = check_nics(manager, config, err);
+	if (r >= 0)
+		r = check_resources(&config->resources, err);
+	return r;
+}

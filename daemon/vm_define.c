@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Definitions: taken on, given an identity, kept on disk, changed. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "daemon/store.h"
+#include "daemon/vm_private.h"
+
+static int definitions_folder(const struct manager *manager, char path[static PATH_MAX])
+{
+	return snprintf(path, PATH_MAX, "%s/vms", manager->paths.state) >= PATH_MAX ? -ENAMETOOLONG
+										    : 0;
+}
+
+/* In the order of names. Definitions are loaded in that order, so look from the end. */
+static void insert(struct manager *manager, struct vm *vm)
+{
+	struct list *after = manager->vms.prev;
+
+	while (after != &manager->vms &&
+	       strcmp(list_entry(after, struct vm, node)->config.name, vm->config.name) > 0)
+		after = after->prev;
+	/* Appending to a list is inserting before its head: any node may be that head. */
+	list_append(after->next, &vm->node);
+}
+
+static bool is_zero(const uint8_t *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (bytes[i])
+			return false;
+	return true;
+}
+
+static int fill_random(void *bytes, size_t n)
+{
+	return getrandom(bytes, n, 0) == (ssize_t)n ? 0 : -EIO;
+}
+
+/* RFC 9562, version 4. */
+static int choose_uuid(uint8_t uuid[static 16])
+{
+	int r = fill_random(uuid, 16);
+
+	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
+	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+	return r;
+}
+
+/* The prefix that KVM guests have by custom: locally administered, unicast. */
+static int choose_mac(uint8_t mac[static 6])
+{
+	mac[0] = 0x52;
+	mac[1] = 0x54;
+	mac[2] = 0x00;
+	return fill_random(mac + 3, 3);
+}
+
+int vm_complete(struct vm_config *config, const struct vm_config *old, struct hvd_error *err)
+{
+	int r = 0;
+
+	if (is_zero(config->uuid, sizeof(config->uuid))) {
+		if (old)
+			memcpy(config->uuid, old->uuid, sizeof(config->uuid));
+		else
+			r = choose_uuid(config->uuid);
+	}
+	for (size_t i = 0; r >= 0 && i < config->n_nics; i++) {
+		uint8_t *mac = config->nics[i].mac;
+
+		if (!is_zero(mac, sizeof(config->nics[i].mac)))
+			continue;
+		if (old && i < old->n_nics)
+			memcpy(mac, old->nics[i].mac, sizeof(config->nics[i].mac));
+		else
+			r = choose_mac(mac);
+	}
+	return r < 0 ? hvd_err(err, -r, "no random numbers: %s", strerror(-r)) : 0;
+}
+
+static int check_unique(const struct manager *manager, const struct vm_config *config,
+			struct hvd_error *err)
+{
+	for (const struct vm *vm = vm_next(manager, NULL); vm; vm = vm_next(manager, vm)) {
+		if (strcmp(vm->config.name, config->name) == 0)
+			return hvd_err_field(err, EEXIST, "name", "VM %s exists already",
+					     config->name);
+		if (memcmp(vm->config.uuid, config->uuid, sizeof(config->uuid)) == 0)
+			return hvd_err_field(err, EEXIST, "uuid", "VM %s has this UUID",
+					     vm->config.name);
+	}
+	return 0;
+}
+
+int vm_save(const struct vm *vm, const struct vm_config *config, uint64_t generation,
+	    struct hvd_error *err)
+{
+	char folder[PATH_MAX];
+	int r = definitions_folder(vm->manager, folder);
+
+	if (r < 0)
+		return hvd_err(err, -r, "%s: %s", vm->manager->paths.state, strerror(-r));
+	return store_save(folder, config->name, &vm_schema, config, generation, err);
+}
+
+int vm_define(struct manager *manager, struct vm_config *config, struct vm **ret,
+	      struct hvd_error *err)
+{
+	AUTO(vm_free) struct vm *vm = NULL;
+	int r;
+
+	r = vm_complete(config, NULL, err);
+	if (r < 0)
+		return r;
+	r = check_unique(manager, config, err);
+	if (r < 0)
+		return r;
+	r = vm_check(manager, config, NULL, err);
+	if (r < 0)
+		return r;
+	r = vm_new(manager, &vm);
+	if (r < 0)
+		return hvd_err(err, -r, "out of memory");
+	r = vm_save(vm, config, vm->generation, err);
+	if (r < 0)
+		return r;
+
+	vm->config = *config;
+	*config = (struct vm_config){ 0 };
+	insert(manager, vm);
+	*ret = TAKE(vm);
+	manager_notify(manager, MANAGER_VM_ADDED, *ret);
+	return 0;
+}
+
+int vm_undefine(struct vm *vm, struct hvd_error *err)
+{
+	char folder[PATH_MAX];
+	int r;
+
+	if (vm_has_process(vm) || vm->update)
+		return hvd_err(err, EBUSY, "VM %s is %s", vm->config.name,
+			       vm_state_names[vm->state]);
+
+	r = definitions_folder(vm->manager, folder);
+	if (r < 0)
+		return hvd_err(err, -r, "%s: %s", vm->manager->paths.state, strerror(-r));
+	r = store_remove(folder, vm->config.name, err);
+	if (r < 0)
+		return r;
+
+	manager_notify(vm->manager, MANAGER_VM_REMOVED, vm);
+	vm_free(vm);
+	return 0;
+}
+
+static int load_from(struct manager *manager, const char *folder, const char *file,
+		     const char *name, struct vm **ret, struct hvd_error *err)
+{
+	AUTO(vm_free) struct vm *vm = NULL;
+	int r;
+
+	r = vm_new(manager, &vm);
+	if (r < 0)
+		return hvd_err(err, -r, "out of memory");
+	r = store_load(folder, file, &vm_schema, &vm->config, &vm->generation, err);
+	if (r < 0)
+		return r;
+	if (strcmp(vm->config.name, name) != 0)
+		return hvd_err(err, EINVAL, "%s/%s.xml: the name in it is %s, not %s", folder, file,
+			       vm->config.name, name);
+	r = vm_complete(&vm->config, NULL, err);
+	if (r < 0)
+		return r;
+	r = check_unique(manager, &vm->config, err);
+	if (r < 0)
+		return hvd_err_prefix(err, r, "%s/%s.xml", folder, file);
+
+	insert(manager, vm);
+	*ret = TAKE(vm);
+	return 0;
+}
+
+int vm_load(struct manager *manager, const char *name, struct hvd_error *err)
+{
+	char folder[PATH_MAX];
+	struct vm *vm;
+	int r;
+
+	r = definitions_folder(manager, folder);
+	return r < 0 ? r : load_from(manager, folder, name, name, &vm, err);
+}
+
+int vm_restore(struct manager *manager, const char *name, struct hvd_error *err)
+{
+	char folder[PATH_MAX];
+	struct vm *vm;
+	int r;
+
+	r = vm_runtime_path(manager, name, NULL, folder);
+	if (r < 0)
+		return hvd_err(err, -r, "%s: %s", name, strerror(-r));
+	r = load_from(manager, folder, VM_SPEC_FILE, name, &vm, err);
+	return r < 0 ? r : vm_save(vm, &vm->config, vm->generation, err);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the VM module (vm*.c) share; nobody else includes this.
+ *
+ *	vm.c          state, status
+ *	vm_define.c   definitions and their store
+ *	vm_update.c   changes of a definition
+ *	vm_check.c    can the host run this definition?
+ *	vm_start.c    from SHUTOFF to RUNNING
+ *	vm_control.c  operations on a process that runs, its messages
+ *	vm_adopt.c    finding a process again, and how it ended
+ *
+ * A folder RUNTIME/vms/NAME exists as long as there may be a process: `control`, the socket of
+ * hvd-vmm, and `spec.xml`, what it was started with.
+ */
+#pragma once
+
+#include <limits.h>
+
+#include "daemon/control_client.h"
+#include "daemon/manager.h"
+#include "daemon/unit.h"
+#include "daemon/vm.h"
+#include "vmm/vmm.h"
+
+#define VM_REASON_MAX 256
+#define VM_SPEC_FILE "spec"
+
+struct vm_start;
+struct vm_update;
+
+struct vm {
+	struct list node; /* in manager->vms */
+	struct manager *manager;
+	struct vm_config config;
+	uint64_t generation;
+
+	enum vm_state state;
+	char reason[VM_REASON_MAX]; /* "": none */
+
+	/* The process, while there is one. */
+	uint32_t pid;
+	char cgroup[256];
+	uint64_t started_usec;
+	struct control_client *control;
+
+	/* How it is to end, or has told that it does. */
+	bool stop_wanted;    /* its end is no failure */
+	bool restart_wanted; /* reboot: to be started again when the guest has shut down */
+	enum vmm_reason end; /* VMM_REASON_NONE: not told */
+	char end_text[VM_REASON_MAX];
+	struct list stop_waiters;
+	sd_event_source *kill_timer;
+
+	/* Under way. */
+	struct vm_start *start;
+	struct vm_update *update;
+	bool adopting; /* counted in manager->adopting */
+	sd_bus_slot *query;
+	sd_event_source *poll;
+	unsigned polls;
+};
+
+/* vm.c */
+int vm_new(struct manager *manager, struct vm **ret);
+void vm_set_state(struct vm *vm, enum vm_state state, const char *reason);
+
+/* RUNTIME/vms[/NAME][/file]; vm and file may be NULL. 0 or -ENAMETOOLONG. */
+int vm_runtime_path(const struct manager *manager, const char *name, const char *file,
+		    char path[static PATH_MAX]);
+void vm_remove_runtime(const struct vm *vm);
+
+/* vm_define.c */
+int vm_save(const struct vm *vm, const struct vm_config *config, uint64_t generation,
+	    struct hvd_error *err);
+/* Give config an identity: that of old (may be NULL) where it has none of its own. */
+int vm_complete(struct vm_config *config, const struct vm_config *old, struct hvd_error *err);
+
+/* vm_update.c: hvd ends, call back what is pending. */
+void vm_update_drop(struct vm *vm);
+
+/* vm_check.c: what changed from old (NULL: everything) against host and network list. */
+int vm_check(const struct manager *manager, const struct vm_config *config,
+	     const struct vm_config *old, struct hvd_error *err);
+
+/* vm_control.c */
+extern const struct control_client_ops vm_control_ops; /* ctx: struct vm */
+void vm_apply_message(struct vm *vm, const struct control_message *msg);
+void vm_stop_finish(struct vm *vm); /* the process is gone: tell those who wait */
+
+/* vm_adopt.c */
+void vm_apply_info(struct vm *vm, const struct unit_info *info);
+/* The connection is lost: find the process again, or learn how it ended. */
+void vm_find_process(struct vm *vm);
+/* The process is to end or has ended: wait for that. */
+void vm_await_end(struct vm *vm);
+
+/* vm_start.c: the process is gone before the start was complete; info may be NULL. */
+void vm_start_ended(struct vm *vm, const struct unit_info *info);
+void vm_start_cancel(struct vm *vm);
+/* hvd ends: forget the start, the process goes on by itself. */
+void vm_start_drop(struct vm *vm);

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting a VM:
+ *
+ *	networks ready -> files opened, taps bridged -> unit asked for, CONTROL_START sent behind it
+ *	-> hvd-vmm answers -> pid and cgroup asked for -> RUNNING
+ *
+ * What fails on the way is undone in one place: the unit is killed and waited for, its folder
+ * removed; files and taps go with their descriptors. The first error is the one that is reported.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api/json.h"
+#include "daemon/bridge.h"
+#include "daemon/network.h"
+#include "daemon/store.h"
+#include "daemon/vm_private.h"
+
+#define START_TIMEOUT_USEC (30 * 1000000ULL)
+
+struct vm_start {
+	struct vm *vm;
+	size_t nic;              /* whose network is being waited for */
+	struct network *network; /* the one, or NULL */
+	struct unit_job *job;    /* once systemd has been asked */
+	sd_event_source *timer;
+	bool failing;
+	bool ask_unit; /* the process has ended: its unit knows why */
+	struct hvd_error err;
+	vm_done_fn done;
+	void *ctx;
+};
+
+static void start_free(struct vm_start *start)
+{
+	if (start->network)
+		network_forget(start->network, start);
+	unit_job_free(start->job);
+	sd_event_source_disable_unref(start->timer);
+	free(start);
+}
+
+/* For every outcome; the process runs, or there is none. */
+static void finish(struct vm_start *start, enum vm_state state, const char *reason)
+{
+	struct vm *vm = start->vm;
+	struct hvd_error err = start->err;
+	vm_done_fn done = start->done;
+	void *ctx = start->ctx;
+
+	vm->start = NULL;
+	start_free(start);
+	vm->end = VMM_REASON_NONE;
+	vm->stop_wanted = false;
+	vm_set_state(vm, state, reason);
+	done(ctx, err.code, err.code < 0 ? &err : NULL);
+}
+
+/*
+ * Undo. ask_unit: err only says that the process is gone. Files that are missing or of the wrong
+ * kind are an error in the definition, not of the resource that the client has named.
+ */
+static void fail(struct vm_start *start, const struct hvd_error *err, bool ask_unit)
+{
+	static const int in_definition[] = { ENOENT, ENOTDIR, EISDIR, EACCES, EPERM, ENOEXEC,
+					     ENOTBLK, ENXIO, ENODEV, ENOSPC, EFBIG };
+	struct vm *vm = start->vm;
+
+	if (start->failing)
+		return;
+	start->failing = true;
+	start->ask_unit = ask_unit;
+	start->err = *err;
+	for (size_t i = 0; err->field[0] && i < ARRAY_SIZE(in_definition); i++)
+		if (err->code == -in_definition[i])
+			start->err.code = -EINVAL;
+
+	if (!start->job) {
+		vm->control = control_client_free(vm->control);
+		vm_remove_runtime(vm);
+		vm_start_ended(vm, NULL);
+		return;
+	}
+	if (!ask_unit)
+		unit_kill(vm->manager->bus, vm->config.name);
+	vm_await_end(vm);
+}
+
+void vm_start_ended(struct vm *vm, const struct unit_info *info)
+{
+	struct vm_start *start = vm->start;
+	char reason[sizeof(start->err.msg)];
+
+	/* A guest may be quick: it was started, and has shut down before systemd told its pid. */
+	if (!start->failing && vm->end != VMM_REASON_NONE && vm->end != VMM_REASON_ERROR) {
+		snprintf(reason, sizeof(reason), "%s", vm->end_text);
+		finish(start, VM_SHUTOFF, reason);
+		return;
+	}
+	if (!start->failing)
+		hvd_err(&start->err, EIO, "hvd-vmm ended right after its start");
+	if ((start->ask_unit || !start->failing) && info && info->state == UNIT_FAILED) {
+		start->err = (struct hvd_error){ .code = -EIO };
+		unit_describe_failure(info, &vm->config, start->err.msg, sizeof(start->err.msg));
+	}
+	snprintf(reason, sizeof(reason), "%s", start->err.msg);
+	finish(start, vm->stop_wanted ? VM_SHUTOFF : VM_FAILED, reason);
+	vm_stop_finish(vm);
+}
+
+void vm_start_cancel(struct vm *vm)
+{
+	struct hvd_error err = { 0 };
+
+	hvd_err(&err, ECANCELED, "stopped while it was being started");
+	fail(vm->start, &err, false);
+}
+
+void vm_start_drop(struct vm *vm)
+{
+	struct vm_start *start = TAKE(vm->start);
+	struct hvd_error err = { 0 };
+
+	if (!start)
+		return;
+	start->failing = true; /* replies that are dropped with the connection come too late */
+	start->done(start->ctx, hvd_err(&err, ECANCELED, "hvd is stopping"), &err);
+	vm->control = control_client_free(vm->control);
+	start_free(start);
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct hvd_error err = { 0 };
+
+	hvd_err(&err, ETIMEDOUT, "not started within %d s", (int)(START_TIMEOUT_USEC / 1000000));
+	fail(userdata, &err, false);
+	return 0;
+}
+
+static void on_info(void *ctx, int r, const struct unit_info *info, const struct hvd_error *err)
+{
+	struct vm_start *start = ctx;
+	struct vm *vm = start->vm;
+
+	vm->query = sd_bus_slot_unref(vm->query);
+	if (r < 0) {
+		fail(start, err, false);
+		return;
+	}
+	vm_apply_info(vm, info);
+	vm->polls = 0;
+	finish(start, VM_RUNNING, NULL);
+}
+
+static void on_started(void *ctx, int r, const struct control_message *reply,
+		       const struct hvd_error *err)
+{
+	struct vm_start *start = ctx;
+	struct vm *vm = start->vm;
+	struct hvd_error own = { 0 };
+
+	if (start->failing)
+		return;
+	if (r < 0) {
+		fail(start, err, !reply && r == -EPIPE);
+		return;
+	}
+	if (unit_query(vm->manager->bus, vm->config.name, on_info, start, &vm->query, &own) < 0)
+		fail(start, &own, false);
+}
+
+static void on_unit_started(void *ctx, int r, const struct hvd_error *err)
+{
+	if (r < 0)
+		fail(ctx, err, true);
+}
+
+/* The VM's spec as hvd-vmm reads it, in memory. */
+static int make_spec(const struct vm_config *config, struct hvd_error *err)
+{
+	AUTO(json_decref) json_t *json = json_from_obj(&vm_schema, config);
+	AUTO(close) int fd = -1;
+
+	if (!json)
+		return hvd_err(err, ENOMEM, "out of memory");
+	fd = memfd_create("hvd-spec", MFD_CLOEXEC);
+	if (fd < 0)
+		return hvd_err(err, errno, "memfd_create: %s", strerror(errno));
+	if (json_dumpfd(json, fd, JSON_COMPACT) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+		return hvd_err(err, EIO, "cannot write the spec of the VM");
+	return TAKE_FD(fd);
+}
+
+/* RUNTIME/vms/NAME with a copy of the spec; returns the listening control socket. */
+static int make_runtime(const struct vm *vm, struct hvd_error *err)
+{
+	char path[PATH_MAX];
+	int r;
+
+	r = vm_runtime_path(vm->manager, vm->config.name, NULL, path);
+	if (r < 0)
+		return hvd_err(err, -r, "%s: %s", vm->manager->paths.runtime, strerror(-r));
+	r = store_make_folder(path, err);
+	if (r < 0)
+		return r;
+	r = store_save(path, VM_SPEC_FILE, &vm_schema, &vm->config, vm->generation, err);
+	if (r < 0)
+		return r;
+
+	r = vm_runtime_path(vm->manager, vm->config.name, "control", path);
+	if (r >= 0)
+		r = control_listen(path);
+	return r < 0 ? hvd_err(err, -r, "%s: %s", path, strerror(-r)) : r;
+}
+
+static int bridge_taps(const struct vm *vm, const struct vm_files *files, struct hvd_error *err)
+{
+	for (size_t i = 0; i < vm->config.n_nics; i++) {
+		const struct nic_config *nic = &vm->config.nics[i];
+		char tap[16];
+		int r;
+
+		if (!nic->network)
+			continue;
+		r = vm_files_tap_name(files->taps[i], tap);
+		if (r < 0)
+			return hvd_err(err, -r, "nics[%zu]: %s", i, strerror(-r));
+		r = bridge_add_port(
+			network_config(manager_find_network(vm->manager, nic->network))->bridge, tap,
+			err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Ask systemd for the unit and leave CONTROL_START in the socket that becomes its standard input. */
+static int send_start(struct vm_start *start, const int *fds, size_t n, struct hvd_error *err)
+{
+	struct vm *vm = start->vm;
+	AUTO(close) int theirs = -1;
+	int pair[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return hvd_err(err, errno, "socketpair: %s", strerror(errno));
+	theirs = pair[1];
+	r = control_client_new(vm->manager->event, pair[0], &vm_control_ops, vm, &vm->control);
+	if (r < 0)
+		return hvd_err(err, -r, "control connection: %s", strerror(-r));
+
+	r = control_client_request(vm->control, CONTROL_START, 0, fds, n, on_started, start, err);
+	if (r < 0)
+		return r;
+	unit_reset_failed(vm->manager->bus, vm->config.name);
+	return unit_start(vm->manager->bus, &vm->config, vm->manager->paths.worker, theirs,
+			  on_unit_started, start, &start->job, err);
+}
+
+static int launch(struct vm_start *start, struct hvd_error *err)
+{
+	struct vm *vm = start->vm;
+	struct vm_files files = VM_FILES_INIT;
+	AUTO(close) int listener = -1, spec = -1;
+	int fds[CONTROL_MAX_FDS];
+	size_t n;
+	int r;
+
+	r = spec = make_spec(&vm->config, err);
+	if (r >= 0)
+		r = listener = make_runtime(vm, err);
+	if (r >= 0)
+		r = vm_files_open(&vm->config, &files, err);
+	if (r < 0)
+		return r;
+
+	r = bridge_taps(vm, &files, err);
+	if (r >= 0) {
+		fds[0] = spec;
+		fds[1] = listener;
+		n = 2 + vm_files_pack(&files, &vm->config, fds + 2);
+		r = send_start(start, fds, n, err);
+	}
+	/* The messages under way hold their own references. */
+	vm_files_close(&files);
+	return r;
+}
+
+static void on_network(void *ctx, int r, const struct hvd_error *err);
+
+/* Wait for the networks one after the other, then launch. */
+static void proceed(struct vm_start *start)
+{
+	struct vm *vm = start->vm;
+	struct hvd_error err = { 0 };
+
+	while (start->nic < vm->config.n_nics) {
+		const char *name = vm->config.nics[start->nic].network;
+
+		if (!name) {
+			start->nic++;
+			continue;
+		}
+		start->network = manager_find_network(vm->manager, name);
+		if (!start->network) {
+			hvd_err_field(&err, EINVAL, "nics", "there is no network %s", name);
+			fail(start, &err, false);
+			return;
+		}
+		network_ready(start->network, on_network, start);
+		return;
+	}
+	if (launch(start, &err) < 0)
+		fail(start, &err, false);
+}
+
+static void on_network(void *ctx, int r, const struct hvd_error *err)
+{
+	struct vm_start *start = ctx;
+
+	start->network = NULL;
+	start->nic++;
+	if (r < 0)
+		fail(start, err, false);
+	else
+		proceed(start);
+}
+
+/* What a definition may not have met yet, or no longer meets. */
+static int check_start(const struct vm *vm, struct hvd_error *err)
+{
+	const struct host_info *host = &vm->manager->host;
+
+	if (vm_has_process(vm))
+		return hvd_err(err, EBUSY, "VM %s is %s", vm->config.name, vm_state_names[vm->state]);
+	if (strcmp(host->virt_mode, "none") == 0 && host->max_vcpus == 0)
+		return hvd_err(err, EOPNOTSUPP, "%s", host->virt_detail ? host->virt_detail
+									: "this host has no KVM");
+	if (!vm->manager->bus)
+		return hvd_err(err, ENOTCONN,
+			       "no system bus, so that no unit can be started; hvd must run on a "
+			       "host with systemd and D-Bus");
+	return vm_check(vm->manager, &vm->config, NULL, err);
+}
+
+void vm_start(struct vm *vm, vm_done_fn done, void *ctx)
+{
+	struct hvd_error err = { 0 };
+	struct vm_start *start;
+	int r;
+
+	r = check_start(vm, &err);
+	if (r < 0) {
+		done(ctx, r, &err);
+		return;
+	}
+	start = calloc(1, sizeof(*start));
+	if (start)
+		r = sd_event_add_time_relative(vm->manager->event, &start->timer, CLOCK_MONOTONIC,
+					       START_TIMEOUT_USEC, 0, on_deadline, start);
+	if (!start || r < 0) {
+		free(start);
+		done(ctx, hvd_err(&err, ENOMEM, "out of memory"), &err);
+		return;
+	}
+	start->vm = vm;
+	start->done = done;
+	start->ctx = ctx;
+	vm->start = start;
+	vm->end = VMM_REASON_NONE;
+	vm->stop_wanted = vm->restart_wanted = false;
+	vm_set_state(vm, VM_STARTING, NULL);
+	proceed(start);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hvd-vmm, the process of one VM: what its two modes share.
+ *
+ * Control mode (daemon/worker_control.c): standard input is a SOCK_SEQPACKET socket, over which
+ * hvd sends the configuration and every descriptor. Foreground mode (daemon/worker_foreground.c):
+ * --config names a JSON file, the terminal is the console; no daemon is needed.
+ *
+ * Both return the exit status: 0 when the guest has shut down or was stopped, 1 on an error.
+ */
+#pragma once
+
+#include "vmm/base/err.h"
+#include "vmm/config.h"
+
+int worker_control(int sock);
+int worker_foreground(const char *config_path);
+
+/* Read JSON text of a VM's spec; schema_clear(&vm_schema, config) frees it. */
+int worker_read_config(int fd, struct vm_config *config, struct hvd_error *err);
+
+/* A signalfd of these signals, which are blocked from here on in all threads. Ends with 0. */
+int worker_signals(const int *signals, int *ret);
