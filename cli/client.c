@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/client.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <string.h>
+
+#include "api/errors.h"
+
+struct client {
+	const char *socket;
+	CURL *curl;
+};
+
+struct buffer {
+	char *data;
+	size_t len;
+	bool too_big;
+};
+
+int client_new(const char *socket, struct client **ret, struct hvd_error *err)
+{
+	AUTO(client_free) struct client *client = calloc(1, sizeof(*client));
+
+	if (!client)
+		return hvd_err(err, ENOMEM, "out of memory");
+	client->socket = socket;
+	client->curl = curl_easy_init();
+	if (!client->curl)
+		return hvd_err(err, ENOMEM, "cannot set up libcurl");
+	*ret = TAKE(client);
+	return 0;
+}
+
+struct client *client_free(struct client *client)
+{
+	if (!client)
+		return NULL;
+	curl_easy_cleanup(client->curl);
+	free(client);
+	return NULL;
+}
+
+const char *client_socket(const struct client *client)
+{
+	return client->socket;
+}
+
+static size_t take_data(char *data, size_t size, size_t n, void *ctx)
+{
+	struct buffer *buffer = ctx;
+	char *grown;
+
+	n *= size;
+	if (buffer->len + n > CLIENT_ANSWER_MAX) {
+		buffer->too_big = true;
+		return 0;
+	}
+	grown = realloc(buffer->data, buffer->len + n + 1);
+	if (!grown)
+		return 0;
+	memcpy(grown + buffer->len, data, n);
+	buffer->data = grown;
+	buffer->len += n;
+	grown[buffer->len] = '\0';
+	return n;
+}
+
+int client_connect_error(const char *socket, int errnum, struct hvd_error *err)
+{
+	if (errnum == EACCES || errnum == EPERM)
+		return hvd_err(err, EACCES,
+			       "you may not use %s; join group hvd (as root: "
+			       "usermod -aG hvd USER, then log in again) or use sudo",
+			       socket);
+	return hvd_err(err, ENOTCONN,
+		       "cannot reach hvd at %s: %s; is it running? systemctl start hvd", socket,
+		       strerror(errnum));
+}
+
+int client_problem(unsigned status, const char *text, size_t len, struct hvd_error *err)
+{
+	AUTO(json_decref) json_t *json = NULL;
+	struct hvd_error problem = { 0 };
+
+	if (json_parse(text, len, &json, NULL) == 0)
+		problem_from_json(json, &problem);
+	if (!problem.code)
+		return hvd_err(err, EIO, "the server answered HTTP status %u without a reason",
+			       status);
+	if (err)
+		*err = problem;
+	return problem.code;
+}
+
+static int transfer_error(struct client *client, CURLcode code, const struct buffer *buffer,
+			  struct hvd_error *err)
+{
+	long errnum = 0;
+
+	curl_easy_getinfo(client->curl, CURLINFO_OS_ERRNO, &errnum);
+	if (code == CURLE_COULDNT_CONNECT)
+		return client_connect_error(client->socket, errnum ? (int)errnum : ECONNREFUSED,
+					    err);
+	if (code == CURLE_OUT_OF_MEMORY)
+		return hvd_err(err, ENOMEM, "out of memory");
+	if (buffer->too_big)
+		return hvd_err(err, EIO, "the answer is larger than %u MiB",
+			       CLIENT_ANSWER_MAX / (1024 * 1024));
+	return hvd_err(err, EIO, "talking to hvd at %s: %s", client->socket,
+		       curl_easy_strerror(code));
+}
+
+/* Everything about the request but its body. */
+static void prepare(CURL *curl, const char *socket, enum http_method method, const char *url,
+		    struct buffer *buffer)
+{
+	curl_easy_reset(curl);
+	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
+	curl_easy_setopt(curl, CURLOPT_PROXY, "");
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, http_method_names[method]);
+	curl_easy_setopt(curl, CURLOPT_USERAGENT, "hvcli/" PACKAGE_VERSION);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_data);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, buffer);
+}
+
+/* 0 or -ENOMEM. *headers is to be freed after the transfer. */
+static int add_body(CURL *curl, enum http_method method, const struct client_body *body,
+		    struct curl_slist **headers)
+{
+	char type[96];
+
+	if (!body && method != HTTP_POST)
+		return 0;
+	/* "Content-Type:" alone takes back the one that libcurl gives to an empty POST. */
+	snprintf(type, sizeof(type), "Content-Type:%s%s", body ? " " : "", body ? body->type : "");
+	*headers = curl_slist_append(NULL, type);
+	if (!*headers)
+		return -ENOMEM;
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, *headers);
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body ? body->text : "");
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)(body ? strlen(body->text) : 0));
+	return 0;
+}
+
+static int transfer(struct client *client, enum http_method method, const char *path,
+		    const struct client_body *body, struct buffer *buffer, long *status,
+		    struct hvd_error *err)
+{
+	struct curl_slist *headers = NULL;
+	AUTO(free) char *url = NULL;
+	CURLcode code;
+
+	if (asprintf(&url, "http://hvd%s", path) < 0) {
+		url = NULL;
+		return hvd_err(err, ENOMEM, "out of memory");
+	}
+	prepare(client->curl, client->socket, method, url, buffer);
+	if (add_body(client->curl, method, body, &headers) < 0)
+		return hvd_err(err, ENOMEM, "out of memory");
+
+	code = curl_easy_perform(client->curl);
+	curl_slist_free_all(headers);
+	if (code != CURLE_OK)
+		return transfer_error(client, code, buffer, err);
+	curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, status);
+	return 0;
+}
+
+/* Type and content of a good answer. */
+static int take_answer(struct client *client, struct buffer *buffer, struct client_answer *ret,
+		       struct hvd_error *err)
+{
+	const char *type = NULL;
+	json_t *json = NULL;
+	int r;
+
+	curl_easy_getinfo(client->curl, CURLINFO_CONTENT_TYPE, &type);
+	if (type && !strncmp(type, "application/json", 16)) {
+		r = json_parse(buffer->data ? buffer->data : "", buffer->len, &json, err);
+		if (r < 0)
+			return hvd_err_prefix(err, r, "the server's answer");
+	}
+	ret->json = json;
+	ret->text = TAKE(buffer->data);
+	return 0;
+}
+
+int client_call(struct client *client, enum http_method method, const char *path,
+		const struct client_body *body, struct client_answer *ret, struct hvd_error *err)
+{
+	struct buffer buffer = { 0 };
+	long status = 0;
+	int r;
+
+	r = transfer(client, method, path, body, &buffer, &status, err);
+	if (r == 0 && status >= 400)
+		r = client_problem((unsigned)status, buffer.data ? buffer.data : "", buffer.len,
+				   err);
+	if (r == 0 && ret)
+		r = take_answer(client, &buffer, ret, err);
+	free(buffer.data);
+	return r;
+}
+
+void client_answer_clear(struct client_answer *answer)
+{
+	free(answer->text);
+	json_decref(answer->json);
+	*answer = (struct client_answer){ 0 };
+}
+
+int client_path(const char *template, const char *name, char **ret, struct hvd_error *err)
+{
+	const char *open = strchr(template, '{'), *close = open ? strchr(open, '}') : NULL;
+	char *escaped, *path = NULL;
+	int n;
+
+	if (!close) {
+		path = strdup(template);
+	} else {
+		escaped = curl_easy_escape(NULL, name, 0);
+		if (!escaped)
+			return hvd_err(err, ENOMEM, "out of memory");
+		n = asprintf(&path, "%.*s%s%s", (int)(open - template), template, escaped,
+			     close + 1);
+		curl_free(escaped);
+		if (n < 0)
+			path = NULL;
+	}
+	if (!path)
+		return hvd_err(err, ENOMEM, "out of memory");
+	*ret = path;
+	return 0;
+}

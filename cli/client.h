@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The REST API over hvd's unix socket: one request at a time, answers read whole.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "api/json.h"
+#include "api/ops.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/err.h"
+
+#define CLIENT_SOCKET "/run/hvd/hvd.sock"
+#define CLIENT_ANSWER_MAX (64 * 1024 * 1024)
+
+struct client;
+
+/* What is sent along. Both NULL: no body. */
+struct client_body {
+	const char *type; /* media type */
+	const char *text;
+};
+
+struct client_answer {
+	char *text;   /* the body, terminated; may be empty */
+	json_t *json; /* the body as JSON when it is some, or NULL */
+};
+
+/* socket must outlive the client. Does not connect yet. -ENOMEM. */
+int client_new(const char *socket, struct client **ret, struct hvd_error *err);
+struct client *client_free(struct client *client);
+DEFINE_AUTO(struct client *, client_free);
+
+const char *client_socket(const struct client *client);
+
+/*
+ * One request. path starts with "/v1/". An answer of 400 and above is an error: err is what the
+ * problem+json says. -ENOTCONN: no daemon; -EACCES: may not talk to it; -EIO: the connection broke or
+ * the answer makes no sense. *ret (may be NULL) is the caller's to clear.
+ */
+int client_call(struct client *client, enum http_method method, const char *path,
+		const struct client_body *body, struct client_answer *ret, struct hvd_error *err);
+
+void client_answer_clear(struct client_answer *answer);
+
+static inline void auto_client_answer_clear(struct client_answer *answer)
+{
+	client_answer_clear(answer);
+}
+
+/*
+ * Put name, escaped, in the place of the {…} of an operation's path. Heap memory in *ret. -ENOMEM.
+ */
+int client_path(const char *template, const char *name, char **ret, struct hvd_error *err);
+
+/* What a connect(2) that failed with errnum means for a person. Returns -ENOTCONN or -EACCES. */
+int client_connect_error(const char *socket, int errnum, struct hvd_error *err);
+
+/* The error that an answer with this status and body is. Never returns 0. */
+int client_problem(unsigned status, const char *text, size_t len, struct hvd_error *err);

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/command.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/args.h"
+#include "api/suggest.h"
+#include "cli/body.h"
+#include "cli/output.h"
+#include "cli/verbs.h"
+#include "vmm/base/macro.h"
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < n_verbs; i++)
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}
+
+/* What stands behind the verb: the name in the path, of the new thing, or of a document's file. */
+static void set_operand(struct command *command, const struct op *op)
+{
+	char *operand = command->operand;
+
+	op_parameter(op, operand);
+	for (; *operand; operand++)
+		*operand = (char)toupper(*operand);
+	if (operand != command->operand || op->method != HTTP_POST)
+		return;
+	strcpy(operand, op->body_type ? "FILE" : "NAME");
+}
+
+static void add_command(struct commands *commands, const char *name, const struct op *op)
+{
+	const struct verb *verb = find_verb(name);
+	struct command *command = &commands->list[commands->n];
+	size_t len = strcspn(name, " ");
+
+	if (commands->n == COMMANDS_MAX)
+		return;
+	commands->n++;
+	snprintf(command->noun, sizeof(command->noun), "%.*s", (int)len, name);
+	command->verb = name[len] ? name + len + 1 : "";
+	command->op = op;
+	command->settings = op && op->method != HTTP_GET ? op->args : NULL;
+	if (op)
+		set_operand(command, op);
+	else
+		strcpy(command->operand, "VM");
+	command->run = verb && verb->run ? verb->run : command_call;
+	command->help = op ? op->help : verb->help;
+	command->done = verb ? verb->done : NULL;
+	command->example = verb ? verb->example : NULL;
+}
+
+static bool is_op(const char *name)
+{
+	for (size_t i = 0; i < _OP_MAX; i++)
+		if (!strcmp(ops[i].verb, name))
+			return true;
+	return false;
+}
+
+static bool same_noun(const char *a, const char *b)
+{
+	size_t len = strcspn(a, " ");
+
+	return len == strcspn(b, " ") && !strncmp(a, b, len);
+}
+
+void commands_init(struct commands *commands)
+{
+	memset(commands, 0, sizeof(*commands));
+
+	for (size_t i = 0; i < _OP_MAX; i++) {
+		add_command(commands, ops[i].verb, &ops[i]);
+		if (i + 1 < _OP_MAX && same_noun(ops[i].verb, ops[i + 1].verb))
+			continue;
+		/* The last operation of its noun: what is only the client's goes behind it. */
+		for (size_t v = 0; v < n_verbs; v++)
+			if (!is_op(verbs[v].name) && same_noun(verbs[v].name, ops[i].verb))
+				add_command(commands, verbs[v].name, NULL);
+	}
+}
+
+void command_name(const struct command *command, char name[static 40])
+{
+	snprintf(name, 40, "%s%s%s", command->noun, *command->verb ? " " : "", command->verb);
+}
+
+bool command_is_noun(const struct commands *commands, const char *noun)
+{
+	for (size_t i = 0; i < commands->n; i++)
+		if (!strcmp(commands->list[i].noun, noun))
+			return true;
+	return false;
+}
+
+static int unknown_noun(const struct commands *commands, const char *typed, struct hvd_error *err)
+{
+	struct suggestion best = { 0 };
+
+	for (size_t i = 0; i < commands->n; i++)
+		suggest(&best, typed, commands->list[i].noun);
+	if (best.name)
+		return hvd_err(err, EINVAL, "no command \"%s\"; did you mean \"%s\"?", typed,
+			       best.name);
+	/* "hvcli start demo" */
+	for (size_t i = 0; i < commands->n; i++)
+		if (!strcmp(commands->list[i].verb, typed))
+			return hvd_err(err, EINVAL, "no command \"%s\"; did you mean \"%s %s\"?",
+				       typed, commands->list[i].noun, typed);
+	return hvd_err(err, EINVAL, "no command \"%s\"; hvcli --help lists all", typed);
+}
+
+static int unknown_verb(const struct commands *commands, const char *noun, const char *typed,
+			struct hvd_error *err)
+{
+	struct suggestion best = { 0 };
+
+	for (size_t i = 0; i < commands->n; i++)
+		if (!strcmp(commands->list[i].noun, noun))
+			suggest(&best, typed, commands->list[i].verb);
+	if (best.name)
+		return hvd_err(err, EINVAL, "no command \"%s %s\"; did you mean \"%s %s\"?", noun,
+			       typed, noun, best.name);
+	return hvd_err(err, EINVAL, "no command \"%s %s\"; hvcli %s --help lists all", noun, typed,
+		       noun);
+}
+
+int command_find(const struct commands *commands, int argc, char **argv,
+		 const struct command **ret, int *used, struct hvd_error *err)
+{
+	const struct command *alone = NULL;
+
+	for (size_t i = 0; i < commands->n; i++) {
+		const struct command *command = &commands->list[i];
+
+		if (strcmp(command->noun, argv[0]))
+			continue;
+		if (!*command->verb) {
+			alone = command;
+		} else if (argc > 1 && !strcmp(command->verb, argv[1])) {
+			*ret = command;
+			*used = 2;
+			return 0;
+		}
+	}
+	if (alone) {
+		*ret = alone;
+		*used = 1;
+		return 0;
+	}
+	if (!command_is_noun(commands, argv[0]))
+		return unknown_noun(commands, argv[0], err);
+	if (argc < 2 || argv[1][0] == '-')
+		return hvd_err(err, EINVAL, "%s what? hvcli %s --help lists all", argv[0],
+			       argv[0]);
+	return unknown_verb(commands, argv[0], argv[1], err);
+}
+
+/* args_each() lends flags only for the time of the call, so the nearest one is copied. */
+struct nearest_flag {
+	const char *typed;
+	struct suggestion best;
+	char flag[SUGGEST_NAME_MAX + 1];
+};
+
+static void offer_flag(void *ctx, const char *flag, const char *hint, const struct field *field)
+{
+	struct nearest_flag *nearest = ctx;
+
+	suggest(&nearest->best, nearest->typed, flag);
+	if (nearest->best.name != flag)
+		return;
+	snprintf(nearest->flag, sizeof(nearest->flag), "%s", flag);
+	nearest->best.name = nearest->flag;
+}
+
+static int unknown_flag(const struct command *command, const char *name, const char *arg,
+			struct hvd_error *err)
+{
+	char typed[SUGGEST_NAME_MAX + 1];
+	struct nearest_flag nearest = { .typed = typed };
+
+	snprintf(typed, sizeof(typed), "%.*s", (int)strcspn(arg, "="), arg);
+	for (size_t i = 0; i < n_option_specs; i++)
+		if (option_applies(&option_specs[i], name))
+			offer_flag(&nearest, option_specs[i].flag, NULL, NULL);
+	if (command->settings)
+		args_each(command->settings, offer_flag, &nearest);
+	if (nearest.best.name)
+		return hvd_err(err, EINVAL, "no option %s; did you mean %s?", typed,
+			       nearest.best.name);
+	return hvd_err(err, EINVAL, "no option %s; hvcli %s --help lists all", typed, name);
+}
+
+/* One option or setting: 1 when taken, else -EINVAL. */
+static int take_flag(struct invocation *inv, const char *name, int argc, char **argv, int *index,
+		     struct hvd_error *err)
+{
+	const struct schema *settings = inv->command->settings;
+	int r;
+
+	r = options_take(&inv->options, name, argc, argv, index, err);
+	if (r == 0 && settings)
+		r = args_take(settings, argc, argv, index, inv->body, err);
+	if (r == 0)
+		return unknown_flag(inv->command, name, argv[*index], err);
+	return r;
+}
+
+static int take_operand(struct invocation *inv, const char *arg, struct hvd_error *err)
+{
+	if (!*inv->command->operand)
+		return hvd_err(err, EINVAL, "\"%s\" is one word too many", arg);
+	if (inv->operand)
+		return hvd_err(err, EINVAL, "\"%s\" is one word too many, after %s \"%s\"", arg,
+			       inv->command->operand, inv->operand);
+	if (!*arg)
+		return hvd_err(err, EINVAL, "%s is empty", inv->command->operand);
+	inv->operand = arg;
+	return 0;
+}
+
+/* Nothing that the command needs is missing. */
+static int check_complete(const struct invocation *inv, const char *name, struct hvd_error *err)
+{
+	const struct command *command = inv->command;
+
+	if (inv->options.help)
+		return 0;
+	/* A file of settings may hold the name of what is created, not of what is changed. */
+	if (*command->operand && !inv->operand &&
+	    !(inv->options.file && !strchr(command->op->path, '{')))
+		return hvd_err(err, EINVAL, "%s is missing; hvcli %s --help tells more",
+			       command->operand, name);
+	if (command->op && command->op->args_partial && !inv->options.file &&
+	    !json_object_size(inv->body))
+		return hvd_err(err, EINVAL, "nothing to change; hvcli %s --help lists what can be",
+			       name);
+	return 0;
+}
+
+int command_parse(struct invocation *inv, int argc, char **argv, struct hvd_error *err)
+{
+	bool flags = true;
+	char name[40];
+	int r, i = 0;
+
+	command_name(inv->command, name);
+	while (i < argc) {
+		const char *arg = argv[i];
+
+		if (flags && !strcmp(arg, "--")) {
+			flags = false;
+			i++;
+		} else if (flags && arg[0] == '-' && arg[1]) {
+			r = take_flag(inv, name, argc, argv, &i, err);
+			if (r < 0)
+				return r;
+		} else {
+			r = take_operand(inv, arg, err);
+			if (r < 0)
+				return r;
+			i++;
+		}
+	}
+	return check_complete(inv, name, err);
+}
+
+/* The request's body: settings as JSON, or a document as it is. *type NULL: there is none. */
+static int build_body(const struct invocation *inv, const char **type, char **text,
+		      struct hvd_error *err)
+{
+	const struct op *op = inv->command->op;
+	int r;
+
+	if (inv->command->settings) {
+		*type = op->args_partial ? "application/merge-patch+json" : "application/json";
+		return body_build(inv, text, err);
+	}
+	if (op->body_type) {
+		*type = op->body_type;
+		r = file_read(inv->operand, text, err);
+		return r < 0 ? hvd_err_in(err, r, "%s", inv->command->operand) : 0;
+	}
+	return 0;
+}
+
+int command_request(struct client *client, const struct invocation *inv,
+		    struct client_answer *ret, struct hvd_error *err)
+{
+	const struct op *op = inv->command->op;
+	AUTO(free) char *path = NULL, *text = NULL;
+	struct client_body body = { 0 };
+	int r;
+
+	r = client_path(op->path, inv->operand ? inv->operand : "", &path, err);
+	if (r < 0)
+		return r;
+	r = build_body(inv, &body.type, &text, err);
+	if (r < 0)
+		return r;
+	body.text = text;
+	return client_call(client, op->method, path, body.type ? &body : NULL, ret, err);
+}
+
+int command_call(struct client *client, const struct invocation *inv, struct hvd_error *err)
+{
+	AUTO(client_answer_clear) struct client_answer answer = { 0 };
+	int r = command_request(client, inv, &answer, err);
+
+	return r < 0 ? r : output_answer(inv, &answer, err);
+}

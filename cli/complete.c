@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/complete.h"
+
+#include <string.h>
+
+#include "api/args.h"
+#include "cli/text.h"
+#include "cli/value.h"
+
+struct completion {
+	const char *partial;
+	FILE *f;
+	const char *previous; /* the word before, when it may be a flag that takes a value */
+	bool value;           /* it is one, and its values have been offered */
+};
+
+static void offer(const struct completion *c, const char *word)
+{
+	if (!strncmp(word, c->partial, strlen(c->partial)))
+		fprintf(c->f, "%s\n", word);
+}
+
+static void offer_all(const struct completion *c, const char *const *words)
+{
+	for (; words && *words; words++)
+		offer(c, *words);
+}
+
+static void offer_flag(void *ctx, const char *flag, const char *hint, const struct field *field)
+{
+	struct completion *c = ctx;
+
+	if (c->partial[0] == '-')
+		offer(c, flag);
+}
+
+static void offer_flag_values(void *ctx, const char *flag, const char *hint,
+			      const struct field *field)
+{
+	struct completion *c = ctx;
+
+	if (strcmp(flag, c->previous) || !hint)
+		return;
+	c->value = true;
+	offer_all(c, field->names);
+}
+
+/* Names of all VMs or networks; nothing when hvd does not answer. */
+static void offer_names(const struct completion *c, enum op_id list, const char *socket)
+{
+	AUTO(client_answer_clear) struct client_answer answer = { 0 };
+	AUTO(client_free) struct client *client = NULL;
+	size_t index;
+	json_t *item;
+
+	if (client_new(socket, &client, NULL) < 0 ||
+	    client_call(client, ops[list].method, ops[list].path, NULL, &answer, NULL) < 0)
+		return;
+	json_array_foreach(json_object_get(answer.json, "items"), index, item) {
+		const char *name = value_string_at(item, "name");
+
+		if (name)
+			offer(c, name);
+	}
+}
+
+static void complete_command(struct completion *c, const struct command *command,
+			     const struct options *options)
+{
+	char name[40];
+	const struct option_spec *spec;
+
+	command_name(command, name);
+	spec = option_find(c->previous, name);
+	if (spec && spec->hint) {
+		offer_all(c, option_values(spec));
+		return;
+	}
+	if (command->settings)
+		args_each(command->settings, offer_flag_values, c);
+	if (c->value)
+		return;
+	if (c->partial[0] == '-') {
+		for (size_t i = 0; i < n_option_specs; i++)
+			if (option_applies(&option_specs[i], name))
+				offer(c, option_specs[i].flag);
+		if (command->settings)
+			args_each(command->settings, offer_flag, c);
+	} else if (!strcmp(command->operand, "VM")) {
+		offer_names(c, OP_VM_LIST, options->socket);
+	} else if (!strcmp(command->operand, "NETWORK")) {
+		offer_names(c, OP_NETWORK_LIST, options->socket);
+	}
+}
+
+/* The first word, and the verbs behind a noun. */
+static void complete_words(const struct completion *c, const struct commands *commands,
+			   const char *noun)
+{
+	const char *previous = "";
+
+	for (size_t i = 0; i < commands->n; i++) {
+		const struct command *command = &commands->list[i];
+
+		if (noun && !strcmp(command->noun, noun))
+			offer(c, command->verb);
+		else if (!noun && strcmp(command->noun, previous))
+			offer(c, command->noun);
+		previous = command->noun;
+	}
+}
+
+void complete(const struct commands *commands, int argc, char **argv, FILE *f)
+{
+	struct completion c = { .partial = argc ? argv[argc - 1] : "", .f = f };
+	struct options options = options_default();
+	const struct command *command;
+	int i = 0, used;
+
+	while (i < argc - 1 && options_take(&options, "", argc - 1, argv, &i, NULL) > 0)
+		;
+	c.previous = argc > 1 ? argv[argc - 2] : "";
+	if (i < argc - 1 && command_find(commands, argc - 1 - i, argv + i, &command, &used, NULL) == 0)
+		complete_command(&c, command, &options);
+	else
+		complete_words(&c, commands, i < argc - 1 ? argv[i] : NULL);
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/vm_schema.h"
+#include "cli/client.h"
+#include "vmm/base/macro.h"
+
+#define TIMEOUT_DEFAULT 120
+#define TIMEOUT_MAX (24 * 3600)
+
+const char *const output_format_names[_OUTPUT_MAX + 1] = {
+	[OUTPUT_TABLE] = "table",
+	[OUTPUT_WIDE] = "wide",
+	[OUTPUT_JSON] = "json",
+	[OUTPUT_NAME] = "name",
+};
+
+#define AT(member) offsetof(struct options, member)
+
+const struct option_spec option_specs[] = {
+	{ "--start", 0, OPTION_BOOL, AT(start), NULL,
+	  "Start it at once; it is not kept when it cannot start", { "vm create" } },
+	{ "--console", 0, OPTION_BOOL, AT(console), NULL, "Start it, then follow its console",
+	  { "vm create", "vm start" } },
+	{ "--wait", 0, OPTION_BOOL, AT(wait), NULL,
+	  "Return when it runs, or when it has stopped",
+	  { "vm start", "vm shutdown", "vm stop" } },
+	{ "--for", 0, OPTION_STATE, AT(until), "STATE", "State to wait for (default: running)",
+	  { "vm wait" } },
+	{ "--timeout", 0, OPTION_SECONDS, AT(timeout), "SECONDS",
+	  "How long to wait (default: 120)", { "vm wait", "vm start", "vm shutdown", "vm stop" } },
+	{ "--read-only", 0, OPTION_BOOL, AT(read_only), NULL,
+	  "Watch only, leave the keyboard to others", { "vm console" } },
+	{ "--file", 'f', OPTION_FILE, AT(file), "FILE",
+	  "Take settings from a JSON file first, - for standard input",
+	  { "vm create", "vm set" } },
+
+	{ "--output", 'o', OPTION_FORMAT, AT(format), "FORMAT",
+	  "How to print: table, wide, json or name (default: table)", { NULL } },
+	{ "--socket", 0, OPTION_TEXT, AT(socket), "PATH",
+	  "The socket of hvd (default: $HVD_SOCKET or " CLIENT_SOCKET ")", { NULL } },
+	{ "--help", 'h', OPTION_BOOL, AT(help), NULL, "Show what there is; behind a command, all about it",
+	  { NULL } },
+	{ "--version", 0, OPTION_BOOL, AT(version), NULL, "Show the version", { "" } },
+};
+const size_t n_option_specs = ARRAY_SIZE(option_specs);
+
+struct options options_default(void)
+{
+	const char *socket = getenv("HVD_SOCKET");
+
+	return (struct options){
+		.socket = socket && *socket ? socket : CLIENT_SOCKET,
+		.until = vm_state_names[VM_RUNNING],
+		.timeout = TIMEOUT_DEFAULT,
+	};
+}
+
+bool option_applies(const struct option_spec *spec, const char *command)
+{
+	if (!spec->commands[0])
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(spec->commands) && spec->commands[i]; i++)
+		if (!strcmp(spec->commands[i], command))
+			return true;
+	return false;
+}
+
+const char *const *option_values(const struct option_spec *spec)
+{
+	switch (spec->type) {
+	case OPTION_FORMAT:
+		return output_format_names;
+	case OPTION_STATE:
+		return vm_state_names;
+	default:
+		return NULL;
+	}
+}
+
+const struct option_spec *option_find(const char *arg, const char *command)
+{
+	size_t len = strcspn(arg, "=");
+
+	for (const struct option_spec *spec = option_specs;
+	     spec < option_specs + n_option_specs; spec++) {
+		if (!option_applies(spec, command))
+			continue;
+		if (strlen(spec->flag) == len && !strncmp(arg, spec->flag, len))
+			return spec;
+		if (spec->letter && arg[0] == '-' && arg[1] == spec->letter &&
+		    (!arg[2] || spec->type != OPTION_BOOL))
+			return spec;
+	}
+	return NULL;
+}
+
+/* The value in the same word ("--output=json", "-ojson"), or NULL. */
+static const char *attached_value(const char *arg)
+{
+	const char *equals;
+
+	if (arg[1] != '-')
+		return arg[2] ? arg + 2 : NULL;
+	equals = strchr(arg, '=');
+	return equals ? equals + 1 : NULL;
+}
+
+static int check_value(const struct option_spec *spec, const char *value, size_t *index,
+		       struct hvd_error *err)
+{
+	const char *const *values = option_values(spec);
+	char list[128] = "";
+
+	for (size_t i = 0; values[i]; i++) {
+		if (!strcmp(values[i], value)) {
+			*index = i;
+			return 0;
+		}
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? ", " : "",
+			 values[i]);
+	}
+	return hvd_err(err, EINVAL, "%s: \"%s\" is none of %s", spec->flag, value, list);
+}
+
+static int set_seconds(const struct option_spec *spec, const char *value, unsigned *ret,
+		       struct hvd_error *err)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(value, &end, 10);
+	if (errno || *end || end == value || *value == '-' || n > TIMEOUT_MAX)
+		return hvd_err(err, EINVAL, "%s: \"%s\" is no number of seconds up to %u",
+			       spec->flag, value, TIMEOUT_MAX);
+	*ret = (unsigned)n;
+	return 0;
+}
+
+static int set_value(struct options *options, const struct option_spec *spec, const char *value,
+		     struct hvd_error *err)
+{
+	void *member = (char *)options + spec->offset;
+	size_t index = 0;
+	int r;
+
+	switch (spec->type) {
+	case OPTION_BOOL:
+		*(bool *)member = true;
+		return 0;
+	case OPTION_TEXT:
+	case OPTION_FILE:
+		*(const char **)member = value;
+		return 0;
+	case OPTION_FORMAT:
+		r = check_value(spec, value, &index, err);
+		if (r == 0)
+			*(enum output_format *)member = (enum output_format)index;
+		return r;
+	case OPTION_STATE:
+		r = check_value(spec, value, &index, err);
+		if (r == 0)
+			*(const char **)member = vm_state_names[index];
+		return r;
+	case OPTION_SECONDS:
+		return set_seconds(spec, value, member, err);
+	}
+	return -EINVAL;
+}
+
+int options_take(struct options *options, const char *command, int argc, char **argv, int *index,
+		 struct hvd_error *err)
+{
+	const char *arg = argv[*index], *value = attached_value(arg);
+	const struct option_spec *spec = option_find(arg, command);
+	int r, used = 1;
+
+	if (!spec)
+		return 0;
+	if (!spec->hint && value)
+		return hvd_err(err, EINVAL, "%s takes no value", spec->flag);
+	if (spec->hint && !value) {
+		if (*index + 1 >= argc)
+			return hvd_err(err, EINVAL, "%s needs a value: %s", spec->flag,
+				       spec->hint);
+		value = argv[*index + 1];
+		used = 2;
+	}
+	r = set_value(options, spec, value, err);
+	if (r < 0)
+		return r;
+	*index += used;
+	return 1;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/output.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/sheet.h"
+#include "cli/table.h"
+#include "cli/terminal.h"
+#include "cli/text.h"
+#include "cli/value.h"
+#include "cli/vm_table.h"
+#include "vmm/base/macro.h"
+
+#define COLUMNS_MAX 24
+
+static int print_json(const json_t *json, FILE *f)
+{
+	if (json_dumpf(json, f, JSON_INDENT(2)) < 0)
+		return -EIO;
+	fputc('\n', f);
+	return 0;
+}
+
+/* Line by line what other commands take as operand. */
+static int print_names(const json_t *items, FILE *f)
+{
+	size_t index;
+	json_t *item;
+
+	json_array_foreach(items, index, item) {
+		const char *name = value_string_at(item, "name");
+		AUTO(free) char *clean = name ? text_clean(name) : NULL;
+
+		if (clean)
+			fprintf(f, "%s\n", clean);
+	}
+	return 0;
+}
+
+/* "hvd_version" -> "HVD VERSION" */
+static void heading_of(const struct field *field, char heading[static 64])
+{
+	value_label(field, heading);
+	for (char *p = heading; *p; p++)
+		*p = (char)toupper(*p);
+}
+
+int output_list(const struct op *op, const json_t *items, enum output_format format, FILE *f,
+		unsigned width, bool colour)
+{
+	const struct schema *schema = op->result_schema;
+	AUTO(table_free) struct table *table = NULL;
+	struct column columns[COLUMNS_MAX] = { 0 };
+	char headings[COLUMNS_MAX][64];
+	size_t n = MIN(schema->n_fields, (size_t)COLUMNS_MAX), index;
+	json_t *item;
+	int r;
+
+	if (op->status_schema)
+		return vm_table(items, format == OUTPUT_WIDE, f, width, colour);
+
+	for (size_t i = 0; i < n; i++) {
+		heading_of(&schema->fields[i], headings[i]);
+		columns[i].heading = headings[i];
+	}
+	r = table_new(columns, n, &table);
+	json_array_foreach(items, index, item) {
+		char *cells[COLUMNS_MAX] = { NULL };
+
+		for (size_t i = 0; i < n && r == 0; i++)
+			r = value_line(&schema->fields[i],
+				       json_object_get(item, schema->fields[i].name), &cells[i]);
+		if (r == 0)
+			r = table_add(table, (const char *const *)cells);
+		for (size_t i = 0; i < n; i++)
+			free(cells[i]);
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? r : table_print(table, f, width, colour);
+}
+
+static int print_object(const struct op *op, const json_t *obj, const struct sheet *sheet)
+{
+	if (op->status_schema)
+		return vm_sheet(sheet, op, obj);
+	if (op == &ops[OP_HOST_GET])
+		return host_sheet(sheet, obj);
+	return sheet_object(sheet, op->result_schema->name, op->result_schema, obj);
+}
+
+/* After a change: what has happened to what. */
+static int print_done(const struct invocation *inv, const json_t *obj, FILE *f)
+{
+	const char *name = value_string_at(obj, "name");
+	AUTO(free) char *clean = NULL;
+
+	if (!name)
+		name = inv->operand;
+	if (!name || (!inv->command->done && inv->options.format != OUTPUT_NAME))
+		return 0;
+	clean = text_clean(name);
+	if (!clean)
+		return -ENOMEM;
+	if (inv->options.format == OUTPUT_NAME)
+		fprintf(f, "%s\n", clean);
+	else
+		fprintf(f, "VM %s %s\n", clean, inv->command->done);
+	return 0;
+}
+
+static int print_items(const struct invocation *inv, const json_t *json, FILE *f)
+{
+	const json_t *items = json_object_get(json, "items");
+
+	if (!json_is_array(items))
+		return -EPROTO;
+	if (inv->options.format == OUTPUT_NAME)
+		return print_names(items, f);
+	return output_list(inv->command->op, items, inv->options.format, f, terminal_width(f),
+			   terminal_colour(f));
+}
+
+static int print_answer(const struct invocation *inv, const struct client_answer *answer, FILE *f)
+{
+	const struct op *op = inv->command->op;
+	struct sheet sheet = { f, terminal_width(f), terminal_colour(f) };
+
+	if (op->result == RESULT_DOCUMENT) {
+		const char *text = answer->text ? answer->text : "";
+		size_t len = strlen(text);
+
+		fprintf(f, "%s%s", text, len && text[len - 1] == '\n' ? "" : "\n");
+		return 0;
+	}
+	if (op->result != RESULT_NONE && !json_is_object(answer->json))
+		return -EPROTO;
+	if (inv->options.format == OUTPUT_JSON)
+		return answer->json ? print_json(answer->json, f) : 0;
+	if (op->result == RESULT_LIST)
+		return print_items(inv, answer->json, f);
+	if (op->method != HTTP_GET || inv->options.format == OUTPUT_NAME)
+		return print_done(inv, answer->json, f);
+	return print_object(op, answer->json, &sheet);
+}
+
+int output_answer(const struct invocation *inv, const struct client_answer *answer,
+		  struct hvd_error *err)
+{
+	int r = print_answer(inv, answer, stdout);
+
+	if (r == -EPROTO)
+		return hvd_err(err, EIO, "the server's answer is not what the interface says; "
+					 "are hvd and hvcli of the same version?");
+	if (r < 0)
+		return hvd_err(err, -r, "cannot show the answer: %s", strerror(-r));
+	return 0;
+}

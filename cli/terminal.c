@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/terminal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "vmm/base/macro.h"
+
+#define PROSE_WIDTH 80
+#define PROSE_WIDTH_MAX 100
+
+unsigned terminal_width(FILE *f)
+{
+	struct winsize size;
+
+	if (!isatty(fileno(f)))
+		return 0;
+	if (ioctl(fileno(f), TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+		return PROSE_WIDTH;
+	return size.ws_col;
+}
+
+unsigned terminal_prose_width(FILE *f)
+{
+	unsigned width = terminal_width(f);
+
+	return width ? MIN(width, (unsigned)PROSE_WIDTH_MAX) : PROSE_WIDTH;
+}
+
+bool terminal_colour(FILE *f)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(fileno(f)) && !(no_color && *no_color) && term && strcmp(term, "dumb");
+}
+
+int terminal_raw_enter(struct terminal_raw *raw, int fd)
+{
+	struct termios t;
+
+	if (tcgetattr(fd, &raw->saved) < 0)
+		return -errno;
+	t = raw->saved;
+	cfmakeraw(&t);
+	if (tcsetattr(fd, TCSADRAIN, &t) < 0)
+		return -errno;
+	raw->fd = fd;
+	return 0;
+}
+
+void terminal_raw_leave(struct terminal_raw *raw)
+{
+	if (raw->fd < 0)
+		return;
+	tcsetattr(raw->fd, TCSADRAIN, &raw->saved);
+	raw->fd = -1;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/verbs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/console.h"
+#include "cli/edit.h"
+#include "cli/output.h"
+#include "cli/text.h"
+#include "cli/value.h"
+#include "cli/vm_state.h"
+#include "vmm/base/macro.h"
+
+#define STOP_SECONDS 5 /* from the end of a console to the end of its VM */
+
+/* The console was closed from the other side: because the VM has stopped? */
+static int explain_end(struct client *client, const char *vm, struct hvd_error *err)
+{
+	int r;
+
+	r = vm_wait_for(client, vm, VM_SHUTOFF, STOP_SECONDS, err);
+	if (r == 0)
+		fprintf(stderr, "VM %s has stopped\n", vm);
+	return r < 0 ? hvd_err_prefix(err, r, "the console was closed") : 0;
+}
+
+static int follow_console(struct client *client, const struct invocation *inv, const char *vm,
+			  struct hvd_error *err)
+{
+	AUTO(free) char *path = NULL, *query = NULL;
+	enum console_end end;
+	int r;
+
+	r = client_path(ops[OP_VM_CONSOLE].path, vm, &path, err);
+	if (r < 0)
+		return r;
+	if (asprintf(&query, "%s%s", path, inv->options.read_only ? "?mode=read" : "") < 0) {
+		query = NULL;
+		return hvd_err(err, ENOMEM, "out of memory");
+	}
+	fflush(stdout);
+	r = console_run(client_socket(client), query, vm, &end, err);
+	if (r < 0 || end == CONSOLE_LEFT)
+		return r;
+	return explain_end(client, vm, err);
+}
+
+static int vm_console(struct client *client, const struct invocation *inv, struct hvd_error *err)
+{
+	return follow_console(client, inv, inv->operand, err);
+}
+
+/* What --wait and --console ask for, after the VM has been started. */
+static int after_start(struct client *client, const struct invocation *inv, const char *vm,
+		       struct hvd_error *err)
+{
+	int r = 0;
+
+	if (inv->options.wait)
+		r = vm_wait_for(client, vm, VM_RUNNING, inv->options.timeout, err);
+	if (r == 0 && inv->options.console)
+		r = follow_console(client, inv, vm, err);
+	return r;
+}
+
+static int vm_start(struct client *client, const struct invocation *inv, struct hvd_error *err)
+{
+	int r = command_call(client, inv, err);
+
+	return r < 0 ? r : after_start(client, inv, inv->operand, err);
+}
+
+/*
+ * A VM that `create --start` made but that cannot start goes away again, so that the corrected
+ * command line can be typed. Not when nobody knows what has happened to it.
+ */
+static int undo_create(struct client *client, const char *vm, int r, struct hvd_error *err)
+{
+	bool gone = r != -EIO && r != -ENOTCONN && r != -ETIMEDOUT &&
+		    vm_action(client, OP_VM_DELETE, vm, NULL) == 0;
+
+	return hvd_err_prefix(err, r, "cannot start, %s",
+			      gone ? "so the VM was not kept" : "the VM stays defined");
+}
+
+static int vm_create(struct client *client, const struct invocation *inv, struct hvd_error *err)
+{
+	AUTO(client_answer_clear) struct client_answer answer = { 0 };
+	const char *name;
+	int r;
+
+	r = command_request(client, inv, &answer, err);
+	if (r < 0)
+		return r;
+	name = value_string_at(answer.json, "name");
+	if (name && (inv->options.start || inv->options.console)) {
+		r = vm_action(client, OP_VM_START, name, err);
+		if (r < 0)
+			return undo_create(client, name, r, err);
+	}
+	r = output_answer(inv, &answer, err);
+	return r < 0 || !name ? r : after_start(client, inv, name, err);
+}
+
+/* shutdown and stop */
+static int vm_end(struct client *client, const struct invocation *inv, struct hvd_error *err)
+{
+	int r = command_call(client, inv, err);
+
+	if (r < 0 || !inv->options.wait)
+		return r;
+	return vm_wait_for(client, inv->operand, VM_SHUTOFF, inv->options.timeout, err);
+}
+
+static int vm_wait(struct client *client, const struct invocation *inv, struct hvd_error *err)
+{
+	unsigned state = 0;
+
+	while (strcmp(vm_state_names[state], inv->options.until))
+		state++;
+	return vm_wait_for(client, inv->operand, (enum vm_state)state, inv->options.timeout, err);
+}
+
+/* Settings that a VM which has a process gets only when it is started again. */
+static void tell_later(const json_t *patch, const json_t *vm)
+{
+	enum vm_state state = vm_resource_state(vm);
+	bool first = true;
+
+	if (state == VM_SHUTOFF || state == VM_FAILED)
+		return;
+	for (size_t i = 0; i < vm_schema.n_fields; i++) {
+		const struct field *field = &vm_schema.fields[i];
+
+		if (!json_object_get(patch, field->name) || field->applies == APPLIES_LIVE)
+			continue;
+		printf("%s%s", first ? "At its next start: " : ", ", field->name);
+		first = false;
+	}
+	if (!first)
+		putchar('\n');
+}
+
+static int vm_set(struct client *client, const struct invocation *inv, struct hvd_error *err)
+{
+	AUTO(client_answer_clear) struct client_answer answer = { 0 };
+	int r;
+
+	r = command_request(client, inv, &answer, err);
+	if (r == 0)
+		r = output_answer(inv, &answer, err);
+	if (r == 0 && inv->options.format == OUTPUT_TABLE)
+		tell_later(inv->body, answer.json);
+	return r;
+}
+
+const struct verb verbs[] = {
+	{ "vm create", vm_create, .done = "created",
+	  .example = "hvcli vm create demo --kernel vmlinuz --initrd initrd.gz --memory 512M \\\n"
+		     "      --vcpus 2 --disk root.img --nic network=default --start --console" },
+	{ "vm set", vm_set, .done = "changed",
+	  .example = "hvcli vm set demo --cpu-quota 50 --memory-max 1G" },
+	{ "vm delete", .done = "deleted" },
+	{ "vm start", vm_start, .done = "started" },
+	{ "vm shutdown", vm_end, .done = "asked to shut down" },
+	{ "vm stop", vm_end, .done = "stopped" },
+	{ "vm pause", .done = "paused" },
+	{ "vm resume", .done = "resumed" },
+	{ "vm reboot", .done = "asked to reboot" },
+	{ "vm reset", .done = "reset" },
+	{ "vm define", .done = "defined", .example = "virsh dumpxml demo | hvcli vm define -" },
+	{ .name = "vm console", .run = vm_console },
+	{ "vm edit", vm_edit, .done = "changed",
+	  .help = "Change the settings of a VM in $VISUAL, $EDITOR or vi" },
+	{ "vm wait", vm_wait, .help = "Wait until a VM is in a state",
+	  .example = "hvcli vm wait demo --for shutoff --timeout 60" },
+};
+const size_t n_verbs = ARRAY_SIZE(verbs);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the client adds to the operations table: verbs that are several requests (edit, wait, console),
+ * and what a person reads of the others.
+ */
+#pragma once
+
+#include "cli/command.h"
+
+struct verb {
+	const char *name;    /* "vm start" */
+	command_fn run;      /* NULL: command_call() */
+	const char *help;    /* only where there is no such operation; these take a VM */
+	const char *done;    /* what is said of the VM after success: "started"; NULL: nothing */
+	const char *example; /* a command line as help shows it, or NULL */
+};
+
+extern const struct verb verbs[];
+extern const size_t n_verbs;

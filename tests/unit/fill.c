@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/fill.h"
+#include "vmm/base/macro.h"
+
+/* The first that the field takes is taken: what XML, JSON and D-Bus could each garble comes first. */
+static const char *const texts[] = {
+	"two\nlines\t<&>\"' é 中 %u", "/dir/<&>\"' é 中,=%u.img", "one line <&>\"' é 中 %u", "SN<&>%u",
+	"name-%u", "192.168.%u.1/24", "0-3,8,1%u", "hvd-1.0",
+};
+
+static bool takes(const struct field *field, const char *text)
+{
+	if (field->max && strlen(text) > field->max)
+		return false;
+	return !field->check || field->check(text, NULL) == 0;
+}
+
+/* A text that is not the default; the default when there is no other. */
+static void choose_text(const struct field *field, unsigned variant, char text[static 64])
+{
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		snprintf(text, 64, texts[i], variant);
+#pragma GCC diagnostic pop
+		if (takes(field, text) && !(field->def && strcmp(text, field->def) == 0))
+			return;
+	}
+	assert_non_null(field->def);
+	snprintf(text, 64, "%s", field->def);
+}
+
+bool fill_is_constant(const struct field *field)
+{
+	char text[64];
+
+	if (field->type != FIELD_STR || !field->def)
+		return false;
+	choose_text(field, 0, text);
+	return strcmp(text, field->def) == 0;
+}
+
+static void fill_number(const struct field *field, void *obj, unsigned variant)
+{
+	uint64_t step = field->multiple ? field->multiple : 1;
+	uint64_t value = field->min + step * (3 + variant);
+
+	assert_true(!field->max || value <= field->max);
+	assert_int_equal(field_set_number(field, obj, value, NULL), 0);
+}
+
+static void fill_enum(const struct field *field, void *obj)
+{
+	unsigned n = 0;
+
+	while (field->names[n])
+		n++;
+	field_set_number(field, obj, (field_get_number(field, obj) + 1) % n, NULL);
+}
+
+static void fill_field(const struct field *field, void *obj, unsigned variant);
+
+static void fill_fields(const struct schema *schema, void *obj, unsigned variant)
+{
+	for (size_t i = 0; i < schema->n_fields; i++)
+		fill_field(&schema->fields[i], obj, variant);
+
+	/* where fields exclude each other, another one gives way in each variant */
+	for (size_t i = 0; schema->check && schema->check(obj, NULL) < 0; i++) {
+		const struct field *field = &schema->fields[(i + variant) % schema->n_fields];
+
+		assert_true(i < schema->n_fields);
+		fill_reset(field, obj);
+		if (schema->check(obj, NULL) < 0)
+			fill_field(field, obj, variant);
+	}
+}
+
+static void fill_field(const struct field *field, void *obj, unsigned variant)
+{
+	uint8_t *bytes = field_ptr(field, obj);
+	char text[64];
+
+	switch (field->type) {
+	case FIELD_STR:
+		choose_text(field, variant, text);
+		assert_int_equal(field_set_text(field, obj, text, NULL), 0);
+		break;
+	case FIELD_BOOL:
+		field_set_number(field, obj, !field_get_number(field, obj), NULL);
+		break;
+	case FIELD_U32:
+	case FIELD_U64:
+	case FIELD_SIZE:
+		fill_number(field, obj, variant);
+		break;
+	case FIELD_ENUM:
+		fill_enum(field, obj);
+		break;
+	case FIELD_UUID:
+		for (unsigned i = 0; i < 16; i++)
+			bytes[i] = (uint8_t)(0xf0 - i * 15 + variant);
+		break;
+	case FIELD_MAC:
+		for (unsigned i = 0; i < 6; i++)
+			bytes[i] = (uint8_t)(0xf2 - i * 40 + (i ? variant : 0));
+		break;
+	case FIELD_STRUCT:
+		fill_fields(field->sub, field_ptr(field, obj), variant);
+		break;
+	case FIELD_LIST:
+		for (unsigned i = 0; i < field->sub->n_fields; i++) {
+			void *element = field_list_append(field, obj);
+
+			assert_non_null(element);
+			fill_fields(field->sub, element, variant + i);
+		}
+		break;
+	}
+}
+
+void fill_obj(const struct schema *schema, void *obj, unsigned variant)
+{
+	struct hvd_error err = { 0 };
+
+	assert_int_equal(schema_init(schema, obj), 0);
+	fill_fields(schema, obj, variant);
+	if (schema_check(schema, obj, &err) < 0)
+		fail_msg("%s: %s: %s", schema->name, err.field, err.msg);
+}
+
+void fill_reset(const struct field *field, void *obj)
+{
+	const struct schema alone = {
+		.name = field->name, .size = 0, .fields = field, .n_fields = 1
+	};
+
+	/* size 0: clears what the field owns and leaves the other members alone */
+	schema_clear(&alone, obj);
+	switch (field->type) {
+	case FIELD_STR:
+		*(char **)field_ptr(field, obj) = NULL;
+		break;
+	case FIELD_LIST:
+		*(void **)field_ptr(field, obj) = NULL;
+		*field_count(field, obj) = 0;
+		break;
+	case FIELD_UUID:
+		memset(field_ptr(field, obj), 0, 16);
+		break;
+	case FIELD_MAC:
+		memset(field_ptr(field, obj), 0, 6);
+		break;
+	case FIELD_STRUCT:
+		assert_int_equal(schema_init(field->sub, field_ptr(field, obj)), 0);
+		return;
+	default:
+		field_set_number(field, obj, 0, NULL);
+		break;
+	}
+	if (field->def)
+		assert_int_equal(field_set_text(field, obj, field->def, NULL), 0);
+}

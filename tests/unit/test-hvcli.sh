@@ -1,0 +1,143 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# hvcli against hvd, both real: a daemon without system bus defines VMs, which is all that this needs.
+set -eu
+
+hvd=${top_builddir:-.}/hvd
+[ -x "$hvd" ] && [ -x "${top_builddir:-.}/hvcli" ] || { echo "hvd or hvcli is not built here"; exit 77; }
+
+dir=$(mktemp -d)
+daemon=
+cleanup() {
+	[ -z "$daemon" ] || { kill "$daemon" && wait "$daemon"; } || :
+	rm -rf "$dir"
+}
+trap cleanup EXIT
+
+HVD_SOCKET=$dir/run/hvd.sock
+export HVD_SOCKET
+mkdir "$dir/run" "$dir/images"
+: >"$dir/images/vmlinuz"
+truncate -s 1M "$dir/images/root.img"
+
+hvcli() {
+	"${top_builddir:-.}/hvcli" "$@"
+}
+
+failed=0
+# expect STATUS PATTERN COMMAND…: the command exits so, and what it prints matches (grep -E).
+expect() {
+	status=$1 pattern=$2
+	shift 2
+	actual=0
+	output=$("$@" 2>&1) || actual=$?
+	if [ "$actual" != "$status" ]; then
+		echo "FAIL: $*: exit status $actual, not $status"
+	elif ! printf '%s\n' "$output" | grep -qE -e "$pattern"; then
+		echo "FAIL: $*: no \"$pattern\""
+	else
+		echo "ok: $*"
+		return
+	fi
+	printf '%s\n' "$output" | sed 's/^/    /'
+	failed=1
+}
+
+# No daemon.
+expect 5 "cannot reach hvd at $HVD_SOCKET: .*systemctl start hvd" hvcli vm list
+expect 5 'cannot reach hvd at /nonexistent' hvcli vm list --socket /nonexistent
+expect 2 'no command "vm strat"; did you mean "vm start"' hvcli vm strat demo
+expect 2 'VM is missing' hvcli vm start
+expect 0 'Usage: hvcli' hvcli --help
+expect 0 '--vcpus' hvcli vm create --help
+expect 0 '^hvcli [0-9]' hvcli --version
+
+"$hvd" --no-bus --state-dir "$dir/state" --runtime-dir "$dir/run" 2>"$dir/log" &
+daemon=$!
+tries=0
+until [ -S "$HVD_SOCKET" ] && hvcli vm list >/dev/null 2>&1; do
+	tries=$((tries + 1))
+	if [ $tries = 100 ] || ! kill -0 $daemon; then
+		echo "FAIL: hvd does not come up:"
+		cat "$dir/log"
+		exit 1
+	fi
+	sleep 0.1
+done
+
+expect 0 '^NAME +STATE +VCPUS' hvcli vm list
+cd "$dir/images"
+expect 0 '^VM demo created$' hvcli vm create demo --kernel vmlinuz --memory 512M --vcpus 2 \
+	--disk root.img --nic default --description 'a test'
+cd - >/dev/null
+expect 0 '^demo +shutoff +2 +512M +- +-$' hvcli vm list
+expect 0 '^demo$' hvcli vm list -o name
+expect 0 '^  kernel +'"$dir/images/vmlinuz" hvcli vm show demo
+expect 0 "^  0 +$dir/images/root.img" hvcli vm show demo
+uuid=$(hvcli vm list -o wide | grep -oE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
+expect 0 '"name": "demo"' hvcli vm show "$uuid" -o json
+expect 0 '<domain' hvcli vm xml demo
+
+# Errors of hvd, each with its status and the name of what is wrong.
+expect 4 'vm create: .*demo' hvcli vm create demo --kernel /k
+expect 1 'vm create: vcpus: .*1' hvcli vm create many --kernel /k --vcpus 513
+expect 1 'vm create: memory: ' hvcli vm create odd --kernel /k --memory 33M
+expect 1 'vm create: name: ' hvcli vm create Bad_Name --kernel /k
+expect 1 'vm create: boot.kernel: ' hvcli vm create nothing
+expect 3 'vm show: .*none' hvcli vm show none
+expect 3 'see hvcli vm list' hvcli vm delete none
+expect 3 'vm show: ' hvcli vm show ../../v1/host
+expect 4 'vm pause: ' hvcli vm pause demo
+expect 3 'network show' hvcli network show none
+printf '{"kernel": "/k"}' >"$dir/odd.json"
+expect 1 'kernel' hvcli vm create odd -f "$dir/odd.json"
+printf '{"vcpus": 2,}' >"$dir/broken.json"
+expect 1 'broken.json: .*line 1' hvcli vm create odd -f "$dir/broken.json"
+expect 1 'vm create: --file: .*absent.json: No such file' hvcli vm create odd -f "$dir/absent.json"
+expect 0 '^demo$' hvcli vm list -o name
+expect 0 '^1$' sh -c "ls '$dir/state/vms' | wc -l"
+
+# Changes.
+expect 0 '^VM demo changed$' hvcli vm set demo --cpu-quota 50 --memory-max 1G --vcpus 4
+expect 0 '^  cpu quota +50 percent$' hvcli vm show demo
+expect 0 '^  memory max +1G$' hvcli vm show demo
+expect 0 '^  vcpus +4$' hvcli vm show demo
+expect 0 '^  memory +512M$' hvcli vm show demo
+expect 1 'vm set: .*cpu_quota' hvcli vm set demo --cpu-quota 1000000
+expect 1 'vm set: name: ' hvcli vm set demo --name other
+expect 2 'nothing to change' hvcli vm set demo
+EDITOR="sed -i -e s/536870912/268435456/"
+export EDITOR
+expect 0 '^VM demo changed$' hvcli vm edit demo
+expect 0 '^  memory +256M$' hvcli vm show demo
+expect 0 '^VM demo not changed$' hvcli vm edit demo
+expect 1 'editor "false" failed' env EDITOR=false "${top_builddir:-.}/hvcli" vm edit demo
+
+# Out and in again.
+hvcli vm xml demo >"$dir/demo.xml"
+expect 0 '^VM demo deleted$' hvcli vm delete demo
+expect 3 'vm xml: ' hvcli vm xml demo
+expect 0 '^VM demo defined$' hvcli vm define "$dir/demo.xml"
+hvcli vm xml demo >"$dir/again.xml"
+expect 0 '' cmp "$dir/demo.xml" "$dir/again.xml"
+expect 0 '^demo$' sh -c "hvcli=\"${top_builddir:-.}/hvcli\"; \$hvcli vm delete demo >/dev/null &&
+	\$hvcli vm define - -o name <'$dir/demo.xml'"
+expect 1 'vm define: FILE: .*absent.xml' hvcli vm define "$dir/absent.xml"
+expect 1 'vm define: .*line 1' sh -c "echo '<domain' | ${top_builddir:-.}/hvcli vm define -"
+
+# Starting needs systemd, so it is refused here, and what `create --start` made goes away again.
+expect 1 'vm create: .*not kept' hvcli vm create gone --kernel "$dir/images/vmlinuz" --start
+expect 3 'vm show' hvcli vm show gone
+expect 1 'still shutoff after 0 s' hvcli vm wait demo --timeout 0
+expect 0 '' hvcli vm wait demo --for shutoff --timeout 5
+expect 4 'vm console: ' hvcli vm console demo
+
+# The rest.
+expect 0 '^  mode +' hvcli host
+expect 0 '"virt_mode"' hvcli host -o json
+expect 0 '^default +' hvcli network list
+expect 0 '^  bridge +' hvcli network show default
+expect 0 '"openapi": *"3\.1' hvcli openapi
+expect 0 '^demo$' hvcli __complete vm start d
+expect 1 'cannot write to standard output' sh -c "${top_builddir:-.}/hvcli openapi >/dev/full"
+exit $failed

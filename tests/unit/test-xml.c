@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "api/errors.h"
+#include "api/vm_schema.h"
+#include "api/xml.h"
+#include "tests/unit/fill.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/macro.h"
+
+/* struct -> xml -> struct -> xml */
+static void round_trip(const struct schema *schema, const void *obj)
+{
+	AUTO(free) void *back = malloc(schema->size);
+	AUTO(free) char *text = NULL;
+	AUTO(free) char *again = NULL;
+	struct hvd_error err = { 0 };
+
+	assert_int_equal(xml_from_obj(schema, obj, &text), 0);
+	if (xml_to_obj(schema, text, strlen(text), back, &err) < 0)
+		fail_msg("%s: %s in\n%s", err.field, err.msg, text);
+	if (!schema_equal(schema, obj, back))
+		fail_msg("not the same:\n%s", text);
+	assert_int_equal(xml_from_obj(schema, back, &again), 0);
+	assert_string_equal(text, again);
+	schema_clear(schema, back);
+}
+
+/* Everything set, and each field in turn at its default, in structs too. */
+static void round_trips(const struct schema *root, const struct schema *schema, size_t offset,
+			void *obj)
+{
+	for (size_t i = 0; i < schema->n_fields; i++) {
+		const struct field *field = &schema->fields[i];
+
+		if (field->type == FIELD_STRUCT) {
+			round_trips(root, field->sub, offset + field->offset, obj);
+			continue;
+		}
+		if (field->required)
+			continue;
+		fill_obj(root, obj, 1);
+		fill_reset(field, (char *)obj + offset);
+		if (schema_check(root, obj, NULL) == 0)
+			round_trip(root, obj);
+		schema_clear(root, obj);
+	}
+}
+
+static void test_round_trip(void **state)
+{
+	struct network_config network;
+	struct vm_config vm;
+
+	fill_obj(&vm_schema, &vm, 1);
+	round_trip(&vm_schema, &vm);
+	schema_clear(&vm_schema, &vm);
+	round_trips(&vm_schema, &vm_schema, 0, &vm);
+
+	fill_obj(&network_schema, &network, 1);
+	round_trip(&network_schema, &network);
+	schema_clear(&network_schema, &network);
+	round_trips(&network_schema, &network_schema, 0, &network);
+}
+
+/* What `virsh dumpxml` prints for a running guest of machine virt. */
+static const char dump[] =
+	"<domain type='kvm' id='1'>\n"
+	"  <name>demo</name>\n"
+	"  <uuid>4dea22b3-1d52-d8f3-2516-782e98ab3fa0</uuid>\n"
+	"  <metadata><l:libosinfo xmlns:l='http://libosinfo.org/xmlns/libvirt/domain/1.0'>"
+	"<l:os id='http://debian.org/debian/12'/></l:libosinfo></metadata>\n"
+	"  <memory unit='KiB'>2097152</memory>\n"
+	"  <currentMemory unit='KiB'>2097152</currentMemory>\n"
+	"  <vcpu placement='static' cpuset='0-3'>2</vcpu>\n"
+	"  <cputune><shares>2048</shares><global_period>100000</global_period>"
+	"<global_quota>150000</global_quota></cputune>\n"
+	"  <memtune><hard_limit unit='G'>3</hard_limit><soft_limit>2621440</soft_limit></memtune>\n"
+	"  <resource><partition>/machine</partition></resource>\n"
+	"  <os>\n"
+	"    <type arch='aarch64' machine='virt-7.2'>hvm</type>\n"
+	"    <kernel>/boot/vmlinuz</kernel>\n"
+	"    <cmdline>root=/dev/vda1 quiet</cmdline>\n"
+	"    <boot dev='hd'/>\n"
+	"  </os>\n"
+	"  <features><acpi/><gic version='3'/></features>\n"
+	"  <cpu mode='host-passthrough' check='none'/>\n"
+	"  <clock offset='utc'/>\n"
+	"  <on_poweroff>destroy</on_poweroff>\n"
+	"  <on_reboot>destroy</on_reboot>\n"
+	"  <on_crash>destroy</on_crash>\n"
+	"  <devices>\n"
+	"    <emulator>/usr/bin/qemu-system-aarch64</emulator>\n"
+	"    <disk type='file' device='disk'>\n"
+	"      <driver name='qemu' type='raw' discard='unmap'/>\n"
+	"      <source file='/var/lib/x.img' index='1'/>\n"
+	"      <backingStore/>\n"
+	"      <target dev='vda' bus='virtio'/>\n"
+	"      <alias name='virtio-disk0'/>\n"
+	"      <address type='pci' domain='0x0000' bus='0x04' slot='0x00' function='0x0'/>\n"
+	"    </disk>\n"
+	"    <disk type='block'><driver name='qemu' type='raw' cache='default'/>"
+	"<source dev='/dev/sdb'/><target dev='vdb' bus='virtio'/><readonly/>"
+	"<serial>S1</serial></disk>\n"
+	"    <controller type='usb' index='0' model='qemu-xhci'><alias name='usb'/></controller>\n"
+	"    <interface type='network'>\n"
+	"      <mac address='52:54:00:00:00:01'/>\n"
+	"      <source network='default' portid='x' bridge='virbr0'/>\n"
+	"      <target dev='vnet0'/>\n"
+	"      <model type='virtio'/>\n"
+	"    </interface>\n"
+	"    <interface type='ethernet'><target dev='tap7' managed='no'/></interface>\n"
+	"    <serial type='pty'><source path='/dev/pts/1'/>"
+	"<target type='system-serial' port='0'><model name='pl011'/></target></serial>\n"
+	"    <console type='pty' tty='/dev/pts/1'><source path='/dev/pts/1'/>"
+	"<target type='serial' port='0'/></console>\n"
+	"    <memballoon model='virtio'/>\n"
+	"    <!-- a comment is nothing -->\n"
+	"    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>\n"
+	"  </devices>\n"
+	"  <seclabel type='dynamic' model='dac'><label>+64055:+64055</label></seclabel>\n"
+	"</domain>\n";
+
+static void test_libvirt(void **state)
+{
+	struct hvd_error err = { 0 };
+	struct vm_config vm;
+
+	if (xml_to_obj(&vm_schema, dump, strlen(dump), &vm, &err) < 0)
+		fail_msg("%s: %s", err.field, err.msg);
+	assert_string_equal(vm.name, "demo");
+	assert_int_equal(vm.uuid[0], 0x4d);
+	assert_string_equal(vm.machine, "hvd-1.0");
+	assert_int_equal(vm.memory, 2 * GIB);
+	assert_int_equal(vm.vcpus, 2);
+	assert_string_equal(vm.boot.cmdline, "root=/dev/vda1 quiet");
+	assert_null(vm.boot.initrd);
+	assert_string_equal(vm.resources.cpuset, "0-3");
+	assert_int_equal(vm.resources.cpu_weight, 2048);
+	assert_int_equal(vm.resources.cpu_quota, 150);
+	assert_int_equal(vm.resources.memory_max, 3 * GIB);
+	assert_int_equal(vm.resources.memory_high, 2560 * MIB);
+	assert_int_equal(vm.n_disks, 2);
+	assert_string_equal(vm.disks[1].path, "/dev/sdb");
+	assert_string_equal(vm.disks[1].serial, "S1");
+	assert_int_equal(vm.disks[1].cache, DISK_CACHE_WRITEBACK);
+	assert_true(vm.disks[1].read_only);
+	assert_int_equal(vm.n_nics, 2);
+	assert_string_equal(vm.nics[0].network, "default");
+	assert_null(vm.nics[0].tap);
+	assert_string_equal(vm.nics[1].tap, "tap7");
+	assert_true(vm.rng);
+	assert_false(vm.virtio_console);
+	assert_int_equal(vm.on_reboot, ON_REBOOT_STOP);
+	round_trip(&vm_schema, &vm);
+	schema_clear(&vm_schema, &vm);
+}
+
+/* Replace the first from of the dump by to, and expect a refusal that says so. */
+static const struct {
+	const char *from, *to, *error;
+} refused[] = {
+	{ "device='disk'", "device='cdrom'",
+	  "line 25: <disk type='file' device='cdrom'> is not supported" },
+	{ "type='network'", "type='bridge'",
+	  "line 35: type='bridge' of <interface type='bridge'> is not supported" },
+	{ "<vcpu placement", "<vcpu current='1' placement",
+	  "line 7: current='1' of <vcpu current='1' placement='static' cpuset='0-3'> is not supported" },
+	{ ">2</vcpu>", ">two</vcpu>", "vcpus: line 7: 'two' is not a whole number" },
+	{ ">2</vcpu>", ">0</vcpu>", "vcpus: must be between 1 and 512" },
+	{ "type='raw'", "type='qcow2'", "disks[0].format: line 26: 'qcow2' is not one of: raw" },
+	{ "<serial type", "<channel type='unix'/><serial type",
+	  "line 42: <channel type='unix'> is not supported" },
+	{ "<uuid>", "<name>again</name><uuid>",
+	  "line 3: <name> is there twice, or not supported in this form" },
+	{ "<os>", "<os>text", "line 11: there must be no text in <os>" },
+	{ "'aarch64'", "'x86_64'",
+	  "line 12: <type arch='x86_64' machine='virt-7.2'> is not supported" },
+	{ "virt-7.2", "q35", "machine: 'q35' is not a machine type of this hvd: use hvd-1.0" },
+	{ "150000<", "150500<", "resources.cpu_quota: line 8: '150500' is no multiple of 1000" },
+	{ ">100000<", ">50000<", "line 8: <global_period> is not supported" },
+	{ "unit='KiB'", "unit='pages'",
+	  "memory: line 5: '2097152' is no whole number, or the unit is unknown" },
+	{ "gic version='3'", "gic version='2'",
+	  "line 17: version='2' of <gic version='2'> is not supported" },
+	{ "<kernel>/boot", "<kernel>boot",
+	  "boot.kernel: must be an absolute path: 'boot/vmlinuz' is relative" },
+	{ "type='kvm'", "type='qemu'",
+	  "line 1: the document is <domain type='qemu' id='1'>, not domain[@type=kvm]" },
+	{ "<seclabel", "<q:commandline xmlns:q='urn:q'/><seclabel",
+	  "line 48: <commandline> is not supported" },
+	{ "<domain", "<!DOCTYPE domain [<!ENTITY a 'aaa'>]><domain",
+	  "a document type (<!DOCTYPE>) is not accepted" },
+	{ "<domain", "<!DOCTYPE domain SYSTEM 'file:///etc/passwd'><domain",
+	  "a document type (<!DOCTYPE>) is not accepted" },
+	{ "demo", "&undefined;", "not well-formed XML: line 2: Entity 'undefined' not defined" },
+	{ "</os>", "</so>", "not well-formed XML: line 16: Opening and ending tag mismatch: os line 11 and so" },
+};
+
+static void test_refused(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		static const struct vm_config zero;
+		const char *at = strstr(dump, refused[i].from);
+		char text[sizeof(dump) + 256], message[ERROR_TEXT_SIZE];
+		struct hvd_error err = { 0 };
+		struct vm_config vm;
+
+		assert_non_null(at);
+		snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - dump), dump, refused[i].to,
+			 at + strlen(refused[i].from));
+		assert_true(xml_to_obj(&vm_schema, text, strlen(text), &vm, &err) < 0);
+		error_text(&err, message);
+		assert_string_equal(message, refused[i].error);
+		assert_memory_equal(&vm, &zero, sizeof(vm));
+	}
+}
+
+static void test_limits(void **state)
+{
+	AUTO(free) char *text = malloc(XML_SIZE_MAX + 1);
+	struct hvd_error err = { 0 };
+	struct vm_config vm;
+	size_t len = 0;
+
+	assert_int_equal(xml_to_obj(&vm_schema, "", 0, &vm, &err), -EBADMSG);
+	memset(text, ' ', XML_SIZE_MAX + 1);
+	assert_int_equal(xml_to_obj(&vm_schema, text, XML_SIZE_MAX + 1, &vm, &err), -EFBIG);
+
+	/* as deep as the size allows */
+	while (len + 3 < XML_SIZE_MAX)
+		len += (size_t)sprintf(text + len, "<a>");
+	assert_int_equal(xml_to_obj(&vm_schema, text, len, &vm, &err), -EBADMSG);
+}
+
+/* A stored definition must not change its meaning when a later hvd has other defaults. */
+static void test_defaults_are_written(void **state)
+{
+	AUTO(free) char *text = NULL;
+	struct vm_config vm;
+
+	assert_int_equal(schema_init(&vm_schema, &vm), 0);
+	vm.name = strdup("demo");
+	vm.boot.kernel = strdup("/k");
+	assert_int_equal(xml_from_obj(&vm_schema, &vm, &text), 0);
+	assert_non_null(strstr(text, "machine=\"hvd-1.0\""));
+	assert_non_null(strstr(text, "<vcpu>1</vcpu>"));
+	assert_non_null(strstr(text, "<memory unit=\"bytes\">536870912</memory>"));
+	assert_non_null(strstr(text, "<rng"));
+	assert_null(strstr(text, "<cputune"));
+	schema_clear(&vm_schema, &vm);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_libvirt),
+		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_defaults_are_written),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
