@@ -2,11 +2,12 @@
 /*
  * Command-line walker: `--vcpus 2 --memory 512M --kernel Image --disk path=a.img,read_only=yes`.
  *
- * Scalar fields of the schema and of its STRUCT members are `--name value` or `--name=value` (nested
- * names without the struct's: --kernel, --cpu-weight; BOOL: --name, --no-name or --name=yes);
- * LIST members are repeatable `--disk k=v,…` (singular), whose first item may be a bare value for the
- * first field and whose BOOLs may stand alone: `--disk root.img,read_only`, `--nic default`. A comma in
- * a value is written twice. Read-only fields have no flag. Flags are unique (a test walks them).
+ * Scalar fields of the schema and of its STRUCT members are `--name value` or `--name=value`
+ * (nested names without the struct's: --kernel, --cpu-weight; BOOL: --name, --no-name or
+ * --name=yes); LIST members are repeatable `--disk k=v,…` (singular), whose first item may be a
+ * bare value for the first field and whose BOOLs may stand alone: `--disk root.img,read_only`,
+ * `--nic default`. A comma in a value is written twice. Read-only fields have no flag. Flags are
+ * unique (a test walks them).
  */
 #pragma once
 

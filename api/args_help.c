@@ -5,7 +5,7 @@
 #include "api/args.h"
 
 #define HELP_COLUMN 28
-#define FLAG_SIZE 64
+#define FLAG_SIZE   64
 
 /* What stands for a value of the field: "N", "SIZE", "none|writeback|unsafe". */
 static const char *hint(const struct field *field, char buf[static FLAG_SIZE])
@@ -26,8 +26,7 @@ static const char *hint(const struct field *field, char buf[static FLAG_SIZE])
 	case FIELD_MAC:
 		return "MAC";
 	case FIELD_LIST:
-		snprintf(buf, FLAG_SIZE, "%.40s[,KEY=VALUE…]",
-			 hint(&field->sub->fields[0], first));
+		snprintf(buf, FLAG_SIZE, "%.40s[,KEY=VALUE…]", hint(&field->sub->fields[0], first));
 		return buf;
 	case FIELD_ENUM:
 		for (unsigned i = 0; field->names[i] && used < FLAG_SIZE; i++)

@@ -11,9 +11,9 @@
 const char *dbus_field_signature(const struct field *field)
 {
 	static const char *const signatures[] = {
-		[FIELD_STR] = "s",	[FIELD_BOOL] = "b", [FIELD_U32] = "u",
-		[FIELD_U64] = "t",	[FIELD_SIZE] = "t", [FIELD_ENUM] = "s",
-		[FIELD_UUID] = "s",	[FIELD_MAC] = "s",  [FIELD_STRUCT] = "a{sv}",
+		[FIELD_STR] = "s",       [FIELD_BOOL] = "b", [FIELD_U32] = "u",
+		[FIELD_U64] = "t",       [FIELD_SIZE] = "t", [FIELD_ENUM] = "s",
+		[FIELD_UUID] = "s",      [FIELD_MAC] = "s",  [FIELD_STRUCT] = "a{sv}",
 		[FIELD_LIST] = "aa{sv}",
 	};
 
@@ -134,7 +134,8 @@ int dbus_append_json_object(sd_bus_message *m, const json_t *object)
 	r = sd_bus_message_open_container(m, 'a', "{sv}");
 	if (r < 0)
 		return r;
-	json_object_foreach((json_t *)object, key, value) {
+	json_object_foreach((json_t *)object, key, value)
+	{
 		if (json_is_null(value))
 			continue;
 		r = sd_bus_message_open_container(m, 'e', "sv");

@@ -2,8 +2,8 @@
 /*
  * D-Bus walker: the values of the field table as a{sv}.
  *
- * Types: STR, ENUM, UUID, MAC, SIZE as text on input, 's' on output but SIZE and U64 't', U32 'u', BOOL 'b',
- * STRUCT a{sv}, LIST aa{sv}. Input becomes JSON and goes through api/json.h, so that every front
+ * Types: STR, ENUM, UUID, MAC, SIZE as text on input, 's' on output but SIZE and U64 't', U32 'u',
+ * BOOL 'b', STRUCT a{sv}, LIST aa{sv}. Input becomes JSON and goes through api/json.h, so that every front
  * end has one validation.
  */
 #pragma once
@@ -27,8 +27,8 @@ const char *dbus_field_signature(const struct field *field);
 int dbus_read_json(sd_bus_message *m, json_t **ret, struct hvd_error *err);
 
 /*
- * Append any JSON value as a variant: object a{sv}, array av, integer t (x when negative), string s,
- * real d, boolean b. null members of objects are left out; null elsewhere is -EINVAL.
+ * Append any JSON value as a variant: object a{sv}, array av, integer t (x when negative), string
+ * s, real d, boolean b. null members of objects are left out; null elsewhere is -EINVAL.
  */
 int dbus_append_json(sd_bus_message *m, const json_t *value);
 

@@ -38,7 +38,8 @@ const struct error_class *error_class_by_name(const char *name);
 
 /* For a person: "disks[0].path: no such file", or the message alone. */
 /* field, ": ", msg */
-#define ERROR_TEXT_SIZE (sizeof(((struct hvd_error *)0)->field) + 2 + sizeof(((struct hvd_error *)0)->msg))
+#define ERROR_TEXT_SIZE                                                                            \
+	(sizeof(((struct hvd_error *)0)->field) + 2 + sizeof(((struct hvd_error *)0)->msg))
 void error_text(const struct hvd_error *err, char buf[static ERROR_TEXT_SIZE]);
 
 /*

@@ -3,9 +3,18 @@
 #include "api/vm_rules.h"
 #include "api/vm_schema.h"
 
-#define HOST_STR(m, text) { #m, NULL, STR(struct host_info, m), .read_only = true, .help = text }
-#define HOST_U32(m, text) { #m, NULL, U32(struct host_info, m), .read_only = true, .help = text }
-#define HOST_BOOL(m, text) { #m, NULL, BOOL(struct host_info, m), .read_only = true, .help = text }
+#define HOST_STR(m, text)                                                           \
+	{                                                                           \
+#m, NULL, STR(struct host_info, m), .read_only = true, .help = text \
+	}
+#define HOST_U32(m, text)                                                           \
+	{                                                                           \
+#m, NULL, U32(struct host_info, m), .read_only = true, .help = text \
+	}
+#define HOST_BOOL(m, text)                                                           \
+	{                                                                            \
+#m, NULL, BOOL(struct host_info, m), .read_only = true, .help = text \
+	}
 
 static const struct field host_fields[] = {
 	HOST_STR(hostname, "Name of the host"),

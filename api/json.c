@@ -58,10 +58,10 @@ int json_parse(const char *text, size_t len, json_t **ret, struct hvd_error *err
 static const char *type_name(const json_t *json)
 {
 	static const char *const names[] = {
-		[JSON_OBJECT] = "an object",  [JSON_ARRAY] = "an array",
-		[JSON_STRING] = "a string",   [JSON_INTEGER] = "an integer",
-		[JSON_REAL] = "a fraction",   [JSON_TRUE] = "a boolean",
-		[JSON_FALSE] = "a boolean",   [JSON_NULL] = "null",
+		[JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array",
+		[JSON_STRING] = "a string",  [JSON_INTEGER] = "an integer",
+		[JSON_REAL] = "a fraction",  [JSON_TRUE] = "a boolean",
+		[JSON_FALSE] = "a boolean",  [JSON_NULL] = "null",
 	};
 
 	return names[json_typeof(json)];
@@ -183,10 +183,11 @@ static int read_object(const struct schema *schema, const json_t *json, void *ob
 	if (!json_is_object(json))
 		return hvd_err(err, EINVAL, "must be an object, not %s", type_name(json));
 
-	json_object_foreach((json_t *)json, key, value) {
+	json_object_foreach((json_t *)json, key, value)
+	{
 		const struct field *field = schema_field(schema, key);
-		int r = field ? read_field(field, value, obj, err) :
-				unknown_member(schema, key, err);
+		int r = field ? read_field(field, value, obj, err)
+			      : unknown_member(schema, key, err);
 
 		if (r < 0)
 			return r;
@@ -275,7 +276,8 @@ static int merge(json_t *target, json_t *patch)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(patch, key, value) {
+	json_object_foreach(patch, key, value)
+	{
 		json_t *old = json_object_get(target, key);
 		int r = 0;
 
@@ -305,7 +307,8 @@ static int check_patch_names(const struct schema *schema, json_t *patch, struct 
 	if (!json_is_object(patch))
 		return hvd_err(err, EINVAL, "must be an object, not %s", type_name(patch));
 
-	json_object_foreach(patch, key, value) {
+	json_object_foreach(patch, key, value)
+	{
 		const struct field *field = schema_field(schema, key);
 
 		if (!field)

@@ -13,8 +13,8 @@
 #include "vmm/base/macro.h"
 
 #define PROBLEM_TYPE "application/problem+json"
-#define JSON_TYPE "application/json"
-#define PATCH_TYPE "application/merge-patch+json"
+#define JSON_TYPE    "application/json"
+#define PATCH_TYPE   "application/merge-patch+json"
 
 static int put(json_t *object, const char *key, json_t *value)
 {
@@ -43,9 +43,8 @@ static json_t *result_content(const struct op *op)
 
 	if (op->result == RESULT_DOCUMENT)
 		return content(op->result_type,
-			       json_pack("{s:s}", "type", strstr(op->result_type, "json") ?
-								  "object" :
-								  "string"));
+			       json_pack("{s:s}", "type",
+					 strstr(op->result_type, "json") ? "object" : "string"));
 	resource_name(op, name);
 	return content(JSON_TYPE,
 		       openapi_ref("schemas", name, op->result == RESULT_LIST ? "List" : ""));
@@ -120,10 +119,10 @@ static json_t *request_body(const struct op *op)
 	if (op->body_type)
 		by_type = content(op->body_type, json_pack("{s:s}", "type", "string"));
 	else if (op->args_partial)
-		by_type = json_pack("{s:{s:o}, s:{s:o}}", PATCH_TYPE, "schema",
-				    openapi_ref("schemas", op->args->name, OPENAPI_PATCH), JSON_TYPE,
-				    "schema",
-				    openapi_ref("schemas", op->args->name, OPENAPI_PATCH));
+		by_type =
+			json_pack("{s:{s:o}, s:{s:o}}", PATCH_TYPE, "schema",
+				  openapi_ref("schemas", op->args->name, OPENAPI_PATCH), JSON_TYPE,
+				  "schema", openapi_ref("schemas", op->args->name, OPENAPI_PATCH));
 	else
 		by_type = content(JSON_TYPE, openapi_ref("schemas", op->args->name, ""));
 	return json_pack("{s:b, s:o}", "required", 1, "content", by_type);
@@ -155,7 +154,8 @@ static json_t *operation(const struct op *op)
 		return NULL;
 	op_parameter(op, parameter);
 	if (parameter[0])
-		r = put(o, "parameters", json_pack("[o]", openapi_ref("parameters", parameter, "")));
+		r = put(o, "parameters",
+			json_pack("[o]", openapi_ref("parameters", parameter, "")));
 	if (r == 0 && (op->args || op->body_type))
 		r = put(o, "requestBody", request_body(op));
 	if (r == 0 && op->states)
@@ -233,7 +233,8 @@ static json_t *problem_responses(void)
 							 error_classes[j].name);
 		if (put(all, name,
 			json_pack("{s:s, s:o}", "description", text, "content",
-				  content(PROBLEM_TYPE, openapi_ref("schemas", "Problem", "")))) < 0)
+				  content(PROBLEM_TYPE, openapi_ref("schemas", "Problem", "")))) <
+		    0)
 			return NULL;
 	}
 	return TAKE(all);
@@ -289,8 +290,8 @@ static int add_resource(json_t *schemas, const struct op *op)
 		return 0;
 	snprintf(list, sizeof(list), "%sList", name);
 	return put(schemas, list,
-		   json_pack("{s:s, s:[s], s:{s:{s:s, s:o}}}", "type", "object", "required", "items",
-			     "properties", "items", "type", "array", "items",
+		   json_pack("{s:s, s:[s], s:{s:{s:s, s:o}}}", "type", "object", "required",
+			     "items", "properties", "items", "type", "array", "items",
 			     openapi_ref("schemas", name, "")));
 }
 
@@ -313,10 +314,9 @@ json_t *openapi_document(void)
 {
 	return json_pack("{s:s, s:{s:s, s:s, s:s, s:{s:s, s:s}}, s:[{s:s, s:s}], s:o, "
 			 "s:{s:o, s:o, s:o}}",
-			 "openapi", "3.1.0", "info", "title", "hvd", "version", "1",
-			 "description", "Virtual machines on Arm servers", "license", "name",
-			 "Apache-2.0", "identifier", "Apache-2.0", "servers", "url", "/",
-			 "description", "unix socket /run/hvd/hvd.sock", "paths", paths(),
-			 "components", "schemas", schemas(), "parameters", parameters(), "responses",
-			 problem_responses());
+			 "openapi", "3.1.0", "info", "title", "hvd", "version", "1", "description",
+			 "Virtual machines on Arm servers", "license", "name", "Apache-2.0",
+			 "identifier", "Apache-2.0", "servers", "url", "/", "description",
+			 "unix socket /run/hvd/hvd.sock", "paths", paths(), "components", "schemas",
+			 schemas(), "parameters", parameters(), "responses", problem_responses());
 }

@@ -9,7 +9,7 @@
 #include "api/json.h"
 #include "vmm/base/cleanup.h"
 
-#define MAC_PATTERN "^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$"
+#define MAC_PATTERN  "^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$"
 #define SIZE_PATTERN "^[0-9]+([KMGTkmgt](iB)?)?$"
 
 json_t *openapi_ref(const char *kind, const char *name, const char *suffix)
@@ -180,6 +180,15 @@ static json_t *defaults_of(const struct schema *schema)
 	return json;
 }
 
+/* What has a default is not required of a client; a struct is for what is required in it. */
+static bool is_required(const struct field *field)
+{
+	for (size_t i = 0; field->type == FIELD_STRUCT && i < field->sub->n_fields; i++)
+		if (is_required(&field->sub->fields[i]))
+			return true;
+	return field->required && !field->def;
+}
+
 static json_t *object_schema(const struct schema *schema, bool patch)
 {
 	AUTO(json_decref) json_t *defaults = defaults_of(schema);
@@ -192,8 +201,7 @@ static json_t *object_schema(const struct schema *schema, bool patch)
 		const struct field *field = &schema->fields[i];
 
 		r = put(properties, field->name, field_schema(field, defaults, patch));
-		/* what has a default is not required of a client */
-		if (r == 0 && field->required && !field->def && !patch)
+		if (r == 0 && !patch && is_required(field))
 			r = json_array_append_new(required, json_string(field->name));
 	}
 	s = json_pack("{s:s, s:O, s:b}", "type", "object", "properties", properties,

@@ -11,7 +11,8 @@ json_t *openapi_ref(const char *kind, const char *name, const char *suffix);
 
 /*
  * Add the schema, and those that it refers to, to components.schemas under their names. patch: as
- * a merge patch (RFC 7396): nothing required, null resets; the name gets "Patch" behind it. 0 or -ENOMEM.
+ * a merge patch (RFC 7396): nothing required, null resets; the name gets "Patch" behind it. 0 or
+ * -ENOMEM.
  */
 #define OPENAPI_PATCH "Patch"
 int openapi_add_schema(json_t *schemas, const struct schema *schema, bool patch);

@@ -19,9 +19,9 @@ const char *const polkit_actions[_ACCESS_MAX] = {
 	[ACCESS_HOST] = "org.hvd1.host",
 };
 
-#define OFF (OP_STATE(VM_SHUTOFF) | OP_STATE(VM_FAILED))
-#define RUNNING OP_STATE(VM_RUNNING)
-#define PAUSED OP_STATE(VM_PAUSED)
+#define OFF         (OP_STATE(VM_SHUTOFF) | OP_STATE(VM_FAILED))
+#define RUNNING     OP_STATE(VM_RUNNING)
+#define PAUSED      OP_STATE(VM_PAUSED)
 #define HAS_PROCESS (OP_STATE(VM_STARTING) | RUNNING | PAUSED | OP_STATE(VM_STOPPING))
 
 #define VM_RESOURCE .result_schema = &vm_schema, .status_schema = &vm_status_schema

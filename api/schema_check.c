@@ -53,11 +53,11 @@ static int check_str(const struct field *field, const void *obj, struct hvd_erro
 
 	len = strlen(text);
 	if (field->max && len > field->max)
-		return hvd_err_field(err, ERANGE, field->name,
-				     "is longer than %" PRIu64 " bytes", field->max);
+		return hvd_err_field(err, ERANGE, field->name, "is longer than %" PRIu64 " bytes",
+				     field->max);
 	if (len < field->min)
-		return hvd_err_field(err, ERANGE, field->name,
-				     "is shorter than %" PRIu64 " bytes", field->min);
+		return hvd_err_field(err, ERANGE, field->name, "is shorter than %" PRIu64 " bytes",
+				     field->min);
 	/* what XML 1.0 cannot carry would be lost in the stored definition */
 	if (!utf8_is_text(text, len))
 		return hvd_err_field(err, EINVAL, field->name,

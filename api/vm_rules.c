@@ -9,8 +9,8 @@
 #include "api/vm_schema.h"
 #include "vmm/base/macro.h"
 
-#define LOWER "abcdefghijklmnopqrstuvwxyz"
-#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define LOWER  "abcdefghijklmnopqrstuvwxyz"
+#define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
 
 #define MAX_HOST_CPU 8191 /* the kernel's own limit on arm64 is lower */
@@ -135,8 +135,8 @@ int rule_cidr(const char *text, struct hvd_error *err)
 		    !*p && prefix >= 8)
 			return 0;
 	}
-	return hvd_err(err, EINVAL, "'%.40s' is no IPv4 address with prefix such as 192.168.133.1/24",
-		       text);
+	return hvd_err(err, EINVAL,
+		       "'%.40s' is no IPv4 address with prefix such as 192.168.133.1/24", text);
 }
 
 int rule_nic(const void *obj, struct hvd_error *err)

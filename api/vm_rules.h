@@ -11,12 +11,12 @@
 #define VM_MACHINE_DEFAULT "hvd-1.0"
 
 int rule_machine(const char *text, struct hvd_error *err);
-int rule_path(const char *text, struct hvd_error *err);     /* absolute, one line */
-int rule_line(const char *text, struct hvd_error *err);     /* no newline, no tab */
-int rule_serial(const char *text, struct hvd_error *err);   /* printable ASCII */
+int rule_path(const char *text, struct hvd_error *err);      /* absolute, one line */
+int rule_line(const char *text, struct hvd_error *err);      /* no newline, no tab */
+int rule_serial(const char *text, struct hvd_error *err);    /* printable ASCII */
 int rule_interface(const char *text, struct hvd_error *err); /* Linux network interface name */
-int rule_cpuset(const char *text, struct hvd_error *err);   /* "0-3,8" */
-int rule_cidr(const char *text, struct hvd_error *err);     /* IPv4 "192.168.133.1/24" */
+int rule_cpuset(const char *text, struct hvd_error *err);    /* "0-3,8" */
+int rule_cidr(const char *text, struct hvd_error *err);      /* IPv4 "192.168.133.1/24" */
 
 /* Whole objects. */
 int rule_nic(const void *obj, struct hvd_error *err);

@@ -12,7 +12,7 @@
 #include "api/vm_rules.h"
 #include "vmm/base/macro.h"
 
-#define LIVE .applies = APPLIES_LIVE
+#define LIVE  .applies = APPLIES_LIVE
 #define NEVER .applies = APPLIES_NEVER
 
 static const char *const disk_format_names[_DISK_FORMAT_MAX + 1] = {
@@ -45,8 +45,7 @@ static const struct field boot_fields[] = {
 	  .max = 4095, .check = rule_path,
 	  .help = "Path of the kernel: an arm64 Image, plain or gzip-compressed" },
 	{ "initrd", "initrd", STR(struct boot_config, initrd), .path = true, .max = 4095,
-	  .check = rule_path,
-	  .help = "Path of the initial RAM disk" },
+	  .check = rule_path, .help = "Path of the initial RAM disk" },
 	{ "cmdline", "cmdline", STR(struct boot_config, cmdline), .max = 2047, .check = rule_line,
 	  .help = "Kernel command line" },
 };
@@ -59,8 +58,7 @@ const struct schema boot_schema = {
 static const struct field disk_fields[] = {
 	{ "path", ".[@type=file]/source/@file|.[@type=block]/source/@dev",
 	  STR(struct disk_config, path), .required = true, .path = true, .max = 4095,
-	  .check = rule_path,
-	  .help = "Path of the image file or block device" },
+	  .check = rule_path, .help = "Path of the image file or block device" },
 	{ "format", "driver/@type", ENUM(struct disk_config, format), .names = disk_format_names,
 	  .def = "raw", .help = "Image format" },
 	{ "cache", "driver/@cache", ENUM(struct disk_config, cache), .names = disk_cache_names,
@@ -130,8 +128,8 @@ static const struct field vm_fields[] = {
 	{ "machine", "os/type[@arch?=aarch64][.=hvm]/@machine", STR(struct vm_config, machine),
 	  .def = VM_MACHINE_DEFAULT, .required = true, .check = rule_machine, NEVER,
 	  .help = "Machine type: what the guest sees of it never changes" },
-	{ "vcpus", "vcpu", U32(struct vm_config, vcpus), .def = "1", .min = 1,
-	  .max = VM_MAX_VCPUS, .help = "Number of virtual CPUs" },
+	{ "vcpus", "vcpu", U32(struct vm_config, vcpus), .def = "1", .min = 1, .max = VM_MAX_VCPUS,
+	  .help = "Number of virtual CPUs" },
 	{ "memory", "memory", SIZE(struct vm_config, memory), .def = "512M", .min = 32 * MIB,
 	  .max = 16 * 1024 * GIB, .multiple = 2 * MIB, .unit = "bytes",
 	  .help = "Guest memory, a multiple of 2M" },
@@ -172,8 +170,8 @@ static const struct schema address_schema = {
 };
 
 static const struct field status_fields[] = {
-	{ "state", NULL, ENUM(struct vm_status, state), .names = vm_state_names,
-	  .read_only = true, .help = "What the VM is doing" },
+	{ "state", NULL, ENUM(struct vm_status, state), .names = vm_state_names, .read_only = true,
+	  .help = "What the VM is doing" },
 	{ "reason", NULL, STR(struct vm_status, reason), .read_only = true,
 	  .help = "Why it is in this state, where that is not plain" },
 	{ "pid", NULL, U32(struct vm_status, pid), .read_only = true,

@@ -26,7 +26,7 @@
 
 #include "api/schema.h"
 
-#define XML_SIZE_MAX (1024 * 1024)
+#define XML_SIZE_MAX      (1024 * 1024)
 #define XML_HVD_NAMESPACE "urn:hvd:1"
 
 /*

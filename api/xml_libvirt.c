@@ -10,8 +10,8 @@
 
 /*
  * path: from the root, fnmatch(3); "#text" is the text of an element. values: "a|b*", what the
- * attribute or the element's text may be ("": no text), because hvd always has that; NULL: whatever it
- * is, with everything in it, makes no difference to the guest.
+ * attribute or the element's text may be ("": no text), because hvd always has that; NULL: whatever
+ * it is, with everything in it, makes no difference to the guest.
  */
 static const struct accepted {
 	const char *path, *values;
@@ -110,9 +110,9 @@ static void path_of(const xmlNode *node, char path[static 256])
 	/* what is in a namespace is not libvirt's: '?' is in no path of the table */
 	snprintf(path + used, 256 - used, "%s%s%s%s", used ? "/" : "", node->ns ? "?" : "",
 		 node->type == XML_ATTRIBUTE_NODE ? "@" : "",
-		 node->type == XML_ELEMENT_NODE || node->type == XML_ATTRIBUTE_NODE ?
-			 (const char *)node->name :
-			 "#text");
+		 node->type == XML_ELEMENT_NODE || node->type == XML_ATTRIBUTE_NODE
+			 ? (const char *)node->name
+			 : "#text");
 }
 
 /* The text of an element without that of its children, and without blank space around it. */

@@ -227,8 +227,8 @@ static bool meet_conditions(xmlNode *node, const struct step *step)
 	while (next_condition(&p, step->end, &condition)) {
 		const xmlChar *value = (const xmlChar *)condition.value;
 
-		if (!condition.attr[0] ? !xmlAddChild(node, xmlNewText(value)) :
-					 !xmlSetProp(node, (const xmlChar *)condition.attr, value))
+		if (!condition.attr[0] ? !xmlAddChild(node, xmlNewText(value))
+				       : !xmlSetProp(node, (const xmlChar *)condition.attr, value))
 			return false;
 	}
 	return true;

@@ -16,8 +16,8 @@ unsigned xml_marks(const xmlNode *node);
 
 /*
  * The element or attribute at place, from the element at (NULL: none). The elements of the way,
- * and the attributes that it asks for, are marked as seen. NULL: not there. *second (may be NULL) gets the second of
- * two attributes, or NULL.
+ * and the attributes that it asks for, are marked as seen. NULL: not there. *second (may be NULL)
+ * gets the second of two attributes, or NULL.
  */
 xmlNode *xml_place_find(xmlNode *at, const char *place, xmlNode **second);
 

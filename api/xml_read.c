@@ -64,10 +64,13 @@ static int read_size(const xmlNode *node, const char *text, uint64_t *ret)
 		const char *name;
 		uint64_t bytes;
 	} units[] = {
-		{ "KiB", KIB },      { "k", KIB },	  { "bytes", 1 },    { "b", 1 },
-		{ "KB", 1000 },      { "MiB", MIB },	  { "M", MIB },	     { "MB", 1000000 },
-		{ "GiB", GIB },      { "G", GIB },	  { "GB", 1000000000 }, { "TiB", 1024 * GIB },
-		{ "T", 1024 * GIB }, { "TB", 1000000000000 },
+		{ "KiB", KIB },       { "k", KIB },
+		{ "bytes", 1 },       { "b", 1 },
+		{ "KB", 1000 },       { "MiB", MIB },
+		{ "M", MIB },         { "MB", 1000000 },
+		{ "GiB", GIB },       { "G", GIB },
+		{ "GB", 1000000000 }, { "TiB", 1024 * GIB },
+		{ "T", 1024 * GIB },  { "TB", 1000000000000 },
 	};
 	xmlAttr *attr = xmlHasProp((xmlNode *)node, (const xmlChar *)"unit");
 	xmlChar *unit = attr ? xmlNodeGetContent((xmlNode *)attr) : NULL;
@@ -106,8 +109,7 @@ static int set_size(const struct field *field, const xmlNode *node, const char *
 	return field_set_number(field, obj, value, err);
 }
 
-static int set_scaled(const struct field *field, const char *text, void *obj,
-		      struct hvd_error *err)
+static int set_scaled(const struct field *field, const char *text, void *obj, struct hvd_error *err)
 {
 	uint64_t value;
 
@@ -270,8 +272,8 @@ static int refuse(const xmlNode *node, struct hvd_error *err)
 	if (node->type == XML_ELEMENT_NODE) {
 		show_element(node, element);
 		return hvd_err(err, EINVAL, "line %ld: %s is %s", line_of(node), element,
-			       seen_before(node) ? "there twice, or not supported in this form" :
-						   "not supported");
+			       seen_before(node) ? "there twice, or not supported in this form"
+						 : "not supported");
 	}
 	show_element(node->parent, element);
 	if (node->type != XML_ATTRIBUTE_NODE)
@@ -318,8 +320,7 @@ static int check_rest(xmlNode *node, struct hvd_error *err)
 	return r;
 }
 
-static int read_document(const struct schema *schema, xmlDoc *doc, void *obj,
-			 struct hvd_error *err)
+static int read_document(const struct schema *schema, xmlDoc *doc, void *obj, struct hvd_error *err)
 {
 	xmlNode *root = xmlDocGetRootElement(doc);
 	char element[160];

@@ -111,8 +111,8 @@ static int write_list(const struct field *field, const void *obj, xmlNode *at)
 
 	for (size_t i = 0; parent && i < *field_count(field, obj); i++) {
 		xmlNode *node = xml_place_append(parent, field->sub->xml);
-		int r = node ? write_object(field->sub, array + i * field->sub->size, node) :
-			       -ENOMEM;
+		int r = node ? write_object(field->sub, array + i * field->sub->size, node)
+			     : -ENOMEM;
 
 		if (r < 0)
 			return r;

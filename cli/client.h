@@ -11,7 +11,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/err.h"
 
-#define CLIENT_SOCKET "/run/hvd/hvd.sock"
+#define CLIENT_SOCKET     "/run/hvd/hvd.sock"
 #define CLIENT_ANSWER_MAX (64 * 1024 * 1024)
 
 struct client;
@@ -36,8 +36,8 @@ const char *client_socket(const struct client *client);
 
 /*
  * One request. path starts with "/v1/". An answer of 400 and above is an error: err is what the
- * problem+json says. -ENOTCONN: no daemon; -EACCES: may not talk to it; -EIO: the connection broke or
- * the answer makes no sense. *ret (may be NULL) is the caller's to clear.
+ * problem+json says. -ENOTCONN: no daemon; -EACCES: may not talk to it; -EIO: the connection broke
+ * or the answer makes no sense. *ret (may be NULL) is the caller's to clear.
  */
 int client_call(struct client *client, enum http_method method, const char *path,
 		const struct client_body *body, struct client_answer *ret, struct hvd_error *err);

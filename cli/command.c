@@ -132,8 +132,8 @@ static int unknown_verb(const struct commands *commands, const char *noun, const
 		       noun);
 }
 
-int command_find(const struct commands *commands, int argc, char **argv,
-		 const struct command **ret, int *used, struct hvd_error *err)
+int command_find(const struct commands *commands, int argc, char **argv, const struct command **ret,
+		 int *used, struct hvd_error *err)
 {
 	const struct command *alone = NULL;
 
@@ -158,8 +158,7 @@ int command_find(const struct commands *commands, int argc, char **argv,
 	if (!command_is_noun(commands, argv[0]))
 		return unknown_noun(commands, argv[0], err);
 	if (argc < 2 || argv[1][0] == '-')
-		return hvd_err(err, EINVAL, "%s what? hvcli %s --help lists all", argv[0],
-			       argv[0]);
+		return hvd_err(err, EINVAL, "%s what? hvcli %s --help lists all", argv[0], argv[0]);
 	return unknown_verb(commands, argv[0], argv[1], err);
 }
 
@@ -292,8 +291,8 @@ static int build_body(const struct invocation *inv, const char **type, char **te
 	return 0;
 }
 
-int command_request(struct client *client, const struct invocation *inv,
-		    struct client_answer *ret, struct hvd_error *err)
+int command_request(struct client *client, const struct invocation *inv, struct client_answer *ret,
+		    struct hvd_error *err)
 {
 	const struct op *op = inv->command->op;
 	AUTO(free) char *path = NULL, *text = NULL;

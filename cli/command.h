@@ -28,15 +28,15 @@ typedef int (*command_fn)(struct client *client, const struct invocation *inv,
 			  struct hvd_error *err);
 
 struct command {
-	char noun[16];           /* "vm" */
-	const char *verb;        /* "start"; "" where the noun stands alone ("host") */
-	char operand[16];        /* "VM", "NETWORK", "NAME", "FILE"; "": takes none */
+	char noun[16];                 /* "vm" */
+	const char *verb;              /* "start"; "" where the noun stands alone ("host") */
+	char operand[16];              /* "VM", "NETWORK", "NAME", "FILE"; "": takes none */
 	const struct schema *settings; /* whose flags it takes, or NULL */
-	const struct op *op;     /* what it asks of hvd; NULL: several things */
+	const struct op *op;           /* what it asks of hvd; NULL: several things */
 	command_fn run;
-	const char *help;        /* one line */
-	const char *done;        /* what to say of the VM after success: "started"; NULL: nothing */
-	const char *example;     /* a command line, or NULL */
+	const char *help;    /* one line */
+	const char *done;    /* what to say of the VM after success: "started"; NULL: nothing */
+	const char *example; /* a command line, or NULL */
 };
 
 #define COMMANDS_MAX (_OP_MAX + 8)
@@ -56,8 +56,8 @@ void command_name(const struct command *command, char name[static 40]);
  * The command that argv[0] and perhaps argv[1] name; *used says how many words that was.
  * -EINVAL: there is none; err suggests the nearest.
  */
-int command_find(const struct commands *commands, int argc, char **argv,
-		 const struct command **ret, int *used, struct hvd_error *err);
+int command_find(const struct commands *commands, int argc, char **argv, const struct command **ret,
+		 int *used, struct hvd_error *err);
 
 /* True when some command has this noun. */
 bool command_is_noun(const struct commands *commands, const char *noun);
@@ -68,9 +68,9 @@ bool command_is_noun(const struct commands *commands, const char *noun);
  */
 int command_parse(struct invocation *inv, int argc, char **argv, struct hvd_error *err);
 
-/* Send what a command that has an op says: settings or a document as body. *ret as client_call(). */
-int command_request(struct client *client, const struct invocation *inv,
-		    struct client_answer *ret, struct hvd_error *err);
+/* Send what a command that has an op says, settings or a document. *ret as client_call(). */
+int command_request(struct client *client, const struct invocation *inv, struct client_answer *ret,
+		    struct hvd_error *err);
 
 /* Runs any command that has an op: sends the request, prints the answer. */
 int command_call(struct client *client, const struct invocation *inv, struct hvd_error *err);

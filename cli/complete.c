@@ -120,7 +120,8 @@ void complete(const struct commands *commands, int argc, char **argv, FILE *f)
 	while (i < argc - 1 && options_take(&options, "", argc - 1, argv, &i, NULL) > 0)
 		;
 	c.previous = argc > 1 ? argv[argc - 2] : "";
-	if (i < argc - 1 && command_find(commands, argc - 1 - i, argv + i, &command, &used, NULL) == 0)
+	if (i < argc - 1 &&
+	    command_find(commands, argc - 1 - i, argv + i, &command, &used, NULL) == 0)
 		complete_command(&c, command, &options);
 	else
 		complete_words(&c, commands, i < argc - 1 ? argv[i] : NULL);

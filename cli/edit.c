@@ -31,8 +31,7 @@ json_t *edit_diff(const json_t *from, const json_t *to)
 		if (diff_member(patch, name, json_object_get(from, name), value) < 0)
 			return NULL;
 	json_object_foreach((json_t *)from, name, value)
-		if (!json_object_get(to, name) &&
-		    json_object_set_new(patch, name, json_null()) < 0)
+		if (!json_object_get(to, name) && json_object_set_new(patch, name, json_null()) < 0)
 			return NULL;
 	return TAKE(patch);
 }

@@ -9,7 +9,7 @@
 #include "cli/text.h"
 
 #define COMMAND_INDENT 2
-#define HELP_COLUMN 28 /* as api/args_help.c has it */
+#define HELP_COLUMN    28 /* as api/args_help.c has it */
 
 /* "  --output, -o FORMAT     …" */
 static void print_option(const struct option_spec *spec, FILE *f, unsigned width)

@@ -43,8 +43,8 @@ const struct option_spec option_specs[] = {
 	  "How to print: table, wide, json or name (default: table)", { NULL } },
 	{ "--socket", 0, OPTION_TEXT, AT(socket), "PATH",
 	  "The socket of hvd (default: $HVD_SOCKET or " CLIENT_SOCKET ")", { NULL } },
-	{ "--help", 'h', OPTION_BOOL, AT(help), NULL, "Show what there is; behind a command, all about it",
-	  { NULL } },
+	{ "--help", 'h', OPTION_BOOL, AT(help), NULL,
+	  "Show what there is; behind a command, all about it", { NULL } },
 	{ "--version", 0, OPTION_BOOL, AT(version), NULL, "Show the version", { "" } },
 };
 const size_t n_option_specs = ARRAY_SIZE(option_specs);

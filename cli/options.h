@@ -29,7 +29,14 @@ struct options {
 /* Defaults, and the environment's HVD_SOCKET. */
 struct options options_default(void);
 
-enum option_type { OPTION_BOOL, OPTION_TEXT, OPTION_FILE, OPTION_FORMAT, OPTION_STATE, OPTION_SECONDS };
+enum option_type {
+	OPTION_BOOL,
+	OPTION_TEXT,
+	OPTION_FILE,
+	OPTION_FORMAT,  /* of output_format_names */
+	OPTION_STATE,   /* of vm_state_names */
+	OPTION_SECONDS,
+};
 
 struct option_spec {
 	const char *flag; /* "--socket" */

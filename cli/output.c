@@ -153,8 +153,9 @@ int output_answer(const struct invocation *inv, const struct client_answer *answ
 	int r = print_answer(inv, answer, stdout);
 
 	if (r == -EPROTO)
-		return hvd_err(err, EIO, "the server's answer is not what the interface says; "
-					 "are hvd and hvcli of the same version?");
+		return hvd_err(err, EIO,
+			       "the server's answer is not what the interface says; "
+			       "are hvd and hvcli of the same version?");
 	if (r < 0)
 		return hvd_err(err, -r, "cannot show the answer: %s", strerror(-r));
 	return 0;

@@ -8,7 +8,7 @@
 #include "cli/text.h"
 #include "vmm/base/macro.h"
 
-#define GAP 2
+#define GAP      2
 #define CELL_MIN 4 /* no column is cut to less */
 
 struct table {

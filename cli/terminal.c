@@ -9,7 +9,7 @@
 
 #include "vmm/base/macro.h"
 
-#define PROSE_WIDTH 80
+#define PROSE_WIDTH     80
 #define PROSE_WIDTH_MAX 100
 
 unsigned terminal_width(FILE *f)

@@ -107,11 +107,17 @@ static int vm_create(struct client *client, const struct invocation *inv, struct
 /* shutdown and stop */
 static int vm_end(struct client *client, const struct invocation *inv, struct hvd_error *err)
 {
+	unsigned seconds = inv->options.timeout;
 	int r = command_call(client, inv, err);
 
 	if (r < 0 || !inv->options.wait)
 		return r;
-	return vm_wait_for(client, inv->operand, VM_SHUTOFF, inv->options.timeout, err);
+	r = vm_wait_for(client, inv->operand, VM_SHUTOFF, seconds, err);
+	if (r == -ETIMEDOUT)
+		return hvd_err(err, ETIMEDOUT,
+			       "VM %s has not stopped after %u s; hvcli vm stop cuts its power",
+			       inv->operand, seconds);
+	return r;
 }
 
 static int vm_wait(struct client *client, const struct invocation *inv, struct hvd_error *err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the client adds to the operations table: verbs that are several requests (edit, wait, console),
- * and what a person reads of the others.
+ * What the client adds to the operations table: verbs that are several requests (edit, wait,
+ * console), and what a person reads of the others.
  */
 #pragma once
 

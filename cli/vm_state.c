@@ -112,8 +112,8 @@ int vm_wait_for(struct client *client, const char *vm, enum vm_state wanted, uns
 	if (passed)
 		hide_waiting();
 	if (r == 0)
-		return hvd_err(err, ETIMEDOUT, "VM %s is still %s after %u s%s", vm,
-			       state < _VM_STATE_MAX ? vm_state_names[state] : "not there", seconds,
-			       wanted == VM_SHUTOFF ? "; hvcli vm stop cuts its power" : "");
+		return hvd_err(err, ETIMEDOUT, "VM %s is still %s after %u s", vm,
+			       state < _VM_STATE_MAX ? vm_state_names[state] : "not there",
+			       seconds);
 	return r < 0 ? r : 0;
 }

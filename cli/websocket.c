@@ -15,11 +15,11 @@
 #include "cli/client.h"
 #include "vmm/base/macro.h"
 
-#define HEAD_MAX 8192
-#define QUEUED_MAX 64 /* messages */
+#define HEAD_MAX             8192
+#define QUEUED_MAX           64 /* messages */
 #define HANDSHAKE_TIMEOUT_MS 10000
-#define KEY_LEN 25 /* base64 of 16 bytes, and NUL */
-#define ACCEPT_LEN 29 /* base64 of 20 bytes, and NUL */
+#define KEY_LEN              25 /* base64 of 16 bytes, and NUL */
+#define ACCEPT_LEN           29 /* base64 of 20 bytes, and NUL */
 
 struct websocket {
 	int fd;
@@ -29,7 +29,7 @@ struct websocket {
 	int fn_error; /* what fn returned when it failed */
 	bool eof;
 
-	/* What the server sent; during the handshake its head, then frames that came along with it. */
+	/* What the server sent: the head of its answer, and frames that came along with it. */
 	char head[HEAD_MAX + 1];
 	size_t head_len, head_used;
 };
@@ -219,8 +219,8 @@ static ssize_t on_recv(wslay_event_context_ptr wslay, uint8_t *buf, size_t len, 
 	if (n > 0)
 		return n;
 	ws->eof = n == 0 || errno == ECONNRESET;
-	wslay_event_set_error(wslay, n < 0 && errno == EAGAIN ? WSLAY_ERR_WOULDBLOCK :
-								WSLAY_ERR_CALLBACK_FAILURE);
+	wslay_event_set_error(wslay, n < 0 && errno == EAGAIN ? WSLAY_ERR_WOULDBLOCK
+							      : WSLAY_ERR_CALLBACK_FAILURE);
 	return -1;
 }
 
@@ -236,8 +236,8 @@ static ssize_t on_send(wslay_event_context_ptr wslay, const uint8_t *data, size_
 	if (n >= 0)
 		return n;
 	ws->eof = errno == EPIPE || errno == ECONNRESET;
-	wslay_event_set_error(wslay, errno == EAGAIN ? WSLAY_ERR_WOULDBLOCK :
-						       WSLAY_ERR_CALLBACK_FAILURE);
+	wslay_event_set_error(wslay,
+			      errno == EAGAIN ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
 	return -1;
 }
 
@@ -249,8 +249,8 @@ static int on_genmask(wslay_event_context_ptr wslay, uint8_t *buf, size_t len, v
 	return -1;
 }
 
-static void on_message(wslay_event_context_ptr wslay,
-		       const struct wslay_event_on_msg_recv_arg *arg, void *ctx)
+static void on_message(wslay_event_context_ptr wslay, const struct wslay_event_on_msg_recv_arg *arg,
+		       void *ctx)
 {
 	struct websocket *ws = ctx;
 
@@ -343,7 +343,8 @@ int websocket_handle(struct websocket *ws, short revents, struct hvd_error *err)
 
 int websocket_send(struct websocket *ws, const uint8_t *data, size_t len, struct hvd_error *err)
 {
-	struct wslay_event_msg msg = { .opcode = WSLAY_BINARY_FRAME, .msg = data,
+	struct wslay_event_msg msg = { .opcode = WSLAY_BINARY_FRAME,
+				       .msg = data,
 				       .msg_length = len };
 
 	if (wslay_event_queue_msg(ws->wslay, &msg) < 0)

@@ -31,7 +31,8 @@ DEFINE_AUTO(struct websocket *, websocket_free);
 int websocket_fd(const struct websocket *ws);
 short websocket_events(const struct websocket *ws); /* for poll(2) */
 
-/* After poll(2): send what waits, deliver what came. 1: open, 0: the other side closed it, -errno. */
+/* After poll(2): send what waits, deliver what came. 1: open, 0: the other side closed it, -errno.
+ */
 int websocket_handle(struct websocket *ws, short revents, struct hvd_error *err);
 
 /* Queue a binary message; data is copied. 0 or -ENOMEM. */

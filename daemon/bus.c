@@ -125,8 +125,8 @@ static int emit_added(struct bus_server *server, const char *name, const char *p
 	r = sd_bus_emit_object_added(server->manager->bus, path);
 	if (r < 0)
 		return r;
-	return sd_bus_emit_signal(server->manager->bus, BUS_PATH, BUS_MANAGER, "VMAdded", "so", name,
-				  path);
+	return sd_bus_emit_signal(server->manager->bus, BUS_PATH, BUS_MANAGER, "VMAdded", "so",
+				  name, path);
 }
 
 static int emit_removed(struct bus_server *server, const struct vm *vm, const char *name,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One method call from D-Bus on its way: read the arguments, learn who sent it, ask polkit, hand it to the
- * core, reply. Nothing waits; calls are kept in a list of the server, bounded in all and per user.
+ * One method call from D-Bus on its way: read the arguments, learn who sent it, ask polkit, hand
+ * it to the core, reply. Nothing waits; calls are kept in a list, bounded in all and per user.
  */
 #pragma once
 

@@ -233,7 +233,8 @@ static int fill_vm(struct bus_table *table, const struct bus_handlers *handlers)
 	if (n < 0)
 		return n;
 	out += n;
-	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("StateChanged", "ss", "state\0reason\0", 0);
+	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("StateChanged", "ss",
+							 "state\0reason\0", 0);
 	*out = (sd_bus_vtable)SD_BUS_VTABLE_END;
 	return 0;
 }

@@ -3,9 +3,9 @@
  * The D-Bus interfaces as sd-bus wants them, made at run time from the operations table (methods)
  * and the field tables of spec and status (properties).
  *
- * Methods: an op whose path has {vm} is on org.hvd1.VM, else on org.hvd1.Manager. Arguments in this order:
- * name of another resource (s), spec or patch (a{sv}), text (s), console mode (s). Results: object
- * a{sv}, list aa{sv}, text s, stream h; what creates a VM returns its path (o).
+ * Methods: an op whose path has {vm} is on org.hvd1.VM, else on org.hvd1.Manager. Arguments, in
+ * this order: name of another resource (s), spec or patch (a{sv}), text (s), console mode (s).
+ * Results: object a{sv}, list aa{sv}, text s, stream h; what creates a VM returns its path (o).
  */
 #pragma once
 

@@ -17,12 +17,12 @@
 
 #define USEC_PER_SEC 1000000ULL
 #define MEMORY_LIMIT (32 * 1024) /* of a connection: bounds the head of a request (431) */
-#define REFUSED_MAX 16           /* connections beyond the limit that are told why they are closed */
+#define REFUSED_MAX 16           /* connections beyond the limit that are told so */
 
 struct http_server {
 	struct manager *manager;
 	struct http_config config;
-	gid_t group; /* (gid_t)-1: there is none */
+	gid_t group; /* (gid_t)-1, which no process has: there is none */
 	struct MHD_Daemon *mhd;
 	sd_event_source *mhd_source, *again, *timer;
 	struct list clients; /* struct http_client */
@@ -124,8 +124,7 @@ static int identify(const struct http_server *server, struct http_client *client
 		return -errno;
 	client->peer = (struct peer){ .front = "rest", .uid = cred.uid, .pid = cred.pid };
 	client->allowed = cred.uid == 0 || cred.uid == geteuid() ||
-			  (server->group != (gid_t)-1 &&
-			   (cred.gid == server->group || in_peer_groups(client->fd, server->group)));
+			  cred.gid == server->group || in_peer_groups(client->fd, server->group);
 	return 0;
 }
 
@@ -135,15 +134,15 @@ static bool within_limits(const struct http_server *server, const struct http_cl
 	unsigned same = 0;
 
 	if (server->n_clients >= server->config.max_connections) {
-		http_refuse(client->fd, MHD_HTTP_SERVICE_UNAVAILABLE, "unavailable",
-			    "Service Unavailable", "all connections are taken; try again");
+		http_refuse(client->fd, MHD_HTTP_SERVICE_UNAVAILABLE, "try-again",
+			    "Try again later", "all connections are taken");
 		return false;
 	}
 	list_for_each(other, &server->clients, node)
 		same += other->peer.uid == client->peer.uid;
 	if (same >= server->config.max_per_uid) {
 		http_refuse(client->fd, MHD_HTTP_TOO_MANY_REQUESTS, "too-many-connections",
-			    "Too Many Requests", "this user has too many connections; close some");
+			    "Too Many Requests", "this user has too many connections");
 		return false;
 	}
 	return true;
@@ -184,13 +183,15 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
 		*slot = client_new(server, fd);
 		if (!*slot)
 			shutdown(fd, SHUT_RDWR);
-	} else if (client) {
+		return;
+	}
+	if (client) {
 		list_remove(&client->node);
 		server->n_clients--;
 		free(client);
-		/* at its limits it takes up accepting in its next run, which nothing else would cause */
-		http_server_wake(server);
 	}
+	/* its next run accepts again, if it was at its limits; nothing else causes one */
+	http_server_wake(server);
 }
 
 int http_server_add(struct http_server *server, int fd)

@@ -4,8 +4,8 @@
  *
  * libmicrohttpd runs inside hvd's sd-event loop, without threads. A request is routed, its body
  * read and checked, and handed to call_dispatch(); the connection is suspended until the call is
- * done. A console request becomes a WebSocket (daemon/websocket.h). Every error is an
- * RFC 9457 problem, except for bytes that are no HTTP, which libmicrohttpd answers itself.
+ * done. A console request becomes a WebSocket (daemon/websocket.h). Every error is an RFC 9457
+ * problem, except for what libmicrohttpd answers itself: bytes that are no HTTP, and too long heads.
  *
  * Who may call: the peer's credentials as the kernel recorded them when it connected (unix(7),
  * SO_PEERCRED and SO_PEERGROUPS). Root, hvd's own user and members of the group may everything,
@@ -24,12 +24,12 @@
 
 /* Members that are 0 or NULL get the default. */
 struct http_config {
-	int listen_fd;             /* listening, non-blocking unix socket, taken over; -1: none */
-	const char *group;         /* whose members may everything; "hvd" */
-	unsigned max_connections;  /* 512 */
-	unsigned max_per_uid;      /* 256: one user must not keep others out */
-	unsigned request_timeout;  /* seconds for a request to arrive whole, or an answer to go; 20 */
-	unsigned idle_timeout;     /* seconds on a kept-alive connection until the next is whole; 60 */
+	int listen_fd;            /* listening unix socket, taken over; -1: none */
+	const char *group;        /* whose members may everything; "hvd" */
+	unsigned max_connections; /* 512 */
+	unsigned max_per_uid;     /* 256: one user must not keep others out */
+	unsigned request_timeout; /* 20: seconds for a request to arrive, or its answer to go */
+	unsigned idle_timeout;    /* 60: seconds until a kept connection's next has arrived */
 };
 
 struct http_server;

@@ -61,7 +61,7 @@ static enum MHD_Result reply_created(struct MHD_Connection *connection, const st
 	const char *name = json_string_value(json_object_get(call->result, "name"));
 	char location[256];
 
-	/* the collection, also when it was made at "/v1/vms/actions/…" */
+	/* the collection: the path up to its third "/", as of "/v1/vms/import" */
 	snprintf(location, sizeof(location), "%.*s/%s", (int)strcspn(call->op->path + 4, "/") + 4,
 		 call->op->path, name ? name : "");
 	return reply_json(connection, MHD_HTTP_CREATED, call->result,

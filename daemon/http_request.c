@@ -278,6 +278,8 @@ static void request_done(struct call *call, int r, const struct hvd_error *err)
 static void request_dispatch(struct http_request *req)
 {
 	if (req->error.code || take_body(req) < 0) {
+		log_debug("refused a request of user %u: %s", req->client->peer.uid,
+			  req->error.msg);
 		req->state = REQUEST_DONE;
 		return;
 	}
@@ -326,8 +328,6 @@ static void request_upgraded(void *cls, struct MHD_Connection *connection, void 
 
 static enum MHD_Result request_reply(struct http_request *req)
 {
-	log_debug("%s %s by user %u: %s", req->call.op ? req->call.op->name : "request",
-		  req->call.name, req->client->peer.uid, req->error.code ? req->error.msg : "done");
 	http_client_phase(req->client, HTTP_PHASE_REPLY);
 	if (req->error.code)
 		return http_reply_error(req->connection, &req->error, req->status, req->allow);

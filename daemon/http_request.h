@@ -42,7 +42,7 @@ enum http_phase {
 void http_client_phase(struct http_client *client, enum http_phase phase);
 struct manager *http_server_manager(const struct http_server *server);
 
-/* Have libmicrohttpd run from the loop: it does not notice by itself that a connection was resumed. */
+/* Have libmicrohttpd run: it does not notice by itself that a connection was resumed. */
 void http_server_wake(struct http_server *server);
 
 /* Callbacks of libmicrohttpd. */

@@ -13,6 +13,7 @@
 #include "daemon/host.h"
 #include "daemon/network.h"
 #include "daemon/store.h"
+#include "daemon/unit_properties.h"
 #include "daemon/vm_private.h"
 #include "vmm/base/log.h"
 
@@ -112,6 +113,18 @@ static int restore_definitions(struct manager *manager, struct hvd_error *err)
 	return 0;
 }
 
+/* What hvd-vmm processes have as root of their file system. */
+static int make_root(struct manager *manager, struct hvd_error *err)
+{
+	char path[PATH_MAX];
+	int r;
+
+	r = unit_root(&manager->paths, path);
+	if (r >= 0 && mkdir(path, 0755) < 0 && errno != EEXIST)
+		r = -errno;
+	return r < 0 ? hvd_err(err, -r, "%s/root: %s", manager->paths.runtime, strerror(-r)) : 0;
+}
+
 static int adopt_all(struct manager *manager, struct hvd_error *err)
 {
 	for (struct vm *vm = vm_next(manager, NULL); vm; vm = vm_next(manager, vm))
@@ -179,6 +192,8 @@ int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
 		r = load_definitions(manager, err);
 	if (r >= 0)
 		r = restore_definitions(manager, err);
+	if (r >= 0)
+		r = make_root(manager, err);
 	if (r >= 0)
 		r = subscribe(manager, err);
 	if (r >= 0)

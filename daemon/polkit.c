@@ -78,7 +78,7 @@ static int on_answer(sd_bus_message *m, void *data, sd_bus_error *ret_error)
 	int authorised = 0, challenge = 0, r = 0;
 
 	if (sd_bus_message_is_method_error(m, NULL))
-		r = hvd_err(&err, EACCES, "only root may do this: polkit cannot be asked about %s: %s",
+		r = hvd_err(&err, EACCES, "only root may do this: asking polkit about %s: %s",
 			    query->action, sd_bus_message_get_error(m)->message);
 	else if (sd_bus_message_enter_container(m, 'r', "bba{ss}") < 0 ||
 		 sd_bus_message_read(m, "bb", &authorised, &challenge) < 0)

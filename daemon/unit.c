@@ -14,10 +14,20 @@
 #define SYSTEMD                                                                                    \
 	"org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"
 
+#define NO_SUCH_UNIT "org.freedesktop.systemd1.NoSuchUnit"
+#define UNIT_EXISTS "org.freedesktop.systemd1.UnitExists"
+
 /* Exit statuses with which systemd itself says that it could not start the program. */
 #define EXIT_STATUS_SYSTEMD 200
 
 DEFINE_AUTO(sd_bus_message *, sd_bus_message_unref);
+
+struct unit_query {
+	sd_bus *bus;
+	sd_bus_slot *call;
+	unit_info_fn fn;
+	void *ctx;
+};
 
 struct unit_job {
 	char unit[UNIT_NAME_MAX];
@@ -71,18 +81,46 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
 	return 0;
 }
 
+/* A unit that has gone meanwhile is what was wanted. */
+static int on_forgotten_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+	const sd_bus_error *e = sd_bus_message_get_error(m);
+
+	if (e && !sd_bus_error_has_name(e, NO_SUCH_UNIT))
+		log_warning("systemd: %s", e->message ? e->message : e->name);
+	return 0;
+}
+
+static void reset_failed(sd_bus *bus, const char *unit)
+{
+	int r = sd_bus_call_method_async(bus, NULL, SYSTEMD, "ResetFailedUnit", on_forgotten_reply,
+					 NULL, "s", unit);
+
+	if (r < 0)
+		log_err("cannot reset %s: %s", unit, strerror(-r));
+}
+
 static int on_start_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 {
 	struct unit_job *job = userdata;
+	const sd_bus_error *e = sd_bus_message_get_error(m);
 	struct hvd_error err = { 0 };
 
-	if (sd_bus_message_is_method_error(m, NULL))
-		job_finish(job, bus_error(&err, sd_bus_message_get_error(m)), &err);
+	if (!e)
+		return 0;
+	/* A failed unit that was left behind is in the way; nobody else makes units of this name. */
+	if (sd_bus_error_has_name(e, UNIT_EXISTS)) {
+		reset_failed(sd_bus_message_get_bus(m), job->unit);
+		hvd_err(&err, EBUSY, "%s was still there; try again", job->unit);
+	} else {
+		bus_error(&err, e);
+	}
+	job_finish(job, err.code, &err);
 	return 0;
 }
 
 static int new_start_message(sd_bus *bus, const struct unit_job *job, const struct vm_config *config,
-			     const char *worker, int stdin_fd, sd_bus_message **ret)
+			     const struct manager_paths *paths, int stdin_fd, sd_bus_message **ret)
 {
 	AUTO(sd_bus_message_unref) sd_bus_message *m = NULL;
 	int r;
@@ -93,7 +131,7 @@ static int new_start_message(sd_bus *bus, const struct unit_job *job, const stru
 	if (r >= 0)
 		r = sd_bus_message_open_container(m, 'a', "(sv)");
 	if (r >= 0)
-		r = unit_append_service(m, config, worker, stdin_fd);
+		r = unit_append_service(m, config, paths, stdin_fd);
 	if (r >= 0)
 		r = unit_append_limits(m, &config->resources, false);
 	if (r >= 0)
@@ -107,8 +145,8 @@ static int new_start_message(sd_bus *bus, const struct unit_job *job, const stru
 	return 0;
 }
 
-int unit_start(sd_bus *bus, const struct vm_config *config, const char *worker, int stdin_fd,
-	       unit_done_fn fn, void *ctx, struct unit_job **ret, struct hvd_error *err)
+int unit_start(sd_bus *bus, const struct vm_config *config, const struct manager_paths *paths,
+	       int stdin_fd, unit_done_fn fn, void *ctx, struct unit_job **ret, struct hvd_error *err)
 {
 	AUTO(unit_job_free) struct unit_job *job = calloc(1, sizeof(*job));
 	AUTO(sd_bus_message_unref) sd_bus_message *m = NULL;
@@ -120,7 +158,7 @@ int unit_start(sd_bus *bus, const struct vm_config *config, const char *worker, 
 	job->ctx = ctx;
 	unit_name(config->name, job->unit);
 
-	r = new_start_message(bus, job, config, worker, stdin_fd, &m);
+	r = new_start_message(bus, job, config, paths, stdin_fd, &m);
 	if (r >= 0)
 		r = sd_bus_match_signal_async(bus, &job->removed, SYSTEMD, "JobRemoved",
 					      on_job_removed, NULL, job);
@@ -141,46 +179,6 @@ struct unit_job *unit_job_free(struct unit_job *job)
 	sd_bus_slot_unref(job->removed);
 	free(job);
 	return NULL;
-}
-
-/* Calls with one answer: the callback and its argument hang on the slot and go with it. */
-struct unit_call {
-	unit_done_fn done;
-	unit_info_fn info;
-	void *ctx;
-};
-
-static int on_done_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
-{
-	struct unit_call call = *(struct unit_call *)userdata;
-	struct hvd_error err = { 0 };
-	int r = 0;
-
-	if (sd_bus_message_is_method_error(m, NULL))
-		r = bus_error(&err, sd_bus_message_get_error(m));
-	call.done(call.ctx, r, r < 0 ? &err : NULL);
-	return 0;
-}
-
-static int send_call(sd_bus *bus, sd_bus_message *m, sd_bus_message_handler_t handler,
-		     const struct unit_call *init, sd_bus_slot **ret)
-{
-	AUTO(free) struct unit_call *call = malloc(sizeof(*call));
-	sd_bus_slot *slot;
-	int r;
-
-	if (!call)
-		return -ENOMEM;
-	*call = *init;
-
-	r = sd_bus_call_async(bus, &slot, m, handler, call, 0);
-	if (r < 0)
-		return r;
-
-	sd_bus_slot_set_destroy_callback(slot, free);
-	call = NULL;
-	*ret = slot;
-	return 0;
 }
 
 static const struct {
@@ -248,44 +246,125 @@ static int read_info(sd_bus_message *m, struct unit_info *info)
 	return r;
 }
 
+static void query_finish(struct unit_query *query, int r, const struct unit_info *info,
+			 const struct hvd_error *err)
+{
+	query->fn(query->ctx, r, info, err);
+}
+
 static int on_info_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 {
-	struct unit_call call = *(struct unit_call *)userdata;
+	struct unit_query *query = userdata;
+	const sd_bus_error *e = sd_bus_message_get_error(m);
 	struct unit_info info = { 0 };
 	struct hvd_error err = { 0 };
 	int r;
 
-	if (sd_bus_message_is_method_error(m, NULL)) {
-		r = bus_error(&err, sd_bus_message_get_error(m));
-	} else {
-		r = read_info(m, &info);
-		if (r < 0)
-			r = hvd_err(&err, EIO, "systemd: answer not understood: %s", strerror(-r));
-	}
-	call.info(call.ctx, r, &info, r < 0 ? &err : NULL);
+	r = e ? bus_error(&err, e) : read_info(m, &info);
+	if (r < 0 && !e)
+		hvd_err(&err, EIO, "systemd: answer not understood: %s", strerror(-r));
+	query_finish(query, r < 0 ? err.code : 0, &info, r < 0 ? &err : NULL);
 	return 0;
 }
 
-int unit_query(sd_bus *bus, const char *vm, unit_info_fn fn, void *ctx, sd_bus_slot **ret,
+static int on_unit_found(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+	struct unit_query *query = userdata;
+	const sd_bus_error *e = sd_bus_message_get_error(m);
+	struct unit_info gone = { .state = UNIT_GONE };
+	struct hvd_error err = { 0 };
+	const char *path;
+	int r;
+
+	if (e && sd_bus_error_has_name(e, NO_SUCH_UNIT)) {
+		query_finish(query, 0, &gone, NULL);
+		return 0;
+	}
+	if (e) {
+		query_finish(query, bus_error(&err, e), NULL, &err);
+		return 0;
+	}
+	/* "": the properties of the interfaces Unit and Service at once. */
+	query->call = sd_bus_slot_unref(query->call);
+	r = sd_bus_message_read(m, "o", &path);
+	if (r >= 0)
+		r = sd_bus_call_method_async(query->bus, &query->call, "org.freedesktop.systemd1",
+					     path, "org.freedesktop.DBus.Properties", "GetAll",
+					     on_info_reply, query, "s", "");
+	if (r < 0)
+		query_finish(query, call_failed(&err, r), NULL, &err);
+	return 0;
+}
+
+/* GetUnit first: asking the object of a unit that has gone makes systemd look for its file. */
+int unit_query(sd_bus *bus, const char *vm, unit_info_fn fn, void *ctx, struct unit_query **ret,
 	       struct hvd_error *err)
 {
-	AUTO(sd_bus_message_unref) sd_bus_message *m = NULL;
-	AUTO(free) char *path = NULL;
+	AUTO(unit_query_free) struct unit_query *query = calloc(1, sizeof(*query));
 	char name[UNIT_NAME_MAX];
 	int r;
 
-	/* The interfaces Unit and Service at once. A unit that is not loaded answers "inactive". */
+	if (!query)
+		return hvd_err(err, ENOMEM, "out of memory");
+	query->bus = sd_bus_ref(bus);
+	query->fn = fn;
+	query->ctx = ctx;
+
 	unit_name(vm, name);
-	r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", name, &path);
-	if (r >= 0)
-		r = sd_bus_message_new_method_call(bus, &m, "org.freedesktop.systemd1", path,
-						   "org.freedesktop.DBus.Properties", "GetAll");
-	if (r >= 0)
-		r = sd_bus_message_append(m, "s", "");
-	if (r >= 0)
-		r = send_call(bus, m, on_info_reply,
-			      &(struct unit_call){ .info = fn, .ctx = ctx }, ret);
-	return r < 0 ? call_failed(err, r) : 0;
+	r = sd_bus_call_method_async(bus, &query->call, SYSTEMD, "GetUnit", on_unit_found, query,
+				     "s", name);
+	if (r < 0)
+		return call_failed(err, r);
+	*ret = TAKE(query);
+	return 0;
+}
+
+struct unit_query *unit_query_free(struct unit_query *query)
+{
+	if (!query)
+		return NULL;
+	sd_bus_slot_unref(query->call);
+	sd_bus_unref(query->bus);
+	free(query);
+	return NULL;
+}
+
+/* The callback and its argument hang on the slot of the call and go with it. */
+struct limits_call {
+	unit_done_fn fn;
+	void *ctx;
+};
+
+static int on_limits_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+	struct limits_call call = *(struct limits_call *)userdata;
+	const sd_bus_error *e = sd_bus_message_get_error(m);
+	struct hvd_error err = { 0 };
+	int r = e ? bus_error(&err, e) : 0;
+
+	call.fn(call.ctx, r, r < 0 ? &err : NULL);
+	return 0;
+}
+
+static int send_limits(sd_bus *bus, sd_bus_message *m, unit_done_fn fn, void *ctx,
+		       sd_bus_slot **ret)
+{
+	struct limits_call *call = malloc(sizeof(*call));
+	sd_bus_slot *slot;
+	int r;
+
+	if (!call)
+		return -ENOMEM;
+	*call = (struct limits_call){ .fn = fn, .ctx = ctx };
+
+	r = sd_bus_call_async(bus, &slot, m, on_limits_reply, call, 0);
+	if (r < 0) {
+		free(call);
+		return r;
+	}
+	sd_bus_slot_set_destroy_callback(slot, free);
+	*ret = slot;
+	return 0;
 }
 
 int unit_set_limits(sd_bus *bus, const struct vm_config *config, unit_done_fn fn, void *ctx,
@@ -306,19 +385,8 @@ int unit_set_limits(sd_bus *bus, const struct vm_config *config, unit_done_fn fn
 	if (r >= 0)
 		r = sd_bus_message_close_container(m);
 	if (r >= 0)
-		r = send_call(bus, m, on_done_reply,
-			      &(struct unit_call){ .done = fn, .ctx = ctx }, ret);
+		r = send_limits(bus, m, fn, ctx, ret);
 	return r < 0 ? call_failed(err, r) : 0;
-}
-
-/* A unit that has gone meanwhile is what was wanted. */
-static int on_forgotten_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
-{
-	const sd_bus_error *e = sd_bus_message_get_error(m);
-
-	if (e && !sd_bus_error_has_name(e, "org.freedesktop.systemd1.NoSuchUnit"))
-		log_warning("systemd: %s", e->message ? e->message : e->name);
-	return 0;
 }
 
 void unit_kill(sd_bus *bus, const char *vm)
@@ -336,13 +404,9 @@ void unit_kill(sd_bus *bus, const char *vm)
 void unit_reset_failed(sd_bus *bus, const char *vm)
 {
 	char name[UNIT_NAME_MAX];
-	int r;
 
 	unit_name(vm, name);
-	r = sd_bus_call_method_async(bus, NULL, SYSTEMD, "ResetFailedUnit", on_forgotten_reply,
-				     NULL, "s", name);
-	if (r < 0)
-		log_err("VM %s: cannot reset its unit: %s", vm, strerror(-r));
+	reset_failed(bus, name);
 }
 
 static void describe_signal(int sig, bool dumped, char *buf, size_t size)

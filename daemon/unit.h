@@ -3,8 +3,8 @@
  * Transient services of VMs: hvd-vm-NAME.service in hvd.slice, over the D-Bus interface of
  * systemd. PID 1 starts, limits, watches and ends the process; hvd asks and is told.
  *
- * Calls are asynchronous: fn runs once, from the event loop, unless *ret (a slot that is the
- * caller's to unref) is freed before.
+ * Calls are asynchronous: fn runs once, from the event loop, unless *ret, which is the caller's
+ * to free, is freed before.
  */
 #pragma once
 
@@ -42,13 +42,18 @@ void unit_name(const char *vm, char name[static UNIT_NAME_MAX]);
  * stays the caller's.
  */
 struct unit_job;
-int unit_start(sd_bus *bus, const struct vm_config *config, const char *worker, int stdin_fd,
+struct manager_paths;
+int unit_start(sd_bus *bus, const struct vm_config *config, const struct manager_paths *paths,
+	       int stdin_fd,
 	       unit_done_fn fn, void *ctx, struct unit_job **ret, struct hvd_error *err);
 struct unit_job *unit_job_free(struct unit_job *job);
 DEFINE_AUTO(struct unit_job *, unit_job_free);
 
-int unit_query(sd_bus *bus, const char *vm, unit_info_fn fn, void *ctx, sd_bus_slot **ret,
+struct unit_query;
+int unit_query(sd_bus *bus, const char *vm, unit_info_fn fn, void *ctx, struct unit_query **ret,
 	       struct hvd_error *err);
+struct unit_query *unit_query_free(struct unit_query *query);
+DEFINE_AUTO(struct unit_query *, unit_query_free);
 
 /* Change the limits of a unit that runs, until it ends. */
 int unit_set_limits(sd_bus *bus, const struct vm_config *config, unit_done_fn fn, void *ctx,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/cpuset.h"
+#include "daemon/manager.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/macro.h"
 
@@ -24,7 +25,6 @@ static const struct {
 	{ "SyslogIdentifier", "hvd-vmm" },
 	{ "OOMPolicy", "kill" },
 	{ "KeyringMode", "private" },
-	{ "ProtectSystem", "strict" },
 	{ "ProtectHome", "yes" },
 	{ "ProtectProc", "invisible" },
 	{ "ProcSubset", "pid" },
@@ -80,11 +80,20 @@ static int append_tables(sd_bus_message *m)
 	return r;
 }
 
-static int append_file_system(sd_bus_message *m, const char *worker)
+int unit_root(const struct manager_paths *paths, char path[static PATH_MAX])
 {
+	return snprintf(path, PATH_MAX, "%s/root", paths->runtime) >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+static int append_file_system(sd_bus_message *m, const struct manager_paths *paths)
+{
+	const char *worker = paths->worker;
+	char root[PATH_MAX];
 	int r;
 
-	r = sd_bus_message_append(m, "(sv)", "TemporaryFileSystem", "a(ss)", 1, "/", "ro");
+	r = unit_root(paths, root);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)", "RootDirectory", "s", root);
 	if (r < 0)
 		return r;
 
@@ -169,9 +178,10 @@ static int append_log_field(sd_bus_message *m, const char *name)
 	return r;
 }
 
-int unit_append_service(sd_bus_message *m, const struct vm_config *config, const char *worker,
-			int stdin_fd)
+int unit_append_service(sd_bus_message *m, const struct vm_config *config,
+			const struct manager_paths *paths, int stdin_fd)
 {
+	const char *worker = paths->worker;
 	char description[128];
 	int r;
 
@@ -186,7 +196,7 @@ int unit_append_service(sd_bus_message *m, const struct vm_config *config, const
 	if (r >= 0)
 		r = append_tables(m);
 	if (r >= 0)
-		r = append_file_system(m, worker);
+		r = append_file_system(m, paths);
 	if (r >= 0)
 		r = append_filters(m);
 	if (r >= 0)

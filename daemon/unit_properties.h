@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <systemd/sd-bus.h>
 
 #include "vmm/base/err.h"
@@ -16,12 +17,17 @@
 
 #define UNIT_STOP_TIMEOUT_USEC (75 * 1000000ULL)
 
+struct manager_paths;
+
 /*
- * Append (sv) pairs to an open array. For the service of config, which runs worker with stdin_fd
- * as standard input.
+ * Append (sv) pairs to an open array. For the service of config, which runs paths->worker with
+ * stdin_fd as standard input.
  */
-int unit_append_service(sd_bus_message *m, const struct vm_config *config, const char *worker,
-			int stdin_fd);
+int unit_append_service(sd_bus_message *m, const struct vm_config *config,
+			const struct manager_paths *paths, int stdin_fd);
+
+/* The empty folder that is the root of its file system: RUNTIME/root. */
+int unit_root(const struct manager_paths *paths, char path[static PATH_MAX]);
 
 /*
  * The limits. reset: also those that are not set, with the value that takes a limit away (for a

@@ -59,7 +59,7 @@ struct vm *vm_free(struct vm *vm)
 	vm->control = NULL;
 	vm_update_drop(vm);
 	vm_stop_finish(vm);
-	sd_bus_slot_unref(vm->query);
+	unit_query_free(vm->query);
 	sd_event_source_disable_unref(vm->poll);
 	sd_event_source_disable_unref(vm->kill_timer);
 	list_remove(&vm->node);

@@ -49,7 +49,7 @@ static void forget_process(struct vm *vm)
 	vm->control = control_client_free(vm->control);
 	vm->kill_timer = sd_event_source_disable_unref(vm->kill_timer);
 	vm->poll = sd_event_source_disable_unref(vm->poll);
-	vm->query = sd_bus_slot_unref(vm->query);
+	vm->query = unit_query_free(vm->query);
 	vm->pid = 0;
 	vm->cgroup[0] = '\0';
 	vm->started_usec = 0;
@@ -91,7 +91,7 @@ static void on_unit(void *ctx, int r, const struct unit_info *info, const struct
 {
 	struct vm *vm = ctx;
 
-	vm->query = sd_bus_slot_unref(vm->query);
+	vm->query = unit_query_free(vm->query);
 	if (r < 0) {
 		log_warning("VM %s: %s", vm->config.name, err->msg);
 		wait_and_query(vm);
@@ -115,7 +115,7 @@ static void query_unit(struct vm *vm)
 		process_ended(vm, NULL);
 		return;
 	}
-	vm->query = sd_bus_slot_unref(vm->query);
+	vm->query = unit_query_free(vm->query);
 	if (unit_query(vm->manager->bus, vm->config.name, on_unit, vm, &vm->query, &err) < 0) {
 		log_warning("VM %s: %s", vm->config.name, err.msg);
 		wait_and_query(vm);

@@ -56,7 +56,7 @@ struct vm {
 	struct vm_start *start;
 	struct vm_update *update;
 	bool adopting; /* counted in manager->adopting */
-	sd_bus_slot *query;
+	struct unit_query *query;
 	sd_event_source *poll;
 	unsigned polls;
 };

@@ -150,7 +150,7 @@ static void on_info(void *ctx, int r, const struct unit_info *info, const struct
 	struct vm_start *start = ctx;
 	struct vm *vm = start->vm;
 
-	vm->query = sd_bus_slot_unref(vm->query);
+	vm->query = unit_query_free(vm->query);
 	if (r < 0) {
 		fail(start, err, false);
 		return;
@@ -259,8 +259,7 @@ static int send_start(struct vm_start *start, const int *fds, size_t n, struct h
 	r = control_client_request(vm->control, CONTROL_START, 0, fds, n, on_started, start, err);
 	if (r < 0)
 		return r;
-	unit_reset_failed(vm->manager->bus, vm->config.name);
-	return unit_start(vm->manager->bus, &vm->config, vm->manager->paths.worker, theirs,
+	return unit_start(vm->manager->bus, &vm->config, &vm->manager->paths, theirs,
 			  on_unit_started, start, &start->job, err);
 }
 

@@ -5,8 +5,8 @@
  *
  * Bytes from the stream go out as binary messages; data frames of the client, binary or text, go to
  * the stream as they arrive. Both ways are bounded: when one side does not read, the other is no
- * longer read from. Pings are answered. The session lives on an sd-event loop; all functions are to be
- * called on its thread.
+ * longer read from. Pings are answered. The session lives on an sd-event loop; all functions are to
+ * be called on its thread.
  */
 #pragma once
 

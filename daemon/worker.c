@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +72,29 @@ int worker_signals(const int *signals, int *ret)
 	return 0;
 }
 
+void worker_enter_sandbox(const struct sandbox *sandbox, enum vmm_thread kind)
+{
+	int r = sandbox_enter(sandbox, kind);
+
+	if (r < 0) {
+		log_err("sandbox: %s: the kernel needs CONFIG_SECCOMP_FILTER", strerror(-r));
+		_exit(EXIT_FAILURE);
+	}
+}
+
+/* Either mode; returns the exit status. */
+static int run(const char *config)
+{
+	AUTO(sandbox_free) struct sandbox *sandbox = NULL;
+	struct hvd_error err = { 0 };
+
+	if (sandbox_new(&sandbox, &err) < 0) {
+		log_err("%s", err.msg);
+		return EXIT_FAILURE;
+	}
+	return config ? worker_foreground(config, sandbox) : worker_control(STDIN_FILENO, sandbox);
+}
+
 static bool is_control_socket(int fd)
 {
 	socklen_t len = sizeof(int);
@@ -114,10 +138,11 @@ int main(int argc, char **argv)
 	umask(0077);
 	signal(SIGPIPE, SIG_IGN);
 
-	if (config && optind == argc)
-		return worker_foreground(config);
-	if (optind == argc && is_control_socket(STDIN_FILENO))
-		return worker_control(STDIN_FILENO);
+	/* Threads hardly allocate: an arena of its own for each would only cost memory. */
+	mallopt(M_ARENA_MAX, 1);
+
+	if (optind == argc && (config || is_control_socket(STDIN_FILENO)))
+		return run(config);
 	fputs("hvd-vmm: --config FILE is needed; see hvd-vmm --help\n", stderr);
 	return 2;
 }

@@ -10,11 +10,15 @@
  */
 #pragma once
 
+#include "daemon/sandbox.h"
 #include "vmm/base/err.h"
 #include "vmm/config.h"
 
-int worker_control(int sock);
-int worker_foreground(const char *config_path);
+int worker_control(int sock, const struct sandbox *sandbox);
+int worker_foreground(const char *config_path, const struct sandbox *sandbox);
+
+/* sandbox_enter(); a thread that cannot be confined ends the process. */
+void worker_enter_sandbox(const struct sandbox *sandbox, enum vmm_thread kind);
 
 /* Read JSON text of a VM's spec; schema_clear(&vm_schema, config) frees it. */
 int worker_read_config(int fd, struct vm_config *config, struct hvd_error *err);

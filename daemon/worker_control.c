@@ -30,6 +30,7 @@ struct connection {
 
 struct worker {
 	struct loop *loop;
+	const struct sandbox *sandbox;
 	struct vm_config config;
 	struct vmm *vmm; /* NULL until CONTROL_START */
 	struct list connections;
@@ -50,14 +51,17 @@ static void connection_free(struct connection *conn)
 	worker->n_connections--;
 }
 
-/* A peer that does not read is cut off: it can connect again and ask for the state. */
-static void send_or_close(struct connection *conn, const struct control_message *msg)
+/*
+ * A peer that does not read is cut off: it can connect again and ask for the state. The loop sees the
+ * end of file and frees conn, which the caller may be using.
+ */
+static void send_or_cut(struct connection *conn, const struct control_message *msg)
 {
 	int r = control_send(conn->src.fd, msg, NULL, 0);
 
 	if (r < 0) {
 		log_warning("control connection: %s", strerror(-r));
-		connection_free(conn);
+		shutdown(conn->src.fd, SHUT_RDWR);
 	}
 }
 
@@ -69,7 +73,7 @@ static void broadcast(struct worker *worker, enum vmm_reason reason, const struc
 
 	control_set_error(&msg, err ? err->code : 0, err);
 	list_for_each(conn, &worker->connections, node)
-		send_or_close(conn, &msg);
+		send_or_cut(conn, &msg);
 }
 
 static void on_state(void *ctx, enum vmm_state state, enum vmm_reason reason,
@@ -100,7 +104,18 @@ static void on_reset(void *ctx)
 	broadcast(worker, VMM_REASON_NONE, NULL);
 }
 
-static const struct vmm_hooks hooks = { .state_changed = on_state, .was_reset = on_reset };
+static void on_thread(void *ctx, enum vmm_thread kind)
+{
+	struct worker *worker = ctx;
+
+	worker_enter_sandbox(worker->sandbox, kind);
+}
+
+static const struct vmm_hooks hooks = {
+	.state_changed = on_state,
+	.was_reset = on_reset,
+	.thread_started = on_thread,
+};
 
 static void on_connect(struct loop_source *src, uint32_t events);
 
@@ -222,7 +237,7 @@ static int handle(struct worker *worker, const struct control_message *msg, int 
 	return requests[msg->type](worker, msg, fds, n, err);
 }
 
-/* Handle one request and answer it; conn may be gone on return. */
+/* Handle one request and answer it. */
 static void reply(struct connection *conn, const struct control_message *msg, int *fds, size_t n)
 {
 	struct worker *worker = conn->worker;
@@ -236,7 +251,7 @@ static void reply(struct connection *conn, const struct control_message *msg, in
 		close(fds[i]);
 	control_set_error(&answer, r, &err);
 	answer.state = worker->vmm ? vmm_state(worker->vmm) : VMM_CREATED;
-	send_or_close(conn, &answer);
+	send_or_cut(conn, &answer);
 
 	if (msg->type == CONTROL_STOP && r >= 0)
 		vmm_stop(worker->vmm);
@@ -256,7 +271,7 @@ static void on_message(struct loop_source *src, uint32_t events)
 	size_t n = CONTROL_MAX_FDS;
 	int r;
 
-	/* One message a turn: the loop comes back for more, and conn may be gone. */
+	/* One message a turn: the loop comes back for more. */
 	r = control_recv(src->fd, &msg, fds, &n);
 	if (r == 1) {
 		reply(conn, &msg, fds, n);
@@ -383,14 +398,17 @@ static void tear_down(struct worker *worker)
 		close(worker->deadline.fd);
 }
 
-int worker_control(int sock)
+int worker_control(int sock, const struct sandbox *sandbox)
 {
-	struct worker worker = { .status = EXIT_SUCCESS };
+	struct worker worker = { .sandbox = sandbox, .status = EXIT_SUCCESS };
 	int r;
 
 	r = set_up(&worker, sock);
-	if (r >= 0)
+	if (r >= 0) {
+		/* before the first message: specs, boot images and guests are not to be trusted */
+		worker_enter_sandbox(sandbox, VMM_THREAD_MAIN);
 		r = loop_run(worker.loop);
+	}
 	if (r < 0) {
 		log_err("event loop: %s", strerror(-r));
 		worker.status = EXIT_FAILURE;

@@ -17,6 +17,7 @@
 
 struct foreground {
 	struct loop *loop;
+	const struct sandbox *sandbox;
 	struct vm_config config;
 	struct vmm *vmm;
 	struct terminal term;
@@ -46,7 +47,14 @@ static void on_state(void *ctx, enum vmm_state state, enum vmm_reason reason,
 	loop_post(fg->loop, &fg->quit);
 }
 
-static const struct vmm_hooks hooks = { .state_changed = on_state };
+static void on_thread(void *ctx, enum vmm_thread kind)
+{
+	struct foreground *fg = ctx;
+
+	worker_enter_sandbox(fg->sandbox, kind);
+}
+
+static const struct vmm_hooks hooks = { .state_changed = on_state, .thread_started = on_thread };
 
 static void leave(void *ctx)
 {
@@ -113,6 +121,7 @@ static int set_up(struct foreground *fg, const char *path, struct hvd_error *err
 	r = vm_files_open(&fg->config, &files, err);
 	if (r < 0)
 		return r;
+	worker_enter_sandbox(fg->sandbox, VMM_THREAD_MAIN);
 	r = vmm_create(&fg->config, &files, fg->loop, &hooks, fg, &fg->vmm, err);
 	if (r < 0)
 		return r;
@@ -131,9 +140,10 @@ static void tear_down(struct foreground *fg)
 		close(fg->signals.fd);
 }
 
-int worker_foreground(const char *config_path)
+int worker_foreground(const char *config_path, const struct sandbox *sandbox)
 {
 	struct foreground fg = {
+		.sandbox = sandbox,
 		.signals = { .fd = -1, .fn = on_signal },
 		.quit.fn = quit,
 		.status = EXIT_SUCCESS,

@@ -176,7 +176,8 @@ static void pump_input(struct console *console)
 	struct console_sink sink = current_sink(console);
 
 	if (sink.fn && console->input_len) {
-		size_t n = sink.fn(sink.ctx, console->input + console->input_pos, console->input_len);
+		const uint8_t *data = console->input + console->input_pos;
+		size_t n = sink.fn(sink.ctx, data, console->input_len);
 
 		console->input_pos += n;
 		console->input_len -= n;
@@ -253,7 +254,7 @@ static int check_attach(struct console *console, bool writer, struct hvd_error *
 		return hvd_err(err, ENOSPC, "the console has %u clients already",
 			       CONSOLE_MAX_CLIENTS);
 	if (writer && console->writer)
-		return hvd_err(err, EBUSY, "another client types on this console: attach read-only");
+		return hvd_err(err, EBUSY, "another client has the keyboard: attach read-only");
 	return 0;
 }
 
@@ -293,7 +294,8 @@ int console_attach(struct console *console, int fd, bool writer, struct hvd_erro
 	return 0;
 }
 
-static void set_sink(struct console *console, struct console_sink *sink, console_input_fn fn, void *ctx)
+static void set_sink(struct console *console, struct console_sink *sink, console_input_fn fn,
+		     void *ctx)
 {
 	pthread_mutex_lock(&console->lock);
 	*sink = (struct console_sink){ .fn = fn, .ctx = ctx };

@@ -32,15 +32,15 @@ struct console *console_free(struct console *console);
 DEFINE_AUTO(struct console *, console_free);
 
 /*
- * Append guest output; any thread (vCPUs, I/O loops). Takes one short lock, never blocks on I/O; the
- * main loop is woken only when a client waits for output and was not woken yet.
+ * Append guest output; any thread (vCPUs, I/O loops). Takes one short lock, never blocks on I/O;
+ * the main loop is woken only when a client waits for output and was not woken yet.
  */
 void console_write(struct console *console, const uint8_t *data, size_t len);
 
 /*
- * Serve a client on fd (any stream that epoll takes; made non-blocking, owned from here on in either
- * outcome) until it hangs up. It first gets the scrollback. writer: its input goes to the guest,
- * until it closes its end; what others type is thrown away. -EBUSY: another client has the
+ * Serve a client on fd (any stream that epoll takes; made non-blocking, owned from here on in
+ * either outcome) until it hangs up. It first gets the scrollback. writer: its input goes to the
+ * guest, until it closes its end; what others type is thrown away. -EBUSY: another client has the
  * keyboard, -ENOSPC: CONSOLE_MAX_CLIENTS, -EPERM: a file. SIGPIPE is to be ignored for pipes.
  */
 int console_attach(struct console *console, int fd, bool writer, struct hvd_error *err);

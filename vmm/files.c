@@ -118,29 +118,29 @@ static int lock_disk(int fd, const struct disk_config *disk, struct hvd_error *e
 	return hvd_err_field(err, errno, "path", "cannot lock %s: %s", disk->path, strerror(errno));
 }
 
+/* After an open with O_DIRECT that failed: is it that, or the file itself? */
+static int explain_direct(const struct disk_config *disk, int flags, struct hvd_error *err)
+{
+	AUTO(close) int fd = open_plain(disk->path, flags, true, err);
+
+	if (fd < 0)
+		return hvd_err_in(err, fd, "path");
+	return hvd_err_field(err, EINVAL, "cache",
+			     "%s: its file system has no direct I/O (O_DIRECT); use cache \"writeback\"",
+			     disk->path);
+}
+
 static int open_disk(const struct disk_config *disk, int *ret, struct hvd_error *err)
 {
 	int flags = disk->read_only ? O_RDONLY : O_RDWR;
-	bool direct = disk->cache == DISK_CACHE_NONE;
-	AUTO(close) int fd = -1;
+	int direct = disk->cache == DISK_CACHE_NONE ? O_DIRECT : 0;
+	AUTO(close) int fd = open_plain(disk->path, flags | direct, true, err);
 	int r;
 
-	r = open_plain(disk->path, flags | (direct ? O_DIRECT : 0), true, err);
-	if (r == -EINVAL && direct && access(disk->path, F_OK) == 0) {
-		struct hvd_error plain = { 0 };
-
-		/* Is it the direct I/O that this file system refuses? */
-		r = open_plain(disk->path, flags, true, &plain);
-		if (r >= 0) {
-			close(r);
-			return hvd_err_field(err, EINVAL, "cache",
-					     "%s: its file system has no direct I/O (O_DIRECT); "
-					     "use cache \"writeback\"", disk->path);
-		}
-	}
-	if (r < 0)
-		return hvd_err_in(err, r, "path");
-	fd = r;
+	if (fd == -EINVAL && direct)
+		return explain_direct(disk, flags, err);
+	if (fd < 0)
+		return hvd_err_in(err, fd, "path");
 
 	r = lock_disk(fd, disk, err);
 	if (r < 0)
@@ -204,11 +204,6 @@ static int open_all(const struct vm_config *config, struct vm_files *files, stru
 {
 	int r;
 
-	r = open_kvm(err);
-	if (r < 0)
-		return r;
-	files->kvm = r;
-
 	r = open_boot_file(config->boot.kernel, "boot.kernel", &files->kernel, err);
 	if (r < 0)
 		return r;
@@ -226,6 +221,11 @@ static int open_all(const struct vm_config *config, struct vm_files *files, stru
 		if (r < 0)
 			return hvd_err_in(err, r, "nics[%zu]", i);
 	}
+
+	r = open_kvm(err);
+	if (r < 0)
+		return r;
+	files->kvm = r;
 	return 0;
 }
 

@@ -38,6 +38,7 @@ static void stop(struct vmm *vmm, enum vmm_reason reason, const struct hvd_error
 }
 
 static void on_event(void *ctx, enum vcpu_event event, const struct hvd_error *error);
+static void on_vcpu_thread(void *ctx);
 
 static int make_machine(struct vmm *vmm, struct hvd_error *err)
 {
@@ -48,6 +49,7 @@ static int make_machine(struct vmm *vmm, struct hvd_error *err)
 		.io = vmm->io,
 		.console = vmm->console,
 		.on_event = on_event,
+		.on_vcpu_thread = on_vcpu_thread,
 		.ctx = vmm,
 	};
 
@@ -101,9 +103,23 @@ static void on_event(void *ctx, enum vcpu_event event, const struct hvd_error *e
 	}
 }
 
+static void thread_started(struct vmm *vmm, enum vmm_thread kind)
+{
+	if (vmm->hooks->thread_started)
+		vmm->hooks->thread_started(vmm->ctx, kind);
+}
+
+static void on_vcpu_thread(void *ctx)
+{
+	thread_started(ctx, VMM_THREAD_VCPU);
+}
+
 static void *run_io(void *arg)
 {
-	loop_run(arg);
+	struct vmm *vmm = arg;
+
+	thread_started(vmm, VMM_THREAD_IO);
+	loop_run(vmm->io);
 	return NULL;
 }
 
@@ -132,7 +148,7 @@ static int start_io(struct vmm *vmm, struct hvd_error *err)
 
 	sem_init(&started.sem, 0, 0);
 	loop_post(vmm->io, &started.work);
-	r = thread_start(&vmm->io_thread, "io", run_io, vmm->io);
+	r = thread_start(&vmm->io_thread, "io", run_io, vmm);
 	if (r < 0)
 		return hvd_err(err, -r, "cannot start the I/O thread: %s", strerror(-r));
 	while (sem_wait(&started.sem) < 0)

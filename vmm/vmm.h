@@ -38,12 +38,25 @@ enum vmm_reason {
 extern const char *const vmm_state_names[_VMM_STATE_MAX];   /* "created", "running", … */
 extern const char *const vmm_reason_names[_VMM_REASON_MAX]; /* "none", "guest-shutdown", … */
 
+/* Kinds of threads in a process that runs a VM. */
+enum vmm_thread {
+	VMM_THREAD_MAIN, /* the caller's, of the main loop */
+	VMM_THREAD_IO,
+	VMM_THREAD_VCPU,
+	_VMM_THREAD_MAX
+};
+
 struct vmm_hooks {
 	/* After every change of state. err is set for VMM_REASON_ERROR only. */
 	void (*state_changed)(void *ctx, enum vmm_state state, enum vmm_reason reason,
 			      const struct hvd_error *err);
 	/* The guest was reset and runs again. May be NULL. */
 	void (*was_reset)(void *ctx);
+	/*
+	 * On each thread that libvmm starts, before it does anything else: where the thread gives up
+	 * what it does not need. May be NULL.
+	 */
+	void (*thread_started)(void *ctx, enum vmm_thread kind);
 };
 
 /*

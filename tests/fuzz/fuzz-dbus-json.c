@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The arguments of a D-Bus call: an a{sv} whose bytes are the input, received over a real connection.
- * What is read must be writable, and read again be the same.
+ * The arguments of a D-Bus call: an a{sv} whose bytes are the input, received over a real
+ * connection. What is read must be writable, and read again be the same.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,11 +20,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* The header of a signal of org.hvd1.Test with an a{sv} (D-Bus Specification, "Message Format"). */
-static const char header_fields[] =
-	"\x01\x01o\0\x05\0\0\0/test\0\0\0"
-	"\x02\x01s\0\x0d\0\0\0org.hvd1.Test\0\0\0"
-	"\x03\x01s\0\x04\0\0\0Test\0\0\0\0"
-	"\x08\x01g\0\x05" "a{sv}";
+static const char header_fields[] = "\x01\x01o\0\x05\0\0\0/test\0\0\0"
+				    "\x02\x01s\0\x0d\0\0\0org.hvd1.Test\0\0\0"
+				    "\x03\x01s\0\x04\0\0\0Test\0\0\0\0"
+				    "\x08\x01g\0\x05"
+				    "a{sv}";
 
 struct header {
 	char endian, type, flags, version;

@@ -19,10 +19,8 @@ static unsigned depth(const json_t *json)
 	json_t *value;
 	size_t i;
 
-	json_object_foreach((json_t *)json, key, value)
-		deepest = max(deepest, depth(value));
-	json_array_foreach(json, i, value)
-		deepest = max(deepest, depth(value));
+	json_object_foreach((json_t *)json, key, value) deepest = max(deepest, depth(value));
+	json_array_foreach(json, i, value) deepest = max(deepest, depth(value));
 	return deepest + (json_is_object(json) || json_is_array(json));
 }
 

@@ -36,8 +36,8 @@ static void check_accepted(const struct vm_config *vm)
 
 static void patch_something(json_t *patch)
 {
-	AUTO(json_decref) json_t *base =
-		json_pack("{s:s, s:{s:s}}", "name", "base", "boot", "kernel", "/kernel");
+	AUTO(json_decref)
+	json_t *base = json_pack("{s:s, s:{s:s}}", "name", "base", "boot", "kernel", "/kernel");
 	struct vm_config vm, patched;
 
 	if (!base || json_to_obj(&vm_schema, base, &vm, NULL) < 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A client's bytes after the handshake. The first byte chooses: bit 0 a read-only console, bit 1
- * all bytes come with the handshake, bit 2 nobody takes what is typed. Whatever comes, the session ends
- * when the client is gone.
+ * all bytes come with the handshake, bit 2 nobody takes what is typed. Whatever comes, the session
+ * ends when the client is gone.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -46,8 +46,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    socketpair(AF_UNIX, SOCK_STREAM, 0, stream) < 0)
 		abort();
 	struct websocket_config config = {
-		.sock = sock[0], .stream = stream[0], .read_only = flags & 1,
-		.closed = on_closed, .ctx = &ws,
+		.sock = sock[0],
+		.stream = stream[0],
+		.read_only = flags & 1,
+		.closed = on_closed,
+		.ctx = &ws,
 	};
 	if (flags & 2) {
 		config.early = data + 1;

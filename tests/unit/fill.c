@@ -10,10 +10,17 @@
 #include "tests/unit/fill.h"
 #include "vmm/base/macro.h"
 
-/* The first that the field takes is taken: what XML, JSON and D-Bus could each garble comes first. */
+/* The first that the field takes is taken: what XML, JSON and D-Bus could each garble comes first.
+ */
 static const char *const texts[] = {
-	"two\nlines\t<&>\"' é 中 %u", "/dir/<&>\"' é 中,=%u.img", "one line <&>\"' é 中 %u", "SN<&>%u",
-	"name-%u", "192.168.%u.1/24", "0-3,8,1%u", "hvd-1.0",
+	"two\nlines\t<&>\"' é 中 %u",
+	"/dir/<&>\"' é 中,=%u.img",
+	"one line <&>\"' é 中 %u",
+	"SN<&>%u",
+	"name-%u",
+	"192.168.%u.1/24",
+	"0-3,8,1%u",
+	"hvd-1.0",
 };
 
 static bool takes(const struct field *field, const char *text)

@@ -6,7 +6,8 @@
 
 /*
  * Initialise obj and set each field to a valid value that is not its default. Values differ with
- * variant. Fails the test when a field has no such value, or when schema_check() refuses the object.
+ * variant. Fails the test when a field has no such value, or when schema_check() refuses the
+ * object.
  */
 void fill_obj(const struct schema *schema, void *obj, unsigned variant);
 

@@ -40,7 +40,8 @@ int peers_open(struct peers *peers)
 	r = open_end(fds[0], false, &peers->client);
 	if (r >= 0)
 		r = open_end(fds[1], true, &peers->server);
-	while (r >= 0 && !(sd_bus_is_ready(peers->client) > 0 && sd_bus_is_ready(peers->server) > 0)) {
+	while (r >= 0 &&
+	       !(sd_bus_is_ready(peers->client) > 0 && sd_bus_is_ready(peers->server) > 0)) {
 		r = sd_bus_process(peers->client, NULL);
 		if (r >= 0)
 			r = sd_bus_process(peers->server, NULL);

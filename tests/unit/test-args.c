@@ -66,8 +66,8 @@ static void add_list(struct words *words, const struct field *field, const void 
 			const struct field *key = &field->sub->fields[j];
 			AUTO(free) char *text = NULL;
 
-			assert_int_equal(
-				field_get_text(key, array + i * field->sub->size, &text), 0);
+			assert_int_equal(field_get_text(key, array + i * field->sub->size, &text),
+					 0);
 			if (!text)
 				continue;
 			sprintf(item + strlen(item), "%s%s=", item[0] ? "," : "", key->name);
@@ -187,8 +187,8 @@ static int take(json_t *json, struct hvd_error *err, int argc, const char *const
 
 static void test_not_ours(void **state)
 {
-	static const char *const argv[] = { "demo", "-x", "--", "--start", "--no-vcpus", "--no-",
-					    "--disks", "--state" };
+	static const char *const argv[] = { "demo",       "-x",    "--",      "--start",
+					    "--no-vcpus", "--no-", "--disks", "--state" };
 	AUTO(json_decref) json_t *json = json_object();
 
 	for (int i = 0; i < (int)ARRAY_SIZE(argv); i++) {
@@ -202,8 +202,9 @@ static void test_not_ours(void **state)
 
 static void test_short_forms(void **state)
 {
-	static const char *const argv[] = { "--disk", "root.img,read-only,cache=none", "--nic",
-					    "default", "--autostart", "--memory=1G" };
+	static const char *const argv[] = { "--disk",      "root.img,read-only,cache=none",
+					    "--nic",       "default",
+					    "--autostart", "--memory=1G" };
 	AUTO(json_decref) json_t *json = json_object();
 	AUTO(free) char *dir = getcwd(NULL, 0);
 	char path[4200];
@@ -217,10 +218,9 @@ static void test_short_forms(void **state)
 	assert_string_equal(json_string_value(json_object_get(disk, "path")), path);
 	assert_string_equal(json_string_value(json_object_get(disk, "cache")), "none");
 	assert_true(json_is_true(json_object_get(disk, "read_only")));
-	assert_string_equal(
-		json_string_value(json_object_get(
-			json_array_get(json_object_get(json, "nics"), 0), "network")),
-		"default");
+	assert_string_equal(json_string_value(json_object_get(
+				    json_array_get(json_object_get(json, "nics"), 0), "network")),
+			    "default");
 	assert_true(json_is_true(json_object_get(json, "autostart")));
 	assert_string_equal(json_string_value(json_object_get(json, "memory")), "1G");
 }
@@ -237,7 +237,8 @@ static const struct {
 	{ "--disk", "a,", "--disk: '' is not KEY=VALUE" },
 	{ "--disk", "fmt=raw", "--disk: unknown key 'fmt'" },
 	{ "--disk", "a,cache=x", "--disk: cache: 'x' is not one of: none, writeback, unsafe" },
-	{ "--nic", "default,mac=1", "--nic: mac: '1' is not a MAC address such as 52:54:00:12:34:56" },
+	{ "--nic", "default,mac=1",
+	  "--nic: mac: '1' is not a MAC address such as 52:54:00:12:34:56" },
 	{ "--name", "\xff", "--name: is not UTF-8 text" },
 };
 
@@ -297,9 +298,9 @@ static void test_help(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_unique),
-		cmocka_unit_test(test_not_ours),    cmocka_unit_test(test_short_forms),
-		cmocka_unit_test(test_refused),	    cmocka_unit_test(test_help),
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_unique),
+		cmocka_unit_test(test_not_ours),   cmocka_unit_test(test_short_forms),
+		cmocka_unit_test(test_refused),    cmocka_unit_test(test_help),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

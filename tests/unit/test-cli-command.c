@@ -37,8 +37,7 @@ static int parse(struct line *line, const char *text)
 	memset(line, 0, sizeof(*line));
 	commands_init(&line->commands);
 	snprintf(line->text, sizeof(line->text), "%s", text);
-	for (char *word = strtok_r(line->text, " ", &save); word;
-	     word = strtok_r(NULL, " ", &save))
+	for (char *word = strtok_r(line->text, " ", &save); word; word = strtok_r(NULL, " ", &save))
 		line->argv[line->argc++] = word;
 
 	line->inv.options = options_default();

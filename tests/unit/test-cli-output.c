@@ -144,7 +144,8 @@ static void test_list(void **state)
 static void test_network_list(void **state)
 {
 	json_t *items = load("[{\"name\": \"default\", \"bridge\": \"hvd0\","
-			     " \"address\": \"192.168.133.1/24\", \"dhcp\": true, \"nat\": false}]");
+			     " \"address\": \"192.168.133.1/24\","
+			     " \"dhcp\": true, \"nat\": false}]");
 	struct text t;
 
 	text_open(&t);

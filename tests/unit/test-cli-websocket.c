@@ -110,7 +110,8 @@ static void read_request(int fd, char key[static 64])
 	}
 	at = strstr(head, "Sec-WebSocket-Key: ");
 	if (strncmp(head, "GET /v1/vms/demo/console HTTP/1.1\r\n", 35) || !at ||
-	    !strstr(head, "Upgrade: websocket\r\n") || !strstr(head, "Sec-WebSocket-Version: 13\r\n"))
+	    !strstr(head, "Upgrade: websocket\r\n") ||
+	    !strstr(head, "Sec-WebSocket-Version: 13\r\n"))
 		_exit(4);
 	if (sscanf(at, "Sec-WebSocket-Key: %60s", key) != 1)
 		_exit(5);
@@ -177,7 +178,7 @@ static void serve_frames(int fd)
 	accept_with(fd, (uint8_t[]){ 0x82, 3, 'h', 'e', 'l' }, 5);
 	get(fd, pong, sizeof(pong)); /* the client has seen that, and sends "x" */
 	put_slowly(fd, (uint8_t[]){ 0x02, 1, 'l', 0x89, 1, '!' }, 6);
-	/* The pong is masked, as all that a client sends: 2 bytes, 4 of mask, the ping's content. */
+	/* The pong is masked, as all that a client sends: 2 bytes, 4 of mask, the content. */
 	get(fd, pong, sizeof(pong));
 	if (pong[0] != 0x8a || pong[1] != (0x80 | 1) || (pong[6] ^ pong[2]) != '!')
 		_exit(8);
@@ -323,8 +324,8 @@ static void test_nobody_there(void **state)
 	struct hvd_error err = { 0 };
 	struct websocket *ws = NULL;
 
-	assert_int_equal(websocket_open("/nonexistent/hvd.sock", "/v1/vms/x/console", keep, NULL, &ws,
-					&err),
+	assert_int_equal(websocket_open("/nonexistent/hvd.sock", "/v1/vms/x/console", keep, NULL,
+					&ws, &err),
 			 -ENOTCONN);
 	assert_non_null(strstr(err.msg, "systemctl start hvd"));
 }

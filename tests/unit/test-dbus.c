@@ -158,7 +158,8 @@ static void test_null(void **state)
 static void test_foreign_forms(void **state)
 {
 	AUTO(sd_bus_message_unref) sd_bus_message *m = begin();
-	AUTO(json_decref) json_t *want = json_loads(
+	AUTO(json_decref)
+	json_t *want = json_loads(
 		"{\"y\": 1, \"n\": -2, \"q\": 3, \"i\": -4, \"u\": 5, \"o\": \"/x\", \"g\": \"a{sv}\", "
 		"\"as\": [\"a\", \"b\"], \"map\": {\"k\": \"v\"}, \"vv\": 6, \"maps\": [{\"a\": 1}]}",
 		0, NULL);
@@ -240,8 +241,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_properties), cmocka_unit_test(test_json),
-		cmocka_unit_test(test_null),	   cmocka_unit_test(test_foreign_forms),
-		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_null),       cmocka_unit_test(test_foreign_forms),
+		cmocka_unit_test(test_refused),    cmocka_unit_test(test_depth),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -124,9 +124,9 @@ static void test_strange_problems(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),	    cmocka_unit_test(test_field_is_no_404),
-		cmocka_unit_test(test_problem),	    cmocka_unit_test(test_every_class),
-		cmocka_unit_test(test_bad_utf8),    cmocka_unit_test(test_strange_problems),
+		cmocka_unit_test(test_table),    cmocka_unit_test(test_field_is_no_404),
+		cmocka_unit_test(test_problem),  cmocka_unit_test(test_every_class),
+		cmocka_unit_test(test_bad_utf8), cmocka_unit_test(test_strange_problems),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

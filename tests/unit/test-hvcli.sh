@@ -1,10 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# hvcli against hvd, both real: a daemon without system bus defines VMs, which is all that this needs.
+# hvcli against hvd, both real: without a system bus hvd defines VMs, which is all that this needs.
 set -eu
 
 hvd=${top_builddir:-.}/hvd
-[ -x "$hvd" ] && [ -x "${top_builddir:-.}/hvcli" ] || { echo "hvd or hvcli is not built here"; exit 77; }
+if ! [ -x "$hvd" ]; then
+	echo "hvd is not built here"
+	exit 77
+fi
 
 dir=$(mktemp -d)
 daemon=

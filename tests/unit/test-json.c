@@ -71,9 +71,21 @@ static void test_members(void **state)
 static void test_parse(void **state)
 {
 	static const char *const bad[] = {
-		"", " ", "{", "[1,]", "{\"a\":1,\"a\":2}", "{} x", "{}{}", "\"text\"", "nul",
-		"{\"a\":\"\\u0000\"}", "{\"a\":\"\xff\"}", "{\"a\":99999999999999999999}",
-		"{'a':1}", "[\"\\", "{\"a\\u0000b\":1}",
+		"",
+		" ",
+		"{",
+		"[1,]",
+		"{\"a\":1,\"a\":2}",
+		"{} x",
+		"{}{}",
+		"\"text\"",
+		"nul",
+		"{\"a\":\"\\u0000\"}",
+		"{\"a\":\"\xff\"}",
+		"{\"a\":99999999999999999999}",
+		"{'a':1}",
+		"[\"\\",
+		"{\"a\\u0000b\":1}",
 	};
 	static const char quoted[] = "[\"\\\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"]";
 	struct hvd_error err = { 0 };
@@ -198,10 +210,11 @@ static void test_merge(void **state)
 	assert_true(schema_equal(&vm_schema, &vm, &full));
 	schema_clear(&vm_schema, &vm);
 
-	assert_int_equal(merge("{\"vcpus\": 7, \"description\": null, \"boot\": {\"initrd\": null}, "
-			       "\"disks\": [{\"path\": \"/only\"}], \"resources\": null}",
-			       &vm, NULL),
-			 0);
+	assert_int_equal(
+		merge("{\"vcpus\": 7, \"description\": null, \"boot\": {\"initrd\": null}, "
+		      "\"disks\": [{\"path\": \"/only\"}], \"resources\": null}",
+		      &vm, NULL),
+		0);
 	assert_int_equal(vm.vcpus, 7);
 	assert_null(vm.description);
 	assert_null(vm.boot.initrd);
@@ -251,9 +264,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_members),
-		cmocka_unit_test(test_parse),	   cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_parse),      cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_read_only),  cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_merge),	   cmocka_unit_test(test_merge_refused),
+		cmocka_unit_test(test_merge),      cmocka_unit_test(test_merge_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,10 +62,8 @@ static unsigned check_refs(json_t *at)
 	if (ref && !resolve(ref))
 		fail_msg("%s does not resolve", ref);
 	n += ref != NULL;
-	json_object_foreach(at, key, value)
-		n += check_refs(value);
-	json_array_foreach(at, i, value)
-		n += check_refs(value);
+	json_object_foreach(at, key, value) n += check_refs(value);
+	json_array_foreach(at, i, value) n += check_refs(value);
 	return n;
 }
 
@@ -82,10 +80,8 @@ static void count_refs(json_t *at, const char *want, unsigned *n)
 	size_t i;
 
 	*n += ref && strcmp(ref, want) == 0;
-	json_object_foreach(at, key, value)
-		count_refs(value, want, n);
-	json_array_foreach(at, i, value)
-		count_refs(value, want, n);
+	json_object_foreach(at, key, value) count_refs(value, want, n);
+	json_array_foreach(at, i, value) count_refs(value, want, n);
 }
 
 /* Nothing is there that nothing refers to. */
@@ -94,10 +90,12 @@ static void test_no_orphans(void **state)
 	const char *kind, *name;
 	json_t *things, *thing;
 
-	json_object_foreach(get(document, "components"), kind, things) {
+	json_object_foreach(get(document, "components"), kind, things)
+	{
 		if (strcmp(kind, "responses") == 0)
 			continue;
-		json_object_foreach(things, name, thing) {
+		json_object_foreach(things, name, thing)
+		{
 			char ref[128];
 			unsigned n = 0;
 
@@ -137,8 +135,7 @@ static void test_every_operation(void **state)
 				 strchr(op->path, '{') != NULL);
 		assert_int_equal(json_object_get(o, "x-hvd-states") != NULL, op->states != 0);
 	}
-	json_object_foreach(get(document, "paths"), path, methods)
-		n += json_object_size(methods);
+	json_object_foreach(get(document, "paths"), path, methods) n += json_object_size(methods);
 	assert_int_equal(n, _OP_MAX);
 }
 
@@ -163,8 +160,8 @@ static void test_parameters(void **state)
 
 static void test_problems(void **state)
 {
-	json_t *codes =
-		get(get(get(resolve("#/components/schemas/Problem"), "properties"), "code"), "enum");
+	json_t *codes = get(get(get(resolve("#/components/schemas/Problem"), "properties"), "code"),
+			    "enum");
 
 	assert_int_equal(json_array_size(codes), n_error_classes);
 	for (size_t i = 0; i < n_error_classes; i++) {
@@ -225,14 +222,13 @@ static void expect(json_t *property, const char *json)
 	json_t *value;
 
 	assert_non_null(want);
-	json_object_foreach(want, key, value)
-		if (!json_equal(get(property, key), value))
-			fail_msg("'%s' is not as in %s", key, json);
+	json_object_foreach(want, key, value) if (!json_equal(get(property, key), value))
+		fail_msg("'%s' is not as in %s", key, json);
 }
 
 static void test_details(void **state)
 {
-	AUTO(json_decref) json_t *required = json_loads("[\"name\"]", 0, NULL);
+	AUTO(json_decref) json_t *required = json_loads("[\"name\", \"boot\"]", 0, NULL);
 
 	expect(property("VmSpec", "vcpus"),
 	       "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 512, \"default\": 1, "
@@ -256,9 +252,12 @@ static void test_details(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refs),	   cmocka_unit_test(test_no_orphans),
-		cmocka_unit_test(test_every_operation), cmocka_unit_test(test_parameters),
-		cmocka_unit_test(test_problems),   cmocka_unit_test(test_schemas),
+		cmocka_unit_test(test_refs),
+		cmocka_unit_test(test_no_orphans),
+		cmocka_unit_test(test_every_operation),
+		cmocka_unit_test(test_parameters),
+		cmocka_unit_test(test_problems),
+		cmocka_unit_test(test_schemas),
 		cmocka_unit_test(test_details),
 	};
 

@@ -77,8 +77,8 @@ static void test_found(void **state)
 			assert_string_equal(parameter, "");
 			snprintf(path, sizeof(path), "%s", op->path);
 		}
-		assert_int_equal(op_route(http_method_names[op->method], path, &found, name, &allow),
-				 0);
+		assert_int_equal(
+			op_route(http_method_names[op->method], path, &found, name, &allow), 0);
 		assert_ptr_equal(found, op);
 		assert_string_equal(name, brace ? "some-name" : "");
 
@@ -87,7 +87,8 @@ static void test_found(void **state)
 	}
 	assert_null(op_by_verb("vm", "explode"));
 	assert_null(op_by_verb("vm", NULL));
-	assert_null(op_by_verb("a-noun-that-is-much-longer-than-any-that-there-is-in-the-table", "x"));
+	assert_null(
+		op_by_verb("a-noun-that-is-much-longer-than-any-that-there-is-in-the-table", "x"));
 }
 
 static void test_no_route(void **state)
@@ -95,10 +96,25 @@ static void test_no_route(void **state)
 	static const char long_name[] =
 		"/v1/vms/a123456789b123456789c123456789d123456789e123456789f123456789g123";
 	static const char *const paths[] = {
-		"", "/", "/v1", "/v1/", "/v1/vms/", "/v1/vms//xml", "/v1/vms/a/", "/v1/vms/a/b",
-		"/v1/vms/%61", "/v1/vms/a%2fxml", "/v1/vms/a b", "/v2/vms", "v1/vms", "/v1/vms?x",
-		"/v1/vms/a/actions/", "/v1/vms/a/actions/explode", "/v1/vms/\xc3\xa9",
-		"/V1/vms", long_name,
+		"",
+		"/",
+		"/v1",
+		"/v1/",
+		"/v1/vms/",
+		"/v1/vms//xml",
+		"/v1/vms/a/",
+		"/v1/vms/a/b",
+		"/v1/vms/%61",
+		"/v1/vms/a%2fxml",
+		"/v1/vms/a b",
+		"/v2/vms",
+		"v1/vms",
+		"/v1/vms?x",
+		"/v1/vms/a/actions/",
+		"/v1/vms/a/actions/explode",
+		"/v1/vms/\xc3\xa9",
+		"/V1/vms",
+		long_name,
 	};
 	const struct op *op = NULL;
 	unsigned allow = 77;
@@ -119,8 +135,9 @@ static void test_names(void **state)
 	char name[64];
 
 	/* the longest that there is */
-	assert_int_equal(op_route("GET", "/v1/vms/a12345678901234567890123456789012345678901234567890"
-					 "123456789012",
+	assert_int_equal(op_route("GET",
+				  "/v1/vms/a12345678901234567890123456789012345678901234567890"
+				  "123456789012",
 				  &op, name, &allow),
 			 0);
 	assert_int_equal(strlen(name), 63);
@@ -168,9 +185,9 @@ static void test_success_status(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_complete), cmocka_unit_test(test_unique),
-		cmocka_unit_test(test_found),	 cmocka_unit_test(test_no_route),
-		cmocka_unit_test(test_names),	 cmocka_unit_test(test_allow),
+		cmocka_unit_test(test_complete),       cmocka_unit_test(test_unique),
+		cmocka_unit_test(test_found),          cmocka_unit_test(test_no_route),
+		cmocka_unit_test(test_names),          cmocka_unit_test(test_allow),
 		cmocka_unit_test(test_success_status),
 	};
 

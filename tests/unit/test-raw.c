@@ -303,7 +303,7 @@ static void test_scattered(void **state)
 		expect_pattern(f->memory + i * 1000, 1024 + i * 512, 512);
 }
 
-/* Memory that direct I/O does not take: more than one bounce buffer, and several requests for it. */
+/* Memory that direct I/O does not take: more than a bounce buffer full, for several requests. */
 static void test_direct_unaligned_memory(void **state)
 {
 	struct fixture *f = *state;

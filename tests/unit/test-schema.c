@@ -185,14 +185,14 @@ static const struct refusal {
 	{ "memory", "33M", "memory: must be a multiple of 2M" },
 	{ "memory", "17T", "memory: must be between 32M and 16T" },
 	{ "name", "", "name: is required" },
-	{ "name", "Demo", "name: 'Demo' is no name: use 1 to 63 of a-z, 0-9 and '-', not '-' first" },
+	{ "name", "Demo",
+	  "name: 'Demo' is no name: use 1 to 63 of a-z, 0-9 and '-', not '-' first" },
 	{ "name", "-a", "name: '-a' is no name: use 1 to 63 of a-z, 0-9 and '-', not '-' first" },
 	{ "name", "a/b", "name: 'a/b' is no name: use 1 to 63 of a-z, 0-9 and '-', not '-' first" },
 	{ "name", "4dea22b3-1d52-d8f3-2516-782e98ab3fa0", "name: must not look like a UUID" },
 	{ "description", "a\x01", "description: must be UTF-8 text without control characters" },
 	{ "description", "a\xff", "description: must be UTF-8 text without control characters" },
-	{ "machine", "virt",
-	  "machine: 'virt' is not a machine type of this hvd: use hvd-1.0" },
+	{ "machine", "virt", "machine: 'virt' is not a machine type of this hvd: use hvd-1.0" },
 	{ "machine", "", "machine: is required" },
 };
 
@@ -291,8 +291,8 @@ static void test_nested_refusals(void **state)
 static void test_cpuset(void **state)
 {
 	static const char *const good[] = { "0", "0-3", "0-3,8", "1,2,3", "8191" };
-	static const char *const bad[] = { ",", "1,", "3-1", "1-", "-1", "a", "0 ", "8192", "1,,2",
-					   "123456789012345678901" };
+	static const char *const bad[] = { ",", "1,", "3-1",  "1-",   "-1",
+					   "a", "0 ", "8192", "1,,2", "123456789012345678901" };
 	const struct field *field = schema_field(&resources_schema, "cpuset");
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
@@ -304,9 +304,11 @@ static void test_cpuset(void **state)
 static void test_cidr(void **state)
 {
 	static const char *const good[] = { "192.168.133.1/24", "10.0.0.1/8", "10.0.0.1/30" };
-	static const char *const bad[] = { "192.168.133.1", "192.168.133.1/", "10.0.0.1/31", "/24",
-					   "10.0.0.1/7", "10.0.0.1/24x", "10.0.0/24", "::1/64",
-					   "1111111111111111111111111/24" };
+	static const char *const bad[] = {
+		"192.168.133.1", "192.168.133.1/", "10.0.0.1/31",
+		"/24",           "10.0.0.1/7",     "10.0.0.1/24x",
+		"10.0.0/24",     "::1/64",         "1111111111111111111111111/24"
+	};
 	const struct field *field = schema_field(&network_schema, "address");
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
@@ -331,11 +333,16 @@ static void test_list_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tables),		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_copy_equal),	cmocka_unit_test(test_every_field_counts),
-		cmocka_unit_test(test_applies),		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_nested_refusals), cmocka_unit_test(test_cpuset),
-		cmocka_unit_test(test_cidr),		cmocka_unit_test(test_list_limit),
+		cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_copy_equal),
+		cmocka_unit_test(test_every_field_counts),
+		cmocka_unit_test(test_applies),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_nested_refusals),
+		cmocka_unit_test(test_cpuset),
+		cmocka_unit_test(test_cidr),
+		cmocka_unit_test(test_list_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,10 +59,16 @@ static void test_size_format(void **state)
 		uint64_t value;
 		const char *text;
 	} cases[] = {
-		{ 0, "0" },	       { 1, "1" },	  { 1023, "1023" },
-		{ KIB, "1K" },	       { 1536, "1536" },  { 512 * MIB, "512M" },
-		{ 1024 * MIB, "1G" },  { 1025 * MIB, "1025M" },
-		{ 4096 * GIB, "4T" },  { 4096 * 1024 * GIB, "4096T" },
+		{ 0, "0" },
+		{ 1, "1" },
+		{ 1023, "1023" },
+		{ KIB, "1K" },
+		{ 1536, "1536" },
+		{ 512 * MIB, "512M" },
+		{ 1024 * MIB, "1G" },
+		{ 1025 * MIB, "1025M" },
+		{ 4096 * GIB, "4T" },
+		{ 4096 * 1024 * GIB, "4096T" },
 		{ INT64_MAX, "9223372036854775807" },
 	};
 
@@ -80,8 +86,12 @@ static void test_size_format(void **state)
 static void test_uuid(void **state)
 {
 	static const char *const bad[] = {
-		"", "4dea22b3", "4dea22b3-1d52-d8f3-2516-782e98ab3fa", "4dea22b31d52d8f32516782e98ab3fa0",
-		"4dea22b3-1d52-d8f3-2516-782e98ab3fa00", "4dea22b3-1d52-d8f3-2516-782e98ab3fag",
+		"",
+		"4dea22b3",
+		"4dea22b3-1d52-d8f3-2516-782e98ab3fa",
+		"4dea22b31d52d8f32516782e98ab3fa0",
+		"4dea22b3-1d52-d8f3-2516-782e98ab3fa00",
+		"4dea22b3-1d52-d8f3-2516-782e98ab3fag",
 		"4dea22b3_1d52-d8f3-2516-782e98ab3fa0",
 	};
 	uint8_t uuid[16], untouched[16] = { 0 };
@@ -101,8 +111,12 @@ static void test_uuid(void **state)
 
 static void test_mac(void **state)
 {
-	static const char *const bad[] = { "", "52:54", "52:54:00:12:34", "52:54:00:12:34:5",
-					   "52:54:00:12:34:56:78", "52-54-00-12-34-56",
+	static const char *const bad[] = { "",
+					   "52:54",
+					   "52:54:00:12:34",
+					   "52:54:00:12:34:5",
+					   "52:54:00:12:34:56:78",
+					   "52-54-00-12-34-56",
 					   "52:54:00:12:34:5g" };
 	char text[MAC_TEXT_SIZE];
 	uint8_t mac[6];
@@ -145,14 +159,32 @@ static void test_field_text(void **state)
 
 static void test_utf8(void **state)
 {
-	static const char *const good[] = { "", "plain", "tab\t newline\n", "é", "中", "\xf0\x9f\x98\x80",
-					    "\xef\xbf\xbd", "\xf4\x8f\xbf\xbf" };
+	static const char *const good[] = { "",
+					    "plain",
+					    "tab\t newline\n",
+					    "é",
+					    "中",
+					    "\xf0\x9f\x98\x80",
+					    "\xef\xbf\xbd",
+					    "\xf4\x8f\xbf\xbf" };
 	static const char *const bad[] = {
-		"\x01", "\r",	    "\x7f", "\xc2\x85" /* C1 */, "\xc0\x80", "\xc3",
-		"\xff", "\xe0\x80\x80", "\xed\xa0\x80" /* surrogate */, "\xef\xbf\xbe", "\x80",
-		"\xf4\x90\x80\x80", "\xe4\xb8", "\xf5\x80\x80\x80",
+		"\x01",
+		"\r",
+		"\x7f",
+		"\xc2\x85" /* C1 */,
+		"\xc0\x80",
+		"\xc3",
+		"\xff",
+		"\xe0\x80\x80",
+		"\xed\xa0\x80" /* surrogate */,
+		"\xef\xbf\xbe",
+		"\x80",
+		"\xf4\x90\x80\x80",
+		"\xe4\xb8",
+		"\xf5\x80\x80\x80",
 	};
-	char text[] = "a\x01" "b\xff\xe4\xb8";
+	char text[] = "a\x01"
+		      "b\xff\xe4\xb8";
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
 		assert_true(utf8_is_text(good[i], strlen(good[i])));
@@ -188,7 +220,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_size_parse), cmocka_unit_test(test_size_format),
-		cmocka_unit_test(test_uuid),	   cmocka_unit_test(test_mac),
+		cmocka_unit_test(test_uuid),       cmocka_unit_test(test_mac),
 		cmocka_unit_test(test_field_text), cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_suggest),
 	};

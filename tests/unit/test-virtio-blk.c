@@ -56,6 +56,8 @@ static int open_with(struct fixture *f, struct virtio_blk_args args)
 
 	driver_open(&f->d);
 	args.fd = disk_file(f);
+	if (args.direct)
+		args.direct = fcntl(args.fd, F_SETFL, O_DIRECT) == 0;
 	r = virtio_blk_new(&args, f->d.mem, f->d.io, &dev, &err);
 	if (r < 0) {
 		fprintf(stderr, "%s\n", err.msg);
@@ -72,6 +74,13 @@ static int set_up(void **state)
 {
 	*state = &fixture;
 	return open_with(&fixture, (struct virtio_blk_args){ .serial = "disk-0123456789abcdef" });
+}
+
+/* Requests stay in flight for a while, where reads from the page cache are done at once. */
+static int set_up_direct(void **state)
+{
+	*state = &fixture;
+	return open_with(&fixture, (struct virtio_blk_args){ .direct = true });
 }
 
 static int set_up_read_only(void **state)
@@ -232,8 +241,8 @@ static void test_any_framing(void **state)
 	queue_desc(q, 1, data_ipa(HEADER + 3), 13, VRING_DESC_F_NEXT, 2);
 	queue_desc(q, 2, data_ipa(DATA), 300, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 3);
 	queue_desc(q, 3, data_ipa(DATA + 300), 213, VRING_DESC_F_WRITE, 0);
-	queue_avail(q, 0);
 	*(uint8_t *)data_ptr(&f->d, DATA + 512) = 0xee;
+	queue_avail(q, 0);
 	driver_kick(&f->d, 0);
 	assert_int_equal(driver_used(&f->d, 0).len, 513);
 	assert_int_equal(data(f)[512], VIRTIO_BLK_S_OK);
@@ -312,8 +321,10 @@ static void test_bad_ranges(void **state)
 	assert_int_equal(range_request(f, VIRTIO_BLK_T_DISCARD, 0, 8, 1), VIRTIO_BLK_S_UNSUPP);
 	assert_int_equal(range_request(f, VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 2), VIRTIO_BLK_S_UNSUPP);
 	assert_int_equal(range_request(f, VIRTIO_BLK_T_DISCARD, SECTORS, 1, 0), VIRTIO_BLK_S_IOERR);
-	assert_int_equal(range_request(f, VIRTIO_BLK_T_DISCARD, UINT64_MAX, 8, 0), VIRTIO_BLK_S_IOERR);
-	assert_int_equal(range_request(f, VIRTIO_BLK_T_DISCARD, 0, UINT32_MAX, 0), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(range_request(f, VIRTIO_BLK_T_DISCARD, UINT64_MAX, 8, 0),
+			 VIRTIO_BLK_S_IOERR);
+	assert_int_equal(range_request(f, VIRTIO_BLK_T_DISCARD, 0, UINT32_MAX, 0),
+			 VIRTIO_BLK_S_IOERR);
 	assert_int_equal(request(f, VIRTIO_BLK_T_DISCARD, 0, 32, false), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(request(f, VIRTIO_BLK_T_DISCARD, 0, 15, false), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, true), VIRTIO_BLK_S_OK);
@@ -456,6 +467,7 @@ static void test_refused_descriptor(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST_DIRECT(name) cmocka_unit_test_setup_teardown(name, set_up_direct, tear_down)
 
 int main(void)
 {
@@ -474,9 +486,10 @@ int main(void)
 		TEST(test_bad_ranges),
 		cmocka_unit_test_setup_teardown(test_read_only, set_up_read_only, tear_down),
 		TEST(test_full_queue),
-		TEST(test_quiesce),
-		TEST(test_reset_with_io_in_flight_cve_2026_45782),
-		TEST(test_duplicate_head_in_flight_cve_2021_3748),
+		TEST_DIRECT(test_full_queue),
+		TEST_DIRECT(test_quiesce),
+		TEST_DIRECT(test_reset_with_io_in_flight_cve_2026_45782),
+		TEST_DIRECT(test_duplicate_head_in_flight_cve_2021_3748),
 		TEST(test_dma_into_ring_cve_2021_3750),
 		TEST(test_refused_descriptor),
 	};

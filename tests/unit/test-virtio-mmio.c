@@ -96,9 +96,9 @@ static void test_features_ok_needs_the_steps_before(void **state)
 static void test_features_ok_refused(void **state)
 {
 	static const uint64_t bad[] = {
-		0,                                                  /* no VERSION_1 */
-		1ULL << VIRTIO_NET_F_MAC,                           /* the same, as legacy drivers do */
-		1ULL << VIRTIO_F_VERSION_1 | 1ULL << 63,            /* not offered */
+		0,                                       /* no VERSION_1 */
+		1ULL << VIRTIO_NET_F_MAC,                /* the same, as legacy drivers do */
+		1ULL << VIRTIO_F_VERSION_1 | 1ULL << 63, /* not offered */
 		1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_NET_F_MQ,
 	};
 	struct driver *d = *state;

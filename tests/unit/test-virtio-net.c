@@ -59,7 +59,8 @@ static int tear_down(void **state)
 static void offer(struct fixture *f, uint16_t i, uint16_t n, uint32_t len)
 {
 	for (; n; n--, i++) {
-		queue_desc(&f->d.queue[RXQ], i, data_ipa(i * 0x20000ULL), len, VRING_DESC_F_WRITE, 0);
+		queue_desc(&f->d.queue[RXQ], i, data_ipa(i * 0x20000ULL), len, VRING_DESC_F_WRITE,
+			   0);
 		queue_avail(&f->d.queue[RXQ], i);
 	}
 	driver_kick(&f->d, RXQ);

@@ -39,8 +39,13 @@ static void start_with(struct session *s, bool read_only, const void *early, siz
 	s->client = sock[1];
 	s->guest = stream[1];
 	struct websocket_config config = {
-		.sock = s->sock, .stream = stream[0], .read_only = read_only,
-		.early = early, .n_early = n_early, .closed = on_closed, .ctx = s,
+		.sock = s->sock,
+		.stream = stream[0],
+		.read_only = read_only,
+		.early = early,
+		.n_early = n_early,
+		.closed = on_closed,
+		.ctx = s,
 	};
 	assert_int_equal(websocket_new(s->event, &config, &s->ws), 0);
 }
@@ -209,7 +214,12 @@ static void test_stream_closes(void **state)
 	close(s.guest);
 	s.guest = -1;
 	settle(&s);
-	expect_bytes(s.client, "\x82\x03" "bye" "\x88\x18\x03\xe8" "the console was closed", 31);
+	expect_bytes(s.client,
+		     "\x82\x03"
+		     "bye"
+		     "\x88\x18\x03\xe8"
+		     "the console was closed",
+		     31);
 	assert_non_null(s.ws);
 	send_frame(&s, FIN | CLOSE, "\x03\xe8", 2);
 	assert_null(s.ws);
@@ -223,13 +233,13 @@ static void test_protocol_errors(void **state)
 		size_t n;
 		unsigned status; /* 0: closed without one */
 	} wrong[] = {
-		{ "\x82\x01x", 3, 1002 },                  /* not masked */
-		{ "\x80\x80\0\0\0\0", 6, 1002 },           /* continues nothing */
-		{ "\xc2\x80\0\0\0\0", 6, 1002 },           /* reserved bit */
-		{ "\x83\x80\0\0\0\0", 6, 1002 },           /* reserved opcode */
-		{ "\x09\x80\0\0\0\0", 6, 0 },              /* a ping in fragments */
-		{ "\x89\xfe\0\x7e\0\0\0\0", 8, 0 },        /* a ping of 126 bytes */
-		{ "\x88\x82\0\0\0\0\x03\xed", 8, 1002 },   /* a status that must not be sent */
+		{ "\x82\x01x", 3, 1002 },                /* not masked */
+		{ "\x80\x80\0\0\0\0", 6, 1002 },         /* continues nothing */
+		{ "\xc2\x80\0\0\0\0", 6, 1002 },         /* reserved bit */
+		{ "\x83\x80\0\0\0\0", 6, 1002 },         /* reserved opcode */
+		{ "\x09\x80\0\0\0\0", 6, 0 },            /* a ping in fragments */
+		{ "\x89\xfe\0\x7e\0\0\0\0", 8, 0 },      /* a ping of 126 bytes */
+		{ "\x88\x82\0\0\0\0\x03\xed", 8, 1002 }, /* a status that must not be sent */
 	};
 	struct session s;
 
@@ -334,16 +344,11 @@ static void test_ping_flood(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accept_key),
-		cmocka_unit_test(test_both_ways),
-		cmocka_unit_test(test_early_bytes),
-		cmocka_unit_test(test_client_closes),
-		cmocka_unit_test(test_client_vanishes),
-		cmocka_unit_test(test_stream_closes),
-		cmocka_unit_test(test_protocol_errors),
-		cmocka_unit_test(test_read_only),
-		cmocka_unit_test(test_input_pressure),
-		cmocka_unit_test(test_output_pressure),
+		cmocka_unit_test(test_accept_key),      cmocka_unit_test(test_both_ways),
+		cmocka_unit_test(test_early_bytes),     cmocka_unit_test(test_client_closes),
+		cmocka_unit_test(test_client_vanishes), cmocka_unit_test(test_stream_closes),
+		cmocka_unit_test(test_protocol_errors), cmocka_unit_test(test_read_only),
+		cmocka_unit_test(test_input_pressure),  cmocka_unit_test(test_output_pressure),
 		cmocka_unit_test(test_ping_flood),
 	};
 

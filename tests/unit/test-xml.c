@@ -201,7 +201,8 @@ static const struct {
 	{ "<domain", "<!DOCTYPE domain SYSTEM 'file:///etc/passwd'><domain",
 	  "a document type (<!DOCTYPE>) is not accepted" },
 	{ "demo", "&undefined;", "not well-formed XML: line 2: Entity 'undefined' not defined" },
-	{ "</os>", "</so>", "not well-formed XML: line 16: Opening and ending tag mismatch: os line 11 and so" },
+	{ "</os>", "</so>",
+	  "not well-formed XML: line 16: Opening and ending tag mismatch: os line 11 and so" },
 };
 
 static void test_refused(void **state)
@@ -261,8 +262,10 @@ static void test_defaults_are_written(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_libvirt),
-		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_libvirt),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_defaults_are_written),
 	};
 

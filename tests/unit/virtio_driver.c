@@ -155,7 +155,7 @@ void queue_desc(struct driver_queue *q, uint16_t i, uint64_t ipa, uint32_t len, 
 
 void queue_avail(struct driver_queue *q, uint16_t head)
 {
-	q->avail->ring[q->avail->idx % q->size] = head;
+	__atomic_store_n(&q->avail->ring[q->avail->idx % q->size], head, __ATOMIC_RELAXED);
 	__atomic_store_n(&q->avail->idx, (uint16_t)(q->avail->idx + 1), __ATOMIC_RELEASE);
 }
 
@@ -188,12 +188,14 @@ void driver_wait_used(struct driver *d, unsigned i, unsigned n)
 	struct driver_queue *q = &d->queue[i];
 
 	for (;;) {
+		uint16_t seen = used_index(q);
+
 		/* ask to be told of the next one, then look once more (§2.7.7) */
-		q->avail->ring[q->size] = used_index(q);
+		__atomic_store_n(&q->avail->ring[q->size], seen, __ATOMIC_RELAXED);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if ((uint16_t)(used_index(q) - q->last_used) >= n)
 			return;
-		if (used_index(q) == q->avail->ring[q->size])
+		if (used_index(q) == seen)
 			handle_interrupt(d);
 	}
 }

@@ -349,6 +349,7 @@ int machine_new(const struct machine_args *args, struct machine **ret, struct hv
 	m->vcpus.bus = &m->bus;
 	m->vcpus.main = args->main;
 	m->vcpus.on_event = args->on_event;
+	m->vcpus.on_thread = args->on_vcpu_thread;
 	m->vcpus.ctx = args->ctx;
 	vcpu_threads_init(&m->vcpus);
 

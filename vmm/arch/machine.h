@@ -22,6 +22,7 @@ struct machine_args {
 	struct loop *main, *io;
 	struct console *console;
 	vcpu_event_fn on_event;
+	void (*on_vcpu_thread)(void *ctx); /* on each vCPU's thread, first of all */
 	void *ctx;
 };
 

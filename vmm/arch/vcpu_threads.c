@@ -67,6 +67,7 @@ static void *run_vcpu(void *arg)
 	struct vcpu_thread *t = arg;
 	struct hvd_error err = { 0 };
 
+	t->all->on_thread(t->all->ctx);
 	kvm_kick_signal_unblock();
 	while (enter_guest(t))
 		leave_guest(t, vcpu_loop(&t->kvm, t->all->bus, &err), &err);

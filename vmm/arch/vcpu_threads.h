@@ -28,6 +28,7 @@ struct vcpu_threads {
 	const struct mmio_bus *bus;
 	struct loop *main;
 	vcpu_event_fn on_event;
+	void (*on_thread)(void *ctx); /* on each thread, first of all */
 	void *ctx;
 
 	struct loop_work work;

@@ -38,6 +38,18 @@ static inline void list_remove(struct list *node)
 	list_init(node);
 }
 
+/* Move all of from to the end of head. */
+static inline void list_splice(struct list *head, struct list *from)
+{
+	if (list_empty(from))
+		return;
+	from->next->prev = head->prev;
+	head->prev->next = from->next;
+	from->prev->next = head;
+	head->prev = from->prev;
+	list_init(from);
+}
+
 #define list_entry(node, type, member) container_of(node, type, member)
 
 /* pos may be removed from the list in the body. */

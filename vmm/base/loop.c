@@ -106,14 +106,17 @@ static void wake(struct loop *loop)
 /* Runs posted work; returns true when the loop is to end. */
 static bool run_posted(struct loop *loop)
 {
+	struct list batch = LIST_INIT(batch);
 	uint64_t count;
 	bool quit;
 
 	(void)!read(loop->wake, &count, sizeof(count));
 
+	/* What these post runs in the next round, after the sources have had their turn. */
 	pthread_mutex_lock(&loop->lock);
-	while (!list_empty(&loop->posted)) {
-		struct loop_work *work = list_entry(loop->posted.next, struct loop_work, node);
+	list_splice(&batch, &loop->posted);
+	while (!list_empty(&batch)) {
+		struct loop_work *work = list_entry(batch.next, struct loop_work, node);
 
 		list_remove(&work->node);
 		work->queued = false;

@@ -9,6 +9,6 @@
 /*
  * Start a thread. name (at most 15 characters) is what top(1) and the journal show. Every signal
  * is blocked in it, so that process signals reach the main thread's signalfd only. Returns 0 or
- * -EAGAIN.
+ * -EAGAIN, -ENOMEM.
  */
 int thread_start(pthread_t *ret, const char *name, void *(*fn)(void *arg), void *arg);

@@ -16,8 +16,8 @@ struct disk_geometry {
 };
 
 /*
- * direct: fd was opened with O_DIRECT. A file whose direct I/O is coarser than the 512-byte sectors that its
- * image is made of, or unknown (Linux before 6.1), loses that flag here and is used through the
- * page cache. Returns 0, -EINVAL (no disk, or an empty one) or what a system call said.
+ * direct: fd was opened with O_DIRECT. A file whose direct I/O is coarser than the 512-byte sectors
+ * that its image is made of, or unknown (Linux before 6.1), loses that flag here and is used
+ * through the page cache. Returns 0, -EINVAL (no disk, or an empty one) or what a system call said.
  */
 int disk_geometry_probe(int fd, bool direct, struct disk_geometry *ret, struct hvd_error *err);

@@ -70,6 +70,7 @@ static void prepare_bounced(struct raw *raw, struct block_request *req, struct i
 static void prepare_direct(struct raw *raw, struct block_request *req, struct io_uring_sqe *sqe)
 {
 	const struct iovec *iov = req->iov;
+	unsigned len = (unsigned)iov->iov_len;
 	bool write = req->op == BLOCK_WRITE;
 
 	/* the plain forms spare the kernel the copy of the list */
@@ -78,9 +79,9 @@ static void prepare_direct(struct raw *raw, struct block_request *req, struct io
 	else if (req->n_iov > 1)
 		io_uring_prep_readv(sqe, raw->fd, iov, req->n_iov, req->offset);
 	else if (write)
-		io_uring_prep_write(sqe, raw->fd, iov->iov_base, (unsigned)iov->iov_len, req->offset);
+		io_uring_prep_write(sqe, raw->fd, iov->iov_base, len, req->offset);
 	else
-		io_uring_prep_read(sqe, raw->fd, iov->iov_base, (unsigned)iov->iov_len, req->offset);
+		io_uring_prep_read(sqe, raw->fd, iov->iov_base, len, req->offset);
 }
 
 /* The next step of a request: all of it that is left, or a bounce buffer full. */
@@ -161,9 +162,9 @@ static void complete(struct raw *raw, struct block_request *req, int result)
 }
 
 /*
- * The kernel signals the eventfd only while nobody looks at the completion queue: what has completed by the
- * time a submission returns, as reads from the page cache have, wakes no one. When this is
- * switched on again, the queue has to be looked at once more.
+ * The kernel signals the eventfd only while nobody looks at the completion queue: what has
+ * completed by the time a submission returns, as reads from the page cache have, wakes no one.
+ * When this is switched on again, the queue has to be looked at once more.
  */
 static void want_signal(struct raw *raw, bool on)
 {
@@ -202,7 +203,7 @@ unsigned raw_submit(struct raw *raw)
 	want_signal(raw, true);
 	n += reap(raw);
 
-	/* The kernel is short of memory, or a file slow in small steps: others have their turn first. */
+	/* The kernel is short of memory, or a file slow in small steps: first others' turn. */
 	if (io_uring_sq_ready(&raw->ring))
 		loop_post(raw->io, &raw->resubmit);
 	return n;
@@ -266,7 +267,7 @@ void raw_drain(struct raw *raw)
 	while (raw->in_flight) {
 		int r = io_uring_submit_and_wait(&raw->ring, 1);
 
-		/* any other error would come for ever; closing the ring ends what is in flight then */
+		/* any other would come for ever; closing the ring ends what is in flight then */
 		if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY)
 			break;
 		reap(raw);
@@ -318,7 +319,8 @@ static int create_ring(struct raw *raw, struct hvd_error *err)
 	raw->have_ring = true;
 
 	/* The ring's own descriptor would not do: deferred completions do not wake who polls it. */
-	raw->src = (struct loop_source){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .fn = on_signal };
+	raw->src.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	raw->src.fn = on_signal;
 	if (raw->src.fd < 0)
 		return hvd_err(err, errno, "cannot make an eventfd: %s", strerror(errno));
 	r = io_uring_register_eventfd(&raw->ring, raw->src.fd);

@@ -6,9 +6,9 @@
  * them with one system call; completions call back on the I/O loop, and after each batch of them
  * the user is told once. A short read or write is continued here.
  *
- * Direct I/O needs memory, offsets and lengths aligned to what the file asks for. Offsets and lengths are
- * multiples of the block size (the user's duty); where only memory is not, the request goes
- * through one bounce buffer, one request at a time.
+ * Direct I/O needs memory, offsets and lengths aligned to what the file asks for. Offsets and
+ * lengths are multiples of the block size (the user's duty); where only memory is not, the request
+ * goes through one bounce buffer, one request at a time.
  *
  * Threads: raw_new() and raw_free() anywhere, all else on the I/O loop, always the same thread.
  */
@@ -40,7 +40,10 @@ struct block_request {
 	struct iovec *iov;    /* of len bytes for READ and WRITE; both are consumed */
 	unsigned n_iov;
 
-	/* 0 or -errno (-EOPNOTSUPP: the host cannot DISCARD or WRITE_ZEROES here). May queue no request. */
+	/*
+	 * 0 or -errno (-EOPNOTSUPP: the host cannot DISCARD or WRITE_ZEROES here). May not queue
+	 * another request itself.
+	 */
 	void (*done)(struct block_request *req, int result);
 
 	/* Private to raw.c. */

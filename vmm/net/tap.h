@@ -3,8 +3,8 @@
  * Taps: a descriptor on which one read(2) or write(2) is one Ethernet frame behind a virtio-net
  * header of TAP_HEADER bytes (virtio 1.2 §5.1.6). Knows nothing of virtio's rings.
  *
- * The interface is made by whoever opens it (vmm/files.h), with IFF_TAP | IFF_NO_PI | IFF_VNET_HDR. Any other
- * datagram descriptor that speaks the same format (a socket) serves too, without offloads.
+ * The interface is made by whoever opens it (vmm/files.h), with IFF_TAP | IFF_NO_PI | IFF_VNET_HDR.
+ * Any other datagram descriptor that speaks the same format (a socket) serves too, without offloads.
  */
 #pragma once
 

@@ -36,8 +36,9 @@ struct virtio_blk {
 	bool read_only;
 	char serial[VIRTIO_BLK_ID_BYTES];
 
-	struct blk_request *pool;                /* NULL while not active */
-	struct blk_request *unused[VQ_MAX_SIZE]; /* a stack: few are touched when few are in flight */
+	struct blk_request *pool; /* NULL while not active */
+	/* A stack, so that few of them are touched when few are in flight. */
+	struct blk_request *unused[VQ_MAX_SIZE];
 	unsigned n_unused;
 };
 
@@ -205,6 +206,13 @@ static void start(struct virtio_blk *blk, struct blk_request *req)
 		answer(req, VIRTIO_BLK_S_UNSUPP);
 }
 
+/* The next chain into the request on top of the stack. Returns false when there is none. */
+static bool take(struct virtio_blk *blk)
+{
+	/* the ring holds no head twice, so there is a request for every chain */
+	return blk->n_unused && virtio_pop(&blk->dev, 0, &blk->unused[blk->n_unused - 1]->chain);
+}
+
 /* Take what there is, submit it, give back what has completed, and look again before sleeping. */
 static void serve(struct virtio_blk *blk)
 {
@@ -212,8 +220,7 @@ static void serve(struct virtio_blk *blk)
 
 	for (int round = 0; round < ROUNDS; round++) {
 		vq_disable_kick(vq);
-		/* the ring holds no head twice, so the pool is never empty when there is a chain */
-		while (blk->n_unused && virtio_pop(&blk->dev, 0, &blk->unused[blk->n_unused - 1]->chain))
+		while (take(blk))
 			start(blk, blk->unused[--blk->n_unused]);
 		raw_submit(blk->raw);
 		virtio_notify_queue(&blk->dev, 0);

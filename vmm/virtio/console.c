@@ -2,8 +2,8 @@
 /*
  * Console device (virtio 1.2 §5.3) with its one port, on vmm/console.h.
  *
- * The console's input comes on the main loop and is kept in a small FIFO, the one thing here that has
- * a lock; the I/O loop moves it into the guest's buffers.
+ * The console's input comes on the main loop and is kept in a small FIFO, the one thing here that
+ * has a lock; the I/O loop moves it into the guest's buffers.
  */
 #include <errno.h>
 #include <linux/virtio_console.h>

@@ -42,7 +42,7 @@ struct virtio_net {
 	bool large_frames;      /* the last frame did not fit the small part of the window */
 
 	struct rx_chain chains[VQ_MAX_SIZE];
-	struct iovec iov[RX_MAX_SEGS + 1]; /* of all chains, in order; one more for the spill area */
+	struct iovec iov[RX_MAX_SEGS + 1]; /* of all chains in order; one more for the spill area */
 	unsigned n_chains, n_iov;
 	size_t window_len; /* bytes */
 	uint8_t spill[SPILL_SIZE];
@@ -169,8 +169,8 @@ static void on_tap(struct loop_source *src, uint32_t events)
 static void send_frame(struct virtio_net *net, const struct vq_chain *chain)
 {
 	/*
-	 * A frame that the tap does not take (the interface is down, a header that makes no sense, a
-	 * full peer) is lost, as on a wire.
+	 * A frame that the tap does not take (the interface is down, a header that makes no
+	 * sense, a full peer) is lost, as on a wire.
 	 */
 	if (chain->out_len >= TAP_HEADER && chain->out_len <= TAP_FRAME_MAX)
 		(void)!writev(net->tap.fd, chain->iov, chain->n_out);

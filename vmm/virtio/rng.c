@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Entropy device (virtio 1.2 §5.4): buffers filled from getrandom(2), at most REQUEST_MAX bytes each,
- * so that no guest keeps the I/O loop busy for long.
+ * Entropy device (virtio 1.2 §5.4): buffers filled from getrandom(2), at most REQUEST_MAX bytes
+ * each, so that no guest keeps the I/O loop busy for long.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -17,7 +17,8 @@
 #define IDENTIFIED (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER)
 
 #define DRIVER_BITS                                                                                \
-	(IDENTIFIED | VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FAILED)
+	(IDENTIFIED | VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK |                    \
+	 VIRTIO_CONFIG_S_FAILED)
 
 #define LOG_BURST 3
 
@@ -74,8 +75,8 @@ int virtio_dev_init(struct virtio_dev *dev, const struct virtio_ops *ops,
 static void watch_kicks(struct virtio_dev *dev)
 {
 	/*
-	 * Edge-triggered, so that a kick costs no read(2). Adding reports what came before, if anything
-	 * ever did.
+	 * Edge-triggered, so that a kick costs no read(2). Adding reports what came before, if
+	 * anything ever did.
 	 */
 	for (unsigned i = 0; i < dev->ops->n_queues; i++)
 		if (loop_add(dev->io, &dev->kick[i].src, EPOLLIN | EPOLLET) < 0)
@@ -151,8 +152,8 @@ struct virtio_dev *virtio_dev_free(struct virtio_dev *dev)
 }
 
 /*
- * A bit that is still set has raised an interrupt whose acknowledgement is yet to come, and the driver
- * looks at the rings after that: a second interrupt would only cost it two more exits.
+ * A bit that is still set has raised an interrupt whose acknowledgement is yet to come, and the
+ * driver looks at the rings after that: a second interrupt would only cost it two more exits.
  */
 static void interrupt(struct virtio_dev *dev, uint32_t bit)
 {
@@ -184,14 +185,17 @@ void virtio_rekick(struct virtio_dev *dev, unsigned queue)
 
 void virtio_broken(struct virtio_dev *dev, const char *what)
 {
-	if (atomic_fetch_or(&dev->status, VIRTIO_CONFIG_S_NEEDS_RESET) & VIRTIO_CONFIG_S_NEEDS_RESET)
+	uint8_t old = atomic_fetch_or(&dev->status, VIRTIO_CONFIG_S_NEEDS_RESET);
+
+	if (old & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
 
 	/* Sound queues of the device stop too. */
 	for (unsigned i = 0; i < dev->ops->n_queues; i++)
 		dev->queue[i].broken = what;
 	if (log_allowed(&dev->log_limit, LOG_BURST))
-		log_warning("virtio-%s: stopped until the driver resets it: %s", dev->ops->name, what);
+		log_warning("virtio-%s: stopped until the driver resets it: %s", dev->ops->name,
+			    what);
 	virtio_notify_config(dev);
 }
 

@@ -3,8 +3,8 @@
  * Device core: what every virtio device and every transport share (virtio 1.2 §2, §3).
  *
  * Three layers, each its own file: the ring (virtqueue.c), the transport with features, status and
- * queue registers (mmio.c), and the device with its callbacks (blk.c, net.c, …). Devices never see
- * registers; transports never see requests.
+ * queue registers (mmio.c), and the device with its callbacks (blk.c, net.c, …). Devices never
+ * see registers; transports never see requests.
  *
  * Threads: register accesses come from vCPU threads and take dev->lock. activate, kick and reset
  * run on the device's I/O loop; the core gets them there (loop_call), so a device has no lock of
@@ -41,8 +41,8 @@ struct virtio_ops {
 	int (*activate)(struct virtio_dev *dev);
 	void (*kick)(struct virtio_dev *dev, unsigned queue);
 	/*
-	 * Returns when no request of the old life can touch guest memory any more. Also called after
-	 * an activate that failed half-way.
+	 * Returns when no request of the old life can touch guest memory any more. Also called
+	 * after an activate that failed half-way.
 	 */
 	void (*reset)(struct virtio_dev *dev);
 	/* Suspend and continue the queues with the VM: I/O in flight has completed on return. */
@@ -131,8 +131,8 @@ void virtio_broken(struct virtio_dev *dev, const char *what);
 int virtio_pop(struct virtio_dev *dev, unsigned queue, struct vq_chain *chain);
 
 /*
- * For transports, from vCPU threads with dev->lock held. set_status is the driver's write (§3.1.1): bits it
- * may not set yet stay clear, bits once set stay until 0 is written, which resets.
+ * For transports, from vCPU threads with dev->lock held. set_status is the driver's write (§3.1.1):
+ * bits it may not set yet stay clear, bits once set stay until 0 is written, which resets.
  */
 void virtio_set_status(struct virtio_dev *dev, uint8_t status);
 void virtio_set_features(struct virtio_dev *dev, uint64_t features); /* ignored after FEATURES_OK */

@@ -230,7 +230,8 @@ bool vq_flush(struct virtqueue *vq)
 
 	/*
 	 * The driver writes its event index (or flag), then looks for used entries once more; here
-	 * it is the other way round. With a full barrier on both sides, one of the two sees the other.
+	 * it is the other way round. With a full barrier on both sides, one of the two sees the
+	 * other's write.
 	 */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (vq->event_idx)
@@ -257,7 +258,7 @@ bool vq_enable_kick(struct virtqueue *vq)
 	else
 		__atomic_store_n(&vq->used_ring->flags, 0, __ATOMIC_RELAXED);
 
-	/* Buffers added before the driver saw this come without a kick: look again (see vq_flush). */
+	/* Buffers added before the driver saw this come without a kick: look again, as vq_flush. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return __atomic_load_n(&vq->avail_ring->idx, __ATOMIC_RELAXED) != vq->last_avail;
 }

@@ -76,8 +76,8 @@ void vq_push(struct virtqueue *vq, uint16_t head, uint32_t written);
 bool vq_flush(struct virtqueue *vq);
 
 /*
- * Ask for no kicks while the device polls, and ask for them again. vq_enable_kick() returns true when
- * buffers came meanwhile: poll once more.
+ * Ask for no kicks while the device polls, and ask for them again. vq_enable_kick() returns true
+ * when buffers came meanwhile: poll once more.
  */
 void vq_disable_kick(struct virtqueue *vq);
 bool vq_enable_kick(struct virtqueue *vq);

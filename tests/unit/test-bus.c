@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The D-Bus server on a bus of its own (dbus-daemon), with a real manager. */
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "daemon/bus_path.h"
+#include "daemon/bus_table.h"
+#include "tests/unit/rig.h"
+#include "vmm/base/macro.h"
+
+#define UP     BUS_VM_PATH "/up"
+#define NOBODY 65534
+
+static struct rig rig;
+static bool have_bus;
+static sd_bus *bus; /* the client's */
+
+static sd_bus *connect_to_bus(void)
+{
+	sd_bus *b = NULL;
+
+	assert_true(sd_bus_new(&b) >= 0);
+	assert_true(sd_bus_set_address(b, rig.bus_address) >= 0);
+	assert_true(sd_bus_set_bus_client(b, true) >= 0);
+	assert_true(sd_bus_start(b) >= 0);
+	return b;
+}
+
+static int setup(void **state)
+{
+	rig_init(&rig);
+	have_bus = rig_start_bus(&rig);
+	if (!have_bus)
+		return 0;
+	rig_start_vmm(&rig, "up");
+	rig_start(&rig);
+	bus = connect_to_bus();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	sd_bus_flush_close_unref(bus);
+	rig_clear(&rig);
+	return 0;
+}
+
+static int need_bus(void **state)
+{
+	if (!have_bus)
+		skip();
+	return 0;
+}
+
+/* Call and get the answer; an error is a failure of the test. */
+static sd_bus_message *call(const char *path, const char *interface, const char *member,
+			    const char *types, ...)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *m = NULL, *reply = NULL;
+	va_list ap;
+
+	assert_true(sd_bus_message_new_method_call(bus, &m, BUS_NAME, path, interface, member) >=
+		    0);
+	va_start(ap, types);
+	assert_true(sd_bus_message_appendv(m, types, ap) >= 0);
+	va_end(ap);
+	if (sd_bus_call(bus, m, 0, &error, &reply) < 0)
+		fail_msg("%s.%s: %s", interface, member, error.message);
+	sd_bus_message_unref(m);
+	sd_bus_error_free(&error);
+	return reply;
+}
+
+/* Call and get this error. */
+static void call_fails(const char *name, const char *text, const char *path, const char *interface,
+		       const char *member, const char *types, ...)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *m = NULL;
+	va_list ap;
+
+	assert_true(sd_bus_message_new_method_call(bus, &m, BUS_NAME, path, interface, member) >=
+		    0);
+	va_start(ap, types);
+	assert_true(sd_bus_message_appendv(m, types, ap) >= 0);
+	va_end(ap);
+	assert_true(sd_bus_call(bus, m, 0, &error, NULL) < 0);
+	assert_string_equal(error.name, name);
+	if (text && !strstr(error.message, text))
+		fail_msg("\"%s\" is not in \"%s\"", text, error.message);
+	sd_bus_message_unref(m);
+	sd_bus_error_free(&error);
+}
+
+static void create(const char *name)
+{
+	sd_bus_message *m =
+		call(BUS_PATH, BUS_MANAGER, "CreateVM", "a{sv}", 3, "name", "s", name, "memory",
+		     "s", "64M", "boot", "a{sv}", 1, "kernel", "s", "/bin/sh");
+	const char *path;
+	char want[64];
+
+	assert_true(sd_bus_message_read(m, "o", &path) > 0);
+	snprintf(want, sizeof(want), BUS_VM_PATH "/%s", name);
+	assert_string_equal(path, want);
+	sd_bus_message_unref(m);
+}
+
+static char *introspect(const char *path)
+{
+	sd_bus_message *m = call(path, "org.freedesktop.DBus.Introspectable", "Introspect", "");
+	const char *xml;
+	char *copy;
+
+	assert_true(sd_bus_message_read(m, "s", &xml) > 0);
+	copy = strdup(xml);
+	sd_bus_message_unref(m);
+	return copy;
+}
+
+/* The part of the document that is about one interface; cuts the document there. */
+static char *section(char *xml, const char *interface)
+{
+	char text[64], *start, *end;
+
+	snprintf(text, sizeof(text), "<interface name=\"%s\">", interface);
+	start = strstr(xml, text);
+	assert_non_null(start);
+	end = strstr(start, "</interface>");
+	assert_non_null(end);
+	*end = '\0';
+	return start;
+}
+
+/* Every operation is a method of its interface and every scalar field a property. */
+static void test_introspection(void **state)
+{
+	char *manager_xml = introspect(BUS_PATH), *manager = section(manager_xml, BUS_MANAGER);
+	char *vm_xml = introspect(UP), *vm = section(vm_xml, BUS_VM);
+	char *list = introspect(BUS_VM_PATH), text[128];
+
+	for (const struct op *op = ops; op < ops + _OP_MAX; op++) {
+		snprintf(text, sizeof(text), "<method name=\"%s\"", op->member);
+		assert_non_null(strstr(bus_is_vm_op(op) ? vm : manager, text));
+		assert_null(strstr(bus_is_vm_op(op) ? manager : vm, text));
+	}
+	assert_non_null(strstr(manager, "<arg type=\"a{sv}\" name=\"spec\" direction=\"in\"/>"));
+	assert_non_null(strstr(manager, "<arg type=\"o\" name=\"path\" direction=\"out\"/>"));
+	assert_non_null(strstr(manager, "<arg type=\"s\" name=\"name\" direction=\"in\"/>"));
+	assert_non_null(strstr(vm, "<arg type=\"a{sv}\" name=\"patch\" direction=\"in\"/>"));
+	assert_non_null(strstr(vm, "<arg type=\"h\" name=\"stream\" direction=\"out\"/>"));
+	assert_non_null(strstr(manager, "<signal name=\"VMRemoved\">"));
+	assert_non_null(strstr(vm, "<signal name=\"StateChanged\">"));
+	assert_non_null(strstr(vm, "<property name=\"UUID\" type=\"s\" access=\"read\">"));
+	assert_non_null(strstr(vm, "<property name=\"Memory\" type=\"t\" access=\"read\">"));
+	assert_non_null(strstr(vm, "<property name=\"State\" type=\"s\" access=\"read\">"));
+	assert_null(strstr(vm, "<property name=\"Boot\""));
+	assert_non_null(strstr(list, "<node name=\"up\"/>"));
+	free(manager_xml);
+	free(vm_xml);
+	free(list);
+}
+
+static void get_property(const char *path, const char *interface, const char *name,
+			 const char *type, void *ret)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	int r;
+
+	if (*type == 's')
+		r = sd_bus_get_property_string(bus, BUS_NAME, path, interface, name, &error, ret);
+	else
+		r = sd_bus_get_property_trivial(bus, BUS_NAME, path, interface, name, &error, *type,
+						ret);
+	if (r < 0)
+		fail_msg("%s: %s", name, error.message);
+}
+
+static void expect_property(const char *path, const char *interface, const char *name,
+			    const char *want)
+{
+	char *text = NULL;
+
+	get_property(path, interface, name, "s", &text);
+	assert_string_equal(text, want);
+	free(text);
+}
+
+static void test_properties(void **state)
+{
+	uint64_t memory;
+	uint32_t vcpus;
+
+	expect_property(BUS_PATH, BUS_MANAGER, "Version", PACKAGE_VERSION);
+	expect_property(UP, BUS_VM, "Name", "up");
+	expect_property(UP, BUS_VM, "State", "running");
+	expect_property(UP, BUS_VM, "Description", ""); /* unset */
+	get_property(UP, BUS_VM, "Memory", "t", &memory);
+	get_property(UP, BUS_VM, "Vcpus", "u", &vcpus);
+	assert_int_equal(memory, 64 * MIB);
+	assert_int_equal(vcpus, 1);
+}
+
+/* ---- signals ---- */
+
+struct seen {
+	char text[1024]; /* "Member path;" of every signal of hvd */
+	char changed[1024];
+};
+
+static int on_signal(sd_bus_message *m, void *data, sd_bus_error *error)
+{
+	struct seen *seen = data;
+	const char *path = sd_bus_message_get_path(m), *arg = NULL, *key;
+	size_t n = strlen(seen->text);
+
+	if (sd_bus_message_has_signature(m, "oa{sa{sv}}") || sd_bus_message_has_signature(m, "oas"))
+		sd_bus_message_read(m, "o", &path);
+	else if (sd_bus_message_has_signature(m, "so"))
+		sd_bus_message_read(m, "so", &arg, &path);
+	else if (sd_bus_message_has_signature(m, "ss"))
+		sd_bus_message_read(m, "ss", &arg, &key);
+	snprintf(seen->text + n, sizeof(seen->text) - n, "%s %s%s%s;", sd_bus_message_get_member(m),
+		 path, arg ? " " : "", arg ? arg : "");
+	if (!sd_bus_message_is_signal(m, NULL, "PropertiesChanged"))
+		return 0;
+
+	sd_bus_message_skip(m, "s");
+	sd_bus_message_enter_container(m, 'a', "{sv}");
+	while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+		sd_bus_message_read(m, "s", &key);
+		sd_bus_message_skip(m, "v");
+		sd_bus_message_exit_container(m);
+		n = strlen(seen->changed);
+		snprintf(seen->changed + n, sizeof(seen->changed) - n, "%s;", key);
+	}
+	return 0;
+}
+
+/* Until text has been seen, in the order in which signals come. */
+static void expect_signal(struct seen *seen, const char *text)
+{
+	for (int i = 0; !strstr(seen->text, text); i++) {
+		if (i > 200)
+			fail_msg("no %s in %s", text, seen->text);
+		while (sd_bus_process(bus, NULL) > 0)
+			;
+		sd_bus_wait(bus, 50000);
+	}
+}
+
+static void test_life_and_signals(void **state)
+{
+	struct seen seen = { 0 };
+	sd_bus_slot *slot = NULL;
+	sd_bus_message *m;
+	const char *text;
+
+	assert_true(sd_bus_add_match(bus, &slot, "type='signal',sender='" BUS_NAME "'", on_signal,
+				     &seen) >= 0);
+	create("demo");
+	expect_signal(&seen, "InterfacesAdded /org/hvd1/vm/demo;");
+	expect_signal(&seen, "VMAdded /org/hvd1/vm/demo demo;");
+
+	m = call(BUS_VM_PATH "/demo", BUS_VM, "Update", "a{sv}", 1, "vcpus", "u", 2);
+	assert_true(sd_bus_message_has_signature(m, "a{sv}"));
+	sd_bus_message_unref(m);
+	expect_signal(&seen, "PropertiesChanged /org/hvd1/vm/demo;");
+	assert_non_null(strstr(seen.changed, "Vcpus;"));
+	assert_null(strstr(seen.changed, "State;"));
+
+	sd_bus_message_unref(call(UP, BUS_VM, "Pause", ""));
+	expect_signal(&seen, "StateChanged /org/hvd1/vm/up paused;");
+	assert_non_null(strstr(seen.changed, "State;"));
+	expect_property(UP, BUS_VM, "State", "paused");
+	sd_bus_message_unref(call(UP, BUS_VM, "Resume", ""));
+	expect_signal(&seen, "StateChanged /org/hvd1/vm/up running;");
+
+	sd_bus_message_unref(call(BUS_VM_PATH "/demo", BUS_VM, "Delete", ""));
+	expect_signal(&seen, "InterfacesRemoved /org/hvd1/vm/demo;");
+	expect_signal(&seen, "VMRemoved /org/hvd1/vm/demo demo;");
+
+	m = call(BUS_PATH, BUS_MANAGER, "DefineXML", "s",
+		 "<domain type='kvm'><name>x-1</name><memory unit='MiB'>64</memory>"
+		 "<os><kernel>/bin/sh</kernel></os></domain>");
+	/* '-' is no character of object paths */
+	assert_true(sd_bus_message_read(m, "o", &text) > 0);
+	assert_string_equal(text, "/org/hvd1/vm/x_2d1");
+	sd_bus_message_unref(m);
+	expect_signal(&seen, "InterfacesAdded /org/hvd1/vm/x_2d1;");
+	m = call("/org/hvd1/vm/x_2d1", BUS_VM, "GetXML", "");
+	assert_true(sd_bus_message_read(m, "s", &text) > 0);
+	assert_non_null(strstr(text, "<name>x-1</name>"));
+	sd_bus_message_unref(m);
+	sd_bus_message_unref(call("/org/hvd1/vm/x_2d1", BUS_VM, "Delete", ""));
+	expect_signal(&seen, "VMRemoved /org/hvd1/vm/x_2d1 x-1;");
+	sd_bus_slot_unref(slot);
+}
+
+static void test_object_manager(void **state)
+{
+	sd_bus_message *m =
+		call(BUS_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", "");
+	const char *path, *interface;
+	bool found = false;
+
+	assert_true(sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}") > 0);
+	while (sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}") > 0) {
+		assert_true(sd_bus_message_read(m, "o", &path) > 0);
+		assert_true(sd_bus_message_enter_container(m, 'a', "{sa{sv}}") > 0);
+		while (sd_bus_message_enter_container(m, 'e', "sa{sv}") > 0) {
+			assert_true(sd_bus_message_read(m, "s", &interface) > 0);
+			found |= !strcmp(path, UP) && !strcmp(interface, BUS_VM);
+			assert_true(sd_bus_message_skip(m, "a{sv}") > 0);
+			sd_bus_message_exit_container(m);
+		}
+		sd_bus_message_exit_container(m);
+		sd_bus_message_exit_container(m);
+	}
+	assert_true(found);
+	sd_bus_message_unref(m);
+}
+
+static void test_reading(void **state)
+{
+	sd_bus_message *m;
+
+	m = call(BUS_PATH, BUS_MANAGER, "ListVMs", "");
+	assert_true(sd_bus_message_has_signature(m, "aa{sv}"));
+	assert_true(sd_bus_message_enter_container(m, 'a', "a{sv}") > 0);
+	assert_true(sd_bus_message_at_end(m, false) == 0);
+	sd_bus_message_unref(m);
+	m = call(UP, BUS_VM, "Get", "");
+	assert_true(sd_bus_message_has_signature(m, "a{sv}"));
+	sd_bus_message_unref(m);
+	m = call(BUS_PATH, BUS_MANAGER, "GetHost", "");
+	assert_true(sd_bus_message_has_signature(m, "a{sv}"));
+	sd_bus_message_unref(m);
+	m = call(BUS_PATH, BUS_MANAGER, "GetOpenAPI", "");
+	assert_true(sd_bus_message_has_signature(m, "s"));
+	sd_bus_message_unref(m);
+	sd_bus_message_unref(call(BUS_PATH, BUS_MANAGER, "ListNetworks", ""));
+}
+
+static void test_errors(void **state)
+{
+	call_fails("org.hvd1.Error.AlreadyExists", "up", BUS_PATH, BUS_MANAGER, "CreateVM", "a{sv}",
+		   2, "name", "s", "up", "boot", "a{sv}", 1, "kernel", "s", "/bin/sh");
+	call_fails("org.hvd1.Error.Invalid", "boot.kernl", BUS_PATH, BUS_MANAGER, "CreateVM",
+		   "a{sv}", 2, "name", "s", "a", "boot", "a{sv}", 1, "kernl", "s", "/bin/sh");
+	call_fails("org.hvd1.Error.Invalid", "vcpus", UP, BUS_VM, "Update", "a{sv}", 1, "vcpus",
+		   "s", "many");
+	call_fails("org.hvd1.Error.Conflict", "stop it first", UP, BUS_VM, "Delete", "");
+	call_fails("org.hvd1.Error.NotFound", "nowhere", BUS_PATH, BUS_MANAGER, "GetNetwork", "s",
+		   "nowhere");
+	call_fails("org.hvd1.Error.Invalid", "mode", UP, BUS_VM, "OpenConsole", "s", "sniff");
+	call_fails(SD_BUS_ERROR_UNKNOWN_OBJECT, NULL, BUS_VM_PATH "/nobody", BUS_VM, "Start", "");
+	call_fails(SD_BUS_ERROR_INVALID_ARGS, NULL, UP, BUS_VM, "Start", "s", "now");
+	call_fails(SD_BUS_ERROR_UNKNOWN_METHOD, NULL, UP, BUS_VM, "CreateVM", "a{sv}", 0);
+}
+
+/* A VM is one object: not another one under its UUID. */
+static void test_uuid_is_no_path(void **state)
+{
+	char *uuid = NULL, *path = NULL;
+
+	get_property(UP, BUS_VM, "UUID", "s", &uuid);
+	assert_true(bus_path_of(uuid, &path) >= 0);
+	call_fails(SD_BUS_ERROR_UNKNOWN_OBJECT, NULL, path, BUS_VM, "Get", "");
+	free(uuid);
+	free(path);
+}
+
+static void test_console(void **state)
+{
+	sd_bus_message *m = call(UP, BUS_VM, "OpenConsole", "s", "write");
+	char buf[16] = "";
+	struct pollfd p;
+	int fd;
+
+	assert_true(sd_bus_message_read(m, "h", &fd) > 0);
+	p = (struct pollfd){ .fd = fd, .events = POLLIN };
+	for (size_t n = 0; n < 7; n += strlen(buf + n)) {
+		assert_true(poll(&p, 1, 10000) > 0);
+		assert_true(recv(fd, buf + n, sizeof(buf) - 1 - n, 0) > 0);
+	}
+	assert_string_equal(buf, "login: ");
+	assert_int_equal(send(fd, "hi", 2, 0), 2);
+	assert_true(poll(&p, 1, 10000) > 0);
+	assert_int_equal(recv(fd, buf, sizeof(buf), 0), 2);
+	sd_bus_message_unref(m);
+}
+
+/* ---- polkit ---- */
+
+/*
+ * Here polkit is a program that has the name and answers as told; the real one has its turn in the
+ * lab, where hvd's actions are installed.
+ */
+enum verdict { ALLOW, DENY, CHALLENGE, SILENT };
+
+struct polkit {
+	enum verdict verdict;
+	char action[64];
+	uint32_t flags;
+	unsigned asked;
+};
+
+static int check_authorization(sd_bus_message *m, void *data, sd_bus_error *error)
+{
+	struct polkit *polkit = data;
+	const char *kind, *key, *name, *action;
+	sd_bus_message *reply;
+	int r;
+
+	if (sd_bus_message_read(m, "(sa{sv})s", &kind, 1, &key, "s", &name, &action) < 0 ||
+	    sd_bus_message_skip(m, "a{ss}") < 0 || sd_bus_message_read(m, "u", &polkit->flags) < 0)
+		abort();
+	if (strcmp(kind, "system-bus-name") || strcmp(key, "name") || name[0] != ':')
+		abort();
+	snprintf(polkit->action, sizeof(polkit->action), "%s", action);
+	polkit->asked++;
+	if (polkit->verdict == SILENT)
+		return 1;
+	r = sd_bus_message_new_method_return(m, &reply);
+	if (r >= 0)
+		r = sd_bus_message_append(reply, "(bba{ss})", polkit->verdict == ALLOW,
+					  polkit->verdict == CHALLENGE, 0);
+	if (r >= 0)
+		r = sd_bus_send(NULL, reply, NULL);
+	sd_bus_message_unref(reply);
+	return r < 0 ? r : 1;
+}
+
+static const sd_bus_vtable polkit_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD("CheckAuthorization", "(sa{sv})sa{ss}us", "(bba{ss})", check_authorization,
+		      SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_VTABLE_END,
+};
+
+/*
+ * In a child without privileges: exit status is 0 when the last of count calls succeeds, 1 with
+ * AccessDenied, 2 with TryAgain.
+ */
+static pid_t call_as_nobody(const char *path, const char *interface, const char *member,
+			    bool interactive, int count)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *m;
+	sd_bus *own;
+	pid_t pid = fork();
+	int r = 0;
+
+	if (pid)
+		return pid;
+	if (setuid(NOBODY) < 0)
+		_exit(9);
+	own = connect_to_bus();
+	for (int i = 0; i < count && r >= 0; i++) {
+		if (sd_bus_message_new_method_call(own, &m, BUS_NAME, path, interface, member) < 0)
+			_exit(9);
+		sd_bus_message_set_allow_interactive_authorization(m, interactive);
+		r = i == count - 1 ? sd_bus_call(own, m, 0, &error, NULL)
+				   : sd_bus_call_async(own, NULL, m, NULL, NULL, 0);
+	}
+	if (r >= 0)
+		_exit(0);
+	_exit(sd_bus_error_has_name(&error, "org.hvd1.Error.AccessDenied") ? 1
+	      : sd_bus_error_has_name(&error, "org.hvd1.Error.TryAgain")   ? 2
+									   : 3);
+}
+
+/* Serve polkit until the child has ended; its exit status. */
+static int wait_child(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		while (sd_bus_process(bus, NULL) > 0)
+			;
+		sd_bus_wait(bus, 20000);
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_polkit(void **state)
+{
+	struct polkit polkit = { 0 };
+	sd_bus_slot *slot = NULL;
+
+	if (geteuid() != 0)
+		skip();
+	/* nobody to ask: only root may */
+	assert_int_equal(wait_child(call_as_nobody(UP, BUS_VM, "Get", false, 1)), 1);
+
+	assert_true(sd_bus_add_object_vtable(bus, &slot, "/org/freedesktop/PolicyKit1/Authority",
+					     "org.freedesktop.PolicyKit1.Authority", polkit_vtable,
+					     &polkit) >= 0);
+	assert_true(sd_bus_request_name(bus, "org.freedesktop.PolicyKit1", 0) >= 0);
+	assert_int_equal(wait_child(call_as_nobody(UP, BUS_VM, "Get", false, 1)), 0);
+	assert_string_equal(polkit.action, "org.hvd1.read");
+	assert_int_equal(polkit.flags, 0);
+	assert_int_equal(wait_child(call_as_nobody(UP, BUS_VM, "Pause", true, 1)), 0);
+	assert_string_equal(polkit.action, "org.hvd1.operate");
+	assert_int_equal(polkit.flags, 1);
+	expect_property(UP, BUS_VM, "State", "paused");
+
+	polkit.verdict = DENY;
+	assert_int_equal(wait_child(call_as_nobody(UP, BUS_VM, "Resume", true, 1)), 1);
+	polkit.verdict = CHALLENGE;
+	assert_int_equal(wait_child(call_as_nobody(UP, BUS_VM, "Resume", false, 1)), 1);
+	expect_property(UP, BUS_VM, "State", "paused");
+
+	/* questions that are never answered: bounded for one user, and root still gets through */
+	polkit.verdict = SILENT;
+	polkit.asked = 0;
+	assert_int_equal(wait_child(call_as_nobody(UP, BUS_VM, "Resume", true, 40)), 2);
+	assert_int_equal(polkit.asked, 32);
+	sd_bus_message_unref(call(UP, BUS_VM, "Resume", ""));
+
+	/* and hvd stops, and starts again, while they are open */
+	rig_stop(&rig);
+	rig_start(&rig);
+	expect_property(UP, BUS_VM, "State", "running");
+	sd_bus_release_name(bus, "org.freedesktop.PolicyKit1");
+	sd_bus_slot_unref(slot);
+}
+
+#define BUS_TEST(test) cmocka_unit_test_setup(test, need_bus)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		BUS_TEST(test_introspection),    BUS_TEST(test_properties),
+		BUS_TEST(test_life_and_signals), BUS_TEST(test_object_manager),
+		BUS_TEST(test_reading),          BUS_TEST(test_errors),
+		BUS_TEST(test_uuid_is_no_path),  BUS_TEST(test_console),
+		BUS_TEST(test_polkit),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

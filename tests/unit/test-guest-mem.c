@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "vmm/arch/memmap.h"
+#include "vmm/base/macro.h"
+#include "vmm/mem/guest_mem.h"
+
+#define BASE 0x40000000ULL
+#define SIZE (4 * MIB)
+
+static void translates_what_is_ram(void **state)
+{
+	AUTO(guest_mem_free) struct guest_mem *mem = NULL;
+	uint8_t *first;
+
+	assert_int_equal(guest_mem_new(BASE, SIZE, &mem), 0);
+	assert_int_equal(guest_mem_base(mem), BASE);
+	assert_int_equal(guest_mem_size(mem), SIZE);
+
+	first = guest_mem_ptr(mem, BASE, 1);
+	assert_non_null(first);
+	assert_ptr_equal(guest_mem_ptr(mem, BASE, SIZE), first);
+	assert_ptr_equal(guest_mem_ptr(mem, BASE + SIZE - 1, 1), first + SIZE - 1);
+	assert_int_equal(first[0], 0);
+	first[SIZE - 1] = 1;
+
+	/* so that stage 2 can map huge pages */
+	assert_true(IS_ALIGNED((uintptr_t)first, 2 * MIB));
+}
+
+static void refuses_what_is_not_all_ram(void **state)
+{
+	static const struct {
+		uint64_t ipa, len;
+	} bad[] = {
+		{ BASE, 0 },
+		{ BASE, SIZE + 1 },
+		{ BASE - 1, 1 },
+		{ BASE - 1, 2 },
+		{ BASE + SIZE, 1 },
+		{ BASE + SIZE - 1, 2 },
+		{ BASE + 1, UINT64_MAX },
+		{ BASE + 1, UINT64_MAX - BASE },
+		{ 0, UINT64_MAX },
+		{ UINT64_MAX, 1 },
+		{ UINT64_MAX, UINT64_MAX },
+	};
+	AUTO(guest_mem_free) struct guest_mem *mem = NULL;
+
+	assert_int_equal(guest_mem_new(BASE, SIZE, &mem), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_null(guest_mem_ptr(mem, bad[i].ipa, bad[i].len));
+}
+
+static void impossible_sizes_fail(void **state)
+{
+	struct guest_mem *mem = NULL;
+
+	assert_int_equal(guest_mem_new(BASE, 0, &mem), -ENOMEM);
+	assert_int_equal(guest_mem_new(BASE, UINT64_MAX, &mem), -ENOMEM);
+	assert_int_equal(guest_mem_new(UINT64_MAX, SIZE, &mem), -ENOMEM);
+	assert_int_equal(guest_mem_new(BASE, 1ULL << 60, &mem), -ENOMEM);
+	assert_null(mem);
+}
+
+static void address_space_is_as_wide_as_needed(void **state)
+{
+	assert_int_equal(memmap_ipa_bits(1 * GIB, 48), 40);
+	assert_int_equal(memmap_ipa_bits(1 * GIB, 36), 36);
+	assert_int_equal(memmap_ipa_bits((1024 * GIB) - MEMMAP_RAM, 48), 40);
+	assert_int_equal(memmap_ipa_bits((1024 * GIB) - MEMMAP_RAM + 1, 48), 41);
+	/* more than the host has: the caller compares */
+	assert_int_equal(memmap_ipa_bits(64 * GIB, 36), 37);
+	assert_int_equal(MEMMAP_MAX_VCPUS, 123);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(translates_what_is_ram),
+		cmocka_unit_test(refuses_what_is_not_all_ram),
+		cmocka_unit_test(impossible_sizes_fail),
+		cmocka_unit_test(address_space_is_as_wide_as_needed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
