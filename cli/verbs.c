@@ -74,15 +74,25 @@ static int vm_start(struct client *client, const struct invocation *inv, struct 
 
 /*
  * A VM that `create --start` made but that cannot start goes away again, so that the corrected
- * command line can be typed. Not when nobody knows what has happened to it.
+ * command line can be typed. Not when it is on its way for all that.
  */
-static int undo_create(struct client *client, const char *vm, int r, struct hvd_error *err)
+static int undo_create(struct client *client, const char *name, int r, struct hvd_error *err)
 {
-	bool gone = r != -EIO && r != -ENOTCONN && r != -ETIMEDOUT &&
-		    vm_action(client, OP_VM_DELETE, vm, NULL) == 0;
+	AUTO(json_decref) json_t *vm = NULL;
+	struct hvd_error cause;
+	bool gone = false;
 
-	return hvd_err_prefix(err, r, "cannot start, %s",
-			      gone ? "so the VM was not kept" : "the VM stays defined");
+	if (vm_get(client, name, &vm, NULL) == 0) {
+		enum vm_state state = vm_resource_state(vm);
+
+		gone = (state == VM_SHUTOFF || state == VM_FAILED) &&
+		       vm_action(client, OP_VM_DELETE, name, NULL) == 0;
+	}
+	if (!err)
+		return r;
+	cause = *err;
+	return hvd_err_field(err, -r, cause.field, "%.300s; the VM %s", cause.msg,
+			     gone ? "was not kept" : "stays defined");
 }
 
 static int vm_create(struct client *client, const struct invocation *inv, struct hvd_error *err)

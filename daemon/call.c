@@ -50,6 +50,8 @@ void call_dispatch(struct manager *manager, struct call *call)
 		r = vm ? check_state(vm, call->op, &err)
 		       : hvd_err(&err, ENOENT, "there is no VM %s; see hvcli vm list", call->name);
 	}
+	if (r >= 0 && call->op->args && !call->args)
+		r = hvd_err(&err, EBADMSG, "%s needs a body", call->op->name);
 	if (vm) /* also when it was named by its UUID */
 		snprintf(call->name, sizeof(call->name), "%s", vm_config(vm)->name);
 

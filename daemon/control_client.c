@@ -154,13 +154,18 @@ int control_client_new(sd_event *event, int sock, const struct control_client_op
 
 struct control_client *control_client_free(struct control_client *client)
 {
+	struct hvd_error err = { 0 };
+
 	if (!client)
 		return NULL;
 
+	client->closed = true;
 	if (client->freed)
 		*client->freed = true;
+	hvd_err(&err, ECANCELED, "the control connection is closed");
 	while (!list_empty(&client->requests))
-		request_free(list_entry(client->requests.next, struct request, node));
+		request_finish(list_entry(client->requests.next, struct request, node), -ECANCELED,
+			       NULL, &err);
 	sd_event_source_disable_unref(client->io);
 	sd_event_unref(client->event);
 	close(client->sock);

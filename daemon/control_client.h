@@ -4,8 +4,8 @@
  *
  * Requests are answered in any order; each has a deadline. The connection ends by itself when
  * the process does, or breaks the protocol: pending requests then fail with -EPIPE, and the
- * owner is told once by closed(). All callbacks come from the event loop, none from within a
- * function of this module, and none after control_client_free().
+ * owner is told once by closed(). Callbacks come from the event loop, and from
+ * control_client_free(), which fails what is pending.
  */
 #pragma once
 
@@ -31,13 +31,13 @@ typedef void (*control_reply_fn)(void *ctx, int r, const struct control_message 
 /* sock: a connected SOCK_SEQPACKET socket, taken over in either outcome. 0 or -errno. */
 int control_client_new(sd_event *event, int sock, const struct control_client_ops *ops, void *ctx,
 		       struct control_client **ret);
-/* Pending requests are dropped: their callbacks do not run. */
+/* Pending requests fail with -ECANCELED, from within; their callbacks must not free it again. */
 struct control_client *control_client_free(struct control_client *client);
 DEFINE_AUTO(struct control_client *, control_client_free);
 
 /*
  * Send a request; fds stay the caller's. fn is called exactly once if this returns 0: with the
- * reply, -ETIMEDOUT or -EPIPE. Otherwise -ENOMEM, -EPIPE or -EAGAIN (hvd-vmm does not read) and err
+ * reply, -ETIMEDOUT, -EPIPE or -ECANCELED. Otherwise -ENOMEM, -EPIPE or -EAGAIN (hvd-vmm does not read) and err
  * is set.
  */
 int control_client_request(struct control_client *client, enum control_type type, uint32_t arg,

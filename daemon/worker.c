@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,8 +23,9 @@ static void usage(void)
 {
 	puts("Usage: hvd-vmm --config FILE\n"
 	     "\n"
-	     "Run a VM in the foreground. FILE is its spec in JSON, as hvcli vm show -o json prints\n"
-	     "it. The terminal is the guest's console: ^A x ends the VM, ^A h shows the keys.\n"
+	     "Run a VM in the foreground. FILE is its spec in JSON: the member \"spec\" of what\n"
+	     "hvcli vm show -o json prints. The terminal is the guest's console: ^A x ends the VM,\n"
+	     "^A h shows the keys.\n"
 	     "\n"
 	     "hvd starts this program too, with a control socket as standard input (hvd-vmm(8)).\n"
 	     "\n"
@@ -87,6 +89,11 @@ static int run(const char *config)
 {
 	AUTO(sandbox_free) struct sandbox *sandbox = NULL;
 	struct hvd_error err = { 0 };
+	size_t seed = 0;
+
+	/* Left alone, jansson would open /dev/urandom for this when it makes its first object. */
+	if (getrandom(&seed, sizeof(seed), 0) == sizeof(seed))
+		json_object_seed(seed);
 
 	if (sandbox_new(&sandbox, &err) < 0) {
 		log_err("%s", err.msg);

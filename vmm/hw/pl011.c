@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/hw/pl011.h"
 
+#include <stdatomic.h>
+
 #include "vmm/base/macro.h"
 #include "vmm/hw/primecell.h"
 
@@ -56,6 +58,18 @@ static unsigned trigger(const struct pl011 *uart)
 	return MAX(1U, depth(uart) * eighths[(uart->ifls >> 3) & 7] / 8);
 }
 
+/* After every change of the FIFO. */
+static void update_flags(struct pl011 *uart)
+{
+	uint32_t fr = FR_CTS | FR_DSR | FR_DCD | FR_TXFE;
+
+	if (!uart->used)
+		fr |= FR_RXFE;
+	if (uart->used == depth(uart))
+		fr |= FR_RXFF;
+	atomic_store_explicit(&uart->fr, fr, memory_order_relaxed);
+}
+
 static void update_irq(struct pl011 *uart)
 {
 	bool level = uart->ris & uart->imsc;
@@ -83,6 +97,7 @@ size_t pl011_input(void *ctx, const uint8_t *data, size_t len)
 		uart->fifo[(uart->head + uart->used++) % PL011_FIFO_DEPTH] = data[i];
 
 	if (n) {
+		update_flags(uart);
 		uart->ris |= INT_RT;
 		if (uart->used >= trigger(uart))
 			uart->ris |= INT_RX;
@@ -103,6 +118,7 @@ static uint8_t read_data(struct pl011 *uart)
 	c = uart->fifo[uart->head];
 	uart->head = (uart->head + 1) % PL011_FIFO_DEPTH;
 	uart->used--;
+	update_flags(uart);
 
 	if (uart->used < trigger(uart))
 		uart->ris &= ~INT_RX;
@@ -112,24 +128,11 @@ static uint8_t read_data(struct pl011 *uart)
 	return c;
 }
 
-static uint32_t flags(const struct pl011 *uart)
-{
-	uint32_t fr = FR_CTS | FR_DSR | FR_DCD | FR_TXFE;
-
-	if (!uart->used)
-		fr |= FR_RXFE;
-	if (uart->used == depth(uart))
-		fr |= FR_RXFF;
-	return fr;
-}
-
 static uint32_t read_register(struct pl011 *uart, uint64_t offset)
 {
 	switch (offset) {
 	case DR:
 		return read_data(uart);
-	case FR:
-		return flags(uart);
 	case ILPR:
 		return uart->ilpr;
 	case IBRD:
@@ -177,6 +180,7 @@ static void write_register(struct pl011 *uart, uint64_t offset, uint32_t value)
 			uart->ris &= ~(INT_RX | INT_RT);
 		}
 		uart->lcr_h = value & 0xff;
+		update_flags(uart);
 		break;
 	case CR:
 		uart->cr = value & CR_MASK;
@@ -212,6 +216,10 @@ static uint64_t pl011_read(struct mmio_region *region, uint64_t offset, unsigned
 	struct pl011 *uart = container_of(region, struct pl011, region);
 	uint32_t value;
 	bool ready;
+
+	/* guests poll it for each character that they write */
+	if (offset == FR)
+		return atomic_load_explicit(&uart->fr, memory_order_relaxed);
 
 	pthread_mutex_lock(&uart->lock);
 	value = read_register(uart, offset);
@@ -250,6 +258,7 @@ void pl011_init(struct pl011 *uart, uint64_t base, struct irq_line *irq, struct 
 		.cr = CR_TXE | CR_RXE,
 		.ifls = 0x12,
 	};
+	update_flags(uart);
 	pthread_mutex_init(&uart->lock, NULL);
 	console_set_input(console, pl011_input, uart);
 }

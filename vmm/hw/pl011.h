@@ -28,6 +28,7 @@ struct pl011 {
 	uint8_t fifo[PL011_FIFO_DEPTH];
 	unsigned head, used;
 	uint32_t ilpr, ibrd, fbrd, lcr_h, cr, ifls, imsc, ris, dmacr;
+	_Atomic uint32_t fr; /* kept current, so that reading it takes no lock */
 	bool level;
 	bool starved; /* the console has more input than the FIFO had room for */
 };

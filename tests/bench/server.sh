@@ -1,0 +1,101 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The half of the benchmarks that runs on the emulated server: one line "VMM METRIC VALUE" each.
+#
+# In the deterministic mode all times are instructions (2 ns of virtual time is one). hvd-vmm is run by
+# --config, without hvd; QEMU without default devices, with io_uring for its disk.
+set -euo pipefail
+here=$(cd "${0%/*}" && pwd)
+# shellcheck source=tests/lab/e2e/tiny.sh
+. "$here/e2e/tiny.sh"
+KERNEL=$(tiny_kernel)
+INITRD=$(tiny_initrd)
+work=$(mktemp -d)
+taps=()
+cleanup() {
+	for t in "${taps[@]}"; do ip link del "$t" 2>/dev/null || true; done
+	rm -rf "$work"
+}
+trap cleanup EXIT
+MEMORY=128
+vmm=$(command -v hvd-vmm || echo /usr/libexec/hvd-vmm)
+STARTS=3
+
+for t in bench0 bench1; do
+	ip tuntap add dev "$t" mode tap
+	ip link set "$t" up
+	taps+=("$t")
+done
+truncate -s 64M "$work/disk"
+
+# command_of VMM KERNEL INITRD CMDLINE DEVICES: the command line in COMMAND.
+command_of() {
+	local kernel=$2 initrd=$3 cmdline=$4 devices=$5 # true: a disk and a NIC
+	case $1 in
+	hvd)
+		jq -n --arg k "$kernel" --arg i "$initrd" --arg c "$cmdline" --arg d "$work/disk" \
+			--argjson m "$((MEMORY << 20))" --argjson devices "$devices" \
+			'{name: "bench", vcpus: 1, memory: $m, rng: false, boot: {kernel: $k, cmdline: $c}}
+			 | if $i != "" then .boot.initrd = $i else . end
+			 | if $devices then .disks = [{path: $d}] | .nics = [{tap: "bench0"}] else . end' \
+			>"$work/vm.json"
+		COMMAND=("$vmm" --config "$work/vm.json")
+		;;
+	qemu)
+		COMMAND=(qemu-system-aarch64 -nodefaults -no-user-config -display none
+			-machine virt,gic-version=3 -accel kvm -cpu host -smp 1 -m "$MEMORY"
+			-serial stdio -kernel "$kernel" -append "$cmdline")
+		[[ -z $initrd ]] || COMMAND+=(-initrd "$initrd")
+		[[ $devices != true ]] || COMMAND+=(
+			-drive "if=none,id=d,file=$work/disk,format=raw,cache=writeback,aio=io_uring"
+			-device virtio-blk-pci,drive=d
+			-netdev tap,id=n,ifname=bench1,script=no,downscript=no
+			-device virtio-net-pci,netdev=n,romfile=)
+		;;
+	esac
+}
+
+# Instructions of a read that user space answers: smallest and median of the payload's rounds.
+bench_mmio_exit() {
+	local line reads frequency min median
+	command_of "$1" "$here/mmio-exit.Image" "" "" false
+	"${COMMAND[@]}" </dev/null >"$work/out" 2>&1
+	line=$(tr -d '\r' <"$work/out" | grep -a '^MMIO-EXIT')
+	read -r reads frequency min median < <(sed 's/[^0-9 ]*=//g; s/^MMIO-EXIT //' <<<"$line")
+	awk -v vmm="$1" -v n="$reads" -v f="$frequency" -v min="$min" -v med="$median" 'BEGIN {
+		ns = 1e9 / f
+		printf "%s mmio_exit_min %.0f\n%s mmio_exit_median %.0f\n", vmm, min / n * ns / 2, vmm, med / n * ns / 2 }'
+}
+
+# Nanoseconds from exec to the guest's init.
+bench_start() {
+	local i
+	command_of "$1" "$KERNEL" "$INITRD" "console=ttyAMA0 quiet do=idle" false
+	for ((i = 0; i < STARTS; i++)); do
+		"$here/stopwatch" GUEST-INIT -- "${COMMAND[@]}" 2>"$work/err" >"$work/out" || {
+			cat "$work/err" >&2
+			return 1
+		}
+		echo "$1 start_ns $(awk '$1 == "elapsed" { print $2 }' "$work/out")"
+	done
+}
+
+# PSS outside guest RAM, with a disk and a NIC, idle after boot; and exits, where debugfs has them.
+bench_memory() {
+	command_of "$1" "$KERNEL" "$INITRD" "console=ttyAMA0 quiet do=read" true
+	"$here/stopwatch" READ-DONE "$here/memory.sh $1 $MEMORY" -- "${COMMAND[@]}" 2>"$work/err" >"$work/out" || {
+		cat "$work/err" >&2
+		return 1
+	}
+	grep "^$1 " "$work/out"
+}
+
+for vmm_name in hvd qemu; do
+	if [[ $vmm_name == qemu ]] && ! command -v qemu-system-aarch64 >/dev/null; then
+		echo "no qemu-system-aarch64 on this server" >&2
+		continue
+	fi
+	for bench in mmio_exit start memory; do
+		"bench_$bench" "$vmm_name" || echo "bench: $bench failed for $vmm_name" >&2
+	done
+done

@@ -1,0 +1,51 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The network `default`: DHCP lease, ping both ways, a page from the guest, the address in status, NAT.
+. "${0%/*}/vm.sh"
+V=${P}net
+
+net=$(hvcli network show default -o json) || fail "no network default: $net"
+bridge=$(jq -r .bridge <<<"$net")
+host=$(jq -r .address <<<"$net")
+matches "address of the network" "$host" '^[0-9.]+/[0-9]+$'
+
+vm_up "$V" net --nic network=default
+[[ -d /sys/class/net/$bridge ]] || fail "no bridge $bridge: $(ip -br link)"
+taps=$(ls "/sys/class/net/$bridge/brif")
+equal "taps on the bridge" "$(wc -w <<<"$taps")" 1
+lease=$(console_last "$V" 'GUEST-NET [0-9.]+')
+address=${lease#GUEST-NET }
+[[ -n $address ]] || fail "the guest has no lease"
+ok "lease $address"
+
+has_address() { vm_json "$V" | jq -e --arg a "$address" '.status.addresses[] | select(.address == $a)'; }
+wait_for "the address in the status" has_address
+ok "status.addresses"
+matches "vm list shows it" "$(hvcli vm list -o wide)" "$address"
+ping -c 2 -W 10 "$address" >/dev/null || fail "no answer from $address"
+ok "ping to the guest"
+matches "a page from the guest" "$(curl -s -S -m 30 "http://$address/")" 'served by the guest'
+guest "$V" "ping -c 2 -W 10 ${host%/*}" >/dev/null || fail "the guest cannot ping its gateway"
+ok "ping from the guest"
+
+# Enough in both directions for segmentation offloads to matter.
+guest "$V" 'head -c 4194304 /dev/urandom >/tmp/www/big; sha256sum </tmp/www/big >/tmp/www/big.sum' ||
+	fail "the guest cannot make a file"
+equal "4 MiB from the guest" "$(curl -s -S -m 120 "http://$address/big" | sha256sum)" \
+	"$(curl -s -S -m 30 "http://$address/big.sum")"
+
+# NAT: what leaves the host comes from the host. The lab's outside is QEMU's user network.
+outside=$(ip -4 route show default | awk '{ print $3; exit }')
+if [[ $(jq -r .nat <<<"$net") == true && -n $outside ]]; then
+	if guest "$V" "ping -c 1 -W 10 $outside" >/dev/null; then
+		ok "through NAT to $outside"
+	elif ping -c 1 -W 5 "$outside" >/dev/null; then
+		fail "the host reaches $outside, its guest does not"
+	fi
+	nft list ruleset >"$WORK/nft.log" 2>&1
+	grep -q masquerade "$WORK/nft.log" || fail "no masquerade rule"
+	ok "a masquerade rule"
+fi
+
+vm_gone "$V"
+equal "taps left on the bridge" "$(ls "/sys/class/net/$bridge/brif" | wc -w)" 0

@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The console: scrollback, many readers, one writer, hvc0, and hvd-vmm on a terminal.
+. "${0%/*}/vm.sh"
+V=${P}con
+
+vm_up "$V" idle --virtio-console
+equal "typing and reading" "$(guest "$V" 'echo $((6 * 7))')" 42
+
+# A reader that comes late gets the scrollback; the writer goes on.
+timeout "$LIMIT" hvcli vm console "$V" --read-only </dev/null >"$WORK/reader.log" 2>&1 &
+CHILDREN+=($!)
+in_reader() { grep -a -q "$1" "$WORK/reader.log"; }
+wait_for "scrollback for a reader" in_reader GUEST-UP
+guest "$V" 'echo for-both' >/dev/null
+wait_for "the reader to see what comes" in_reader for-both
+ok "scrollback and a second reader"
+
+rc=0
+out=$(timeout 30 hvcli vm console "$V" </dev/null 2>&1) || rc=$?
+equal "a second writer: exit status" "$rc" 4
+matches "a second writer: message" "$out" 'keyboard|writer|typ|--read-only'
+console_close "$V"
+free() { echo | timeout 5 hvcli vm console "$V" >/dev/null 2>&1; (($? == 124)); }
+wait_for "the keyboard to be free" free
+console_open "$V"
+equal "the next writer" "$(guest "$V" 'echo $((6 * 8))')" 48
+ok "one writer at a time"
+
+# Somebody who comes when all is quiet reads the same as who was there, to the last byte.
+guest "$V" 'seq 1 300' >/dev/null
+timeout 20 hvcli vm console "$V" --read-only </dev/null >"$WORK/late.log" 2>/dev/null
+same() { cmp -s "$WORK/late.log" "$WORK/$V.console"; }
+wait_for "scrollback as it was seen" same
+ok "scrollback of $(stat -c %s "$WORK/late.log") bytes"
+
+equal "hvc0" "$(guest "$V" 'ls /dev/hvc0')" /dev/hvc0
+guest "$V" 'echo through-hvc0 >/dev/hvc0'
+console_wait "$V" through-hvc0
+ok "the virtio console writes to the same stream"
+
+# What was typed before the VM stops ends the console well.
+console_type "$V" 'poweroff -f'
+vm_wait "$V" shutoff
+
+# hvd-vmm on a terminal: ^A x leaves.
+jq -n --arg k "$KERNEL" --arg i "$INITRD" '{name: "tty", memory: "128M",
+	boot: {kernel: $k, initrd: $i, cmdline: "console=ttyAMA0 quiet do=idle"}}' >"$WORK/tty.json"
+mkfifo "$WORK/tty.keys"
+script -q -e -c "$(vmm) --config $WORK/tty.json" "$WORK/tty.log" <"$WORK/tty.keys" >/dev/null 2>&1 &
+pid=$!
+CHILDREN+=("$pid")
+exec {KEYS}>"$WORK/tty.keys"
+in_tty() { tr -d '\r' <"$WORK/tty.log" | grep -a -q "$1"; }
+wait_for "the guest on the terminal" in_tty '^GUEST-UP'
+printf 'echo $((7 * 7))\n' >&"$KEYS"
+wait_for "what was typed" in_tty '^49'
+printf '\001x' >&"$KEYS"
+gone() { ! kill -0 "$pid"; }
+wait_for "^A x to leave" gone
+ok "^A x leaves hvd-vmm on a terminal"
+exec {KEYS}>&-

@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Real guests: Debian with systemd (login, ping, page, power button, reboot), and the Debian installer.
+. "${0%/*}/vm.sh"
+LIMIT=${DEBIAN_LIMIT:-600}
+V=${P}debian
+
+first() { local f; for f; do [[ -e $f ]] && { echo "$f"; return; }; done; }
+kernel=$(first "$GUESTS"/debian/vmlinuz "$GUESTS"/debian/Image)
+initrd=$(first "$GUESTS"/debian/initrd.img "$GUESTS"/debian/initrd)
+root=$(first "$GUESTS"/debian/root.raw "$GUESTS"/debian/root.img)
+[[ -n $kernel && -n $root ]] || skip "no Debian guest in $GUESTS"
+cp --sparse=always "$root" "$WORK/root.img"
+
+must hvcli vm create "$V" --kernel "$kernel" ${initrd:+--initrd "$initrd"} --memory 512M --vcpus 2 \
+	--disk "$WORK/root.img" --nic network=default \
+	--cmdline "console=ttyAMA0 root=/dev/vda rw quiet"
+must hvcli vm start "$V"
+console_open "$V"
+console_wait "$V" 'login:'
+ok "login prompt"
+address() { vm_json "$V" | jq -e -r '.status.addresses[0].address'; }
+wait_for "an address" address
+a=$(address)
+ping -c 2 -W 20 "$a" >/dev/null || fail "no answer from $a"
+ok "ping $a"
+page() { curl -s -S -m 20 "http://$a/"; }
+wait_for "a page from $a" page
+ok "a page"
+
+logins() { (($(console_count "$V" 'login:') > $1)); }
+n=$(console_count "$V" 'login:')
+must hvcli vm reboot "$V"
+wait_for "another login prompt after reboot" logins "$n"
+ok "reboot by the power button"
+must hvcli vm shutdown "$V"
+vm_wait "$V" shutoff
+ok "shutdown by the power button"
+hvcli vm delete "$V" >/dev/null
+
+kernel=$(first "$GUESTS"/installer/linux "$GUESTS"/d-i/linux "$GUESTS"/debian-installer/linux)
+initrd=$(first "$GUESTS"/installer/initrd.gz "$GUESTS"/d-i/initrd.gz "$GUESTS"/debian-installer/initrd.gz)
+[[ -n $kernel && -n $initrd ]] || skip "no Debian installer in $GUESTS"
+V=${P}di
+must hvcli vm create "$V" --kernel "$kernel" --initrd "$initrd" --memory 512M \
+	--nic network=default --cmdline 'console=ttyAMA0 TERM=linux quiet --- quiet' --start
+console_open "$V"
+console_wait "$V" '[Ss]elect a language|Choose the language|language to be used'
+ok "the installer's first screen"

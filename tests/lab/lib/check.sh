@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# All tests: natively with two compilers, fuzzing, and the end-to-end tests on the server.
+#
+# Logs are in LAB_DIR/log. A failure is shown where it happens, and named again at the end.
+
+CHECK_PASSED=0 CHECK_FAILED=0 CHECK_SKIPPED=0 CHECK_FAILURES=()
+# A limit of time for an end-to-end test that hangs; no test is judged by its speed.
+CHECK_E2E_SECONDS=${CHECK_E2E_SECONDS:-300}
+CHECK_FUZZ_SECONDS=${CHECK_FUZZ_SECONDS:-5}
+
+check_pass() {
+	CHECK_PASSED=$((CHECK_PASSED + 1))
+	say "PASS: $*"
+}
+
+check_fail() {
+	CHECK_FAILED=$((CHECK_FAILED + 1))
+	CHECK_FAILURES+=("$*")
+	say "FAIL: $*"
+}
+
+check_skip() {
+	CHECK_SKIPPED=$((CHECK_SKIPPED + 1))
+	say "SKIP: $*"
+}
+
+# check_one NAME CMD...: a test that is one command.
+check_one() {
+	local name=$1
+	shift
+	if logged "$LAB_DIR/log/check-$name.log" "$@"; then
+		check_pass "$name"
+	else
+		check_fail "$name"
+	fi
+}
+
+# check_native NAME CONFIGURE-ARG...: `make check` of one configuration on this machine.
+check_native() {
+	local name=$1 log=$LAB_DIR/log/build-$1-check.log suite=$LAB_DIR/build/$1/test-suite.log line
+	shift
+	attempt build_tree "$name" all "$@" --enable-werror --enable-sanitizers
+	if ((ATTEMPT)); then
+		check_fail "$name: build"
+		return
+	fi
+	say "$name: make check"
+	make -C "$LAB_DIR/build/$name" -k -j "$(nproc)" check >"$log" 2>&1 </dev/null || true
+	# The harness prints one line a test, and its totals only if all test programs could be built.
+	if ! grep -q '^# TOTAL:' "$log"; then
+		tail -n 40 "$log"
+		check_fail "$name: building the tests"
+		return
+	fi
+	while IFS= read -r line; do
+		case $line in
+		PASS:* | XFAIL:*) CHECK_PASSED=$((CHECK_PASSED + 1)) ;;
+		SKIP:*) check_skip "$name: ${line#*: }" ;;
+		*) check_fail "$name: ${line#*: }" ;;
+		esac
+	done < <(grep -E '^(PASS|XFAIL|SKIP|FAIL|XPASS|ERROR): ' "$log")
+	grep -qE '^# (FAIL|ERROR): +[1-9]' "$log" && tail -n 200 "$suite"
+	say "$name: $(sed -n 's/^# \(TOTAL\|PASS\|SKIP\|FAIL\): */\1 /p' "$log" | paste -sd, -)"
+}
+
+# check_fuzz: replay each corpus, then fuzz each target for a while.
+check_fuzz() {
+	local log=$LAB_DIR/log/build-fuzz-fuzz.log line
+	attempt build_tree fuzz all CC=clang --enable-fuzz
+	if ((ATTEMPT)); then
+		check_fail "fuzz: build"
+		return
+	fi
+	say "fuzz: $CHECK_FUZZ_SECONDS s a target"
+	make -C "$LAB_DIR/build/fuzz" -j "$(nproc)" fuzz FUZZ_SECONDS="$CHECK_FUZZ_SECONDS" \
+		>"$log" 2>&1 </dev/null || true
+	while IFS= read -r line; do
+		case $line in
+		PASS:*) check_pass "${line#*: }" ;;
+		*) check_fail "${line#*: }" ;;
+		esac
+	done < <(grep -E '^(PASS|FAIL): ' "$log")
+	if ! grep -qE '^PASS: ' "$log" || grep -q '^FAIL: ' "$log"; then
+		tail -n 60 "$log"
+		grep -qE '^(PASS|FAIL): ' "$log" || check_fail "fuzz: building the targets"
+	fi
+}
+
+# check_e2e: every tests/lab/e2e/NN-*.sh on the server, with the bare-metal payloads beside them.
+check_e2e() {
+	local test name log rc t0 payloads=$LAB_DIR/build/payloads
+	attempt lab_up
+	if ((ATTEMPT)); then
+		check_fail "the server does not come up with hvd running"
+		return
+	fi
+	logged "$LAB_DIR/log/build-payloads.log" make -C "$LAB_DIR/src/tests/guest" O="$payloads" ||
+		check_fail "building tests/guest"
+	lab_exec rm -rf /root/e2e </dev/null
+	lab_exec mkdir -p /usr/local/lib/hvd-tests/guest </dev/null
+	lab_put "$LAB_HERE/e2e" /root/e2e
+	tar -C "$payloads" -c . | lab_exec tar -C /usr/local/lib/hvd-tests/guest -x
+	for test in "$LAB_HERE"/e2e/[0-9]*.sh; do
+		name=$(basename "$test" .sh) t0=$SECONDS rc=0
+		log=$LAB_DIR/log/e2e-$name.log
+		lab_exec timeout -k 30 "$CHECK_E2E_SECONDS" bash "/root/e2e/$name.sh" \
+			</dev/null >"$log" 2>&1 || rc=$?
+		case $rc in
+		0) check_pass "e2e $name ($((SECONDS - t0)) s)" ;;
+		77) check_skip "e2e $name: $(tail -n 1 "$log")" ;;
+		*)
+			tail -n 100 "$log"
+			((rc != 124)) || rc="124, the limit of $CHECK_E2E_SECONDS s"
+			check_fail "e2e $name (status $rc, $((SECONDS - t0)) s)"
+			;;
+		esac
+	done
+}
+
+lab_check() {
+	local failure
+	(($# == 0)) || usage
+	# One stream, so that the last line is the last.
+	exec 2>&1
+	packages_need LAB BUILD CHECK
+	mkdir -p "$LAB_DIR/log"
+	build_source
+	# The folders only: the scripts name each other by variables.
+	check_one shellcheck bash -c 'shellcheck -x -e SC1090,SC1091 "$@"' - \
+		"$LAB_HERE/lab" "$LAB_HERE"/lib/*.sh "$LAB_HERE"/{server,guest}/customize "$LAB_HERE/tiny/init"
+	check_native gcc CC=gcc
+	check_native clang CC=clang
+	check_fuzz
+	check_e2e
+	lab_down
+	for failure in "${CHECK_FAILURES[@]}"; do
+		say "failed: $failure"
+	done
+	echo "$CHECK_PASSED passed, $CHECK_FAILED failed, $CHECK_SKIPPED skipped"
+	((CHECK_FAILED == 0))
+}

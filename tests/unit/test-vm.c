@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A VM's life as hvd sees it. Where a process is needed, the test itself listens at the VM's
+ * control socket: hvd-vmm needs KVM, which the lab's tests have.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "daemon/control_client.h"
+#include "tests/unit/scene.h"
+#include "vmm/base/macro.h"
+#include "vmm/vmm.h"
+
+struct outcome {
+	int calls, r;
+	struct hvd_error err;
+};
+
+static void on_done(void *ctx, int r, const struct hvd_error *err)
+{
+	struct outcome *o = ctx;
+
+	o->calls++;
+	o->r = r;
+	if (err)
+		o->err = *err;
+	assert_true((r < 0) == (err != NULL));
+}
+
+/* --- definitions */
+
+static int define_with(struct scene *scene, void (*change)(struct vm_config *), struct hvd_error *err)
+{
+	struct vm_config config;
+	struct vm *vm;
+	int r;
+
+	scene_spec(scene, "demo", &config);
+	change(&config);
+	r = vm_define(scene->manager, &config, &vm, err);
+	schema_clear(&vm_schema, &config);
+	return r;
+}
+
+static void no_such_kernel(struct vm_config *config)
+{
+	strcpy(config->boot.kernel, "/no");
+}
+
+static void relative_kernel(struct vm_config *config)
+{
+	strcpy(config->boot.kernel, "k");
+}
+
+static void folder_as_initrd(struct vm_config *config)
+{
+	config->boot.initrd = strdup("/tmp");
+}
+
+static void too_much_memory(struct vm_config *config)
+{
+	config->memory = 1ULL << 50;
+}
+
+static void no_such_network(struct vm_config *config)
+{
+	config->nics = calloc(1, sizeof(*config->nics));
+	config->n_nics = 1;
+	assert_int_equal(schema_init(&nic_schema, config->nics), 0);
+	config->nics[0].network = strdup("nowhere");
+}
+
+static void device_as_disk(struct vm_config *config)
+{
+	config->disks = calloc(1, sizeof(*config->disks));
+	config->n_disks = 1;
+	assert_int_equal(schema_init(&disk_schema, config->disks), 0);
+	config->disks[0].path = strdup("/dev/null");
+}
+
+static void bad_cpuset(struct vm_config *config)
+{
+	config->resources.cpuset = strdup("3-1");
+}
+
+static void test_refused_definitions(void **state)
+{
+	static const struct {
+		void (*change)(struct vm_config *);
+		int r;
+		const char *field;
+	} bad[] = {
+		{ no_such_kernel, -EINVAL, "boot.kernel" },
+		{ relative_kernel, -EINVAL, "boot.kernel" },
+		{ folder_as_initrd, -EINVAL, "boot.initrd" },
+		{ too_much_memory, -ERANGE, "memory" },
+		{ no_such_network, -EINVAL, "nics[0].network" },
+		{ device_as_disk, -EINVAL, "disks[0].path" },
+		{ bad_cpuset, -EINVAL, "resources.cpuset" },
+	};
+	struct scene *scene = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct hvd_error err = { 0 };
+
+		assert_int_equal(define_with(scene, bad[i].change, &err), bad[i].r);
+		assert_string_equal(err.field, bad[i].field);
+	}
+	assert_null(vm_next(scene->manager, NULL));
+	assert_false(scene_exists(scene, "state/vms/demo.xml"));
+}
+
+static void no_change(struct vm_config *config)
+{
+}
+
+static void test_duplicates(void **state)
+{
+	struct scene *scene = *state;
+	struct hvd_error err = { 0 };
+	struct vm_config config;
+	struct vm *vm = scene_define(scene, "demo"), *other;
+
+	assert_int_equal(define_with(scene, no_change, &err), -EEXIST);
+	assert_string_equal(err.field, "name");
+
+	scene_spec(scene, "other", &config);
+	memcpy(config.uuid, vm_config(vm)->uuid, sizeof(config.uuid));
+	assert_int_equal(vm_define(scene->manager, &config, &other, &err), -EEXIST);
+	assert_string_equal(err.field, "uuid");
+	schema_clear(&vm_schema, &config);
+}
+
+static void update(struct vm *vm, struct outcome *o, uint32_t vcpus, const char *name)
+{
+	struct vm_config config;
+
+	assert_int_equal(schema_copy(&vm_schema, &config, vm_config(vm)), 0);
+	config.vcpus = vcpus;
+	if (name) {
+		free(config.name);
+		config.name = strdup(name);
+	}
+	*o = (struct outcome){ 0 };
+	vm_update(vm, &config, on_done, o);
+	assert_int_equal(o->calls, 1);
+	assert_null(config.name); /* taken in either outcome */
+}
+
+static void test_update(void **state)
+{
+	struct scene *scene = *state;
+	struct vm *vm = scene_define(scene, "demo");
+	struct outcome o;
+
+	update(vm, &o, 4, NULL);
+	assert_int_equal(o.r, 0);
+	assert_int_equal(vm_generation(vm), 2);
+	update(vm, &o, 4, NULL); /* nothing changes */
+	assert_int_equal(vm_generation(vm), 2);
+	update(vm, &o, 4, "renamed");
+	assert_int_equal(o.r, -EINVAL);
+	assert_string_equal(o.err.field, "name");
+	assert_int_equal(vm_generation(vm), 2);
+
+	scene_restart(scene);
+	vm = manager_find_vm(scene->manager, "demo");
+	assert_int_equal(vm_config(vm)->vcpus, 4);
+	assert_int_equal(vm_generation(vm), 2);
+}
+
+/* A file that has gone since must not stand in the way of another change. */
+static void test_update_without_kernel(void **state)
+{
+	struct scene *scene = *state;
+	struct vm *vm = scene_define(scene, "demo");
+	struct outcome o;
+
+	assert_int_equal(unlink(scene->kernel), 0);
+	update(vm, &o, 4, NULL);
+	assert_int_equal(o.r, 0);
+}
+
+static void test_start_without_bus(void **state)
+{
+	struct scene *scene = *state;
+	struct vm *vm = scene_define(scene, "demo");
+	struct outcome o = { 0 };
+
+	vm_start(vm, on_done, &o);
+	assert_int_equal(o.calls, 1);
+	assert_true(o.r == -EOPNOTSUPP || o.r == -ENOTCONN); /* no arm64, or no bus */
+	assert_int_equal(vm_state(vm), VM_SHUTOFF);
+	assert_false(scene_exists(scene, "run/vms/demo"));
+}
+
+/* --- a process that was there before hvd */
+
+struct process {
+	int listener, conn;
+	enum vmm_state vmm_state;
+};
+
+static void process_answer(struct process *p, const struct control_message *request)
+{
+	struct control_message msg = { .version = CONTROL_VERSION, .type = CONTROL_REPLY,
+				       .serial = request->serial, .state = p->vmm_state };
+
+	assert_int_equal(control_send(p->conn, &msg, NULL, 0), 0);
+}
+
+/* Take what hvd has sent: the next request is of this type. */
+static void process_expect(struct process *p, enum control_type type, bool answer)
+{
+	struct control_message msg;
+	int fds[CONTROL_MAX_FDS];
+	size_t n = CONTROL_MAX_FDS;
+
+	assert_int_equal(control_recv(p->conn, &msg, fds, &n), 1);
+	assert_int_equal(msg.type, type);
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
+	if (answer)
+		process_answer(p, &msg);
+}
+
+static int on_accept(sd_event_source *s, int fd, uint32_t events, void *userdata)
+{
+	struct process *p = userdata;
+
+	p->conn = accept4(fd, NULL, NULL, SOCK_NONBLOCK);
+	assert_true(p->conn >= 0);
+	return 0;
+}
+
+static int on_request(sd_event_source *s, int fd, uint32_t events, void *userdata)
+{
+	struct process *p = userdata;
+
+	process_expect(p, CONTROL_STATUS, true);
+	return 0;
+}
+
+static int answer_status(sd_event_source *s, void *userdata)
+{
+	struct process *p = userdata;
+	struct control_message msg;
+	size_t n = 0;
+
+	if (p->conn < 0)
+		p->conn = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK);
+	if (p->conn >= 0 && control_recv(p->conn, &msg, NULL, &n) == 1) {
+		assert_int_equal(msg.type, CONTROL_STATUS);
+		process_answer(p, &msg);
+	}
+	return 0;
+}
+
+/* hvd starts again and finds a process in this state. */
+static struct vm *adopt(struct scene *scene, struct process *p, enum vmm_state vmm_state)
+{
+	const struct manager_paths paths = { scene->state, scene->runtime, "/nonexistent" };
+	struct hvd_error err = { 0 };
+	sd_event_source *defer;
+	char path[256];
+
+	scene_define(scene, "demo");
+	scene_stop(scene);
+	scene_path(scene, "run/vms/demo", path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	scene_path(scene, "run/vms/demo/control", path);
+	*p = (struct process){ .listener = control_listen(path), .conn = -1, .vmm_state = vmm_state };
+	assert_true(p->listener >= 0);
+
+	assert_int_equal(sd_event_new(&scene->event), 0);
+	assert_int_equal(sd_event_add_defer(scene->event, &defer, answer_status, p), 0);
+	/* Behind everything else: a deferred source that stays on is otherwise always the next. */
+	assert_int_equal(sd_event_source_set_priority(defer, SD_EVENT_PRIORITY_IDLE), 0);
+	assert_int_equal(sd_event_source_set_enabled(defer, SD_EVENT_ON), 0);
+	assert_int_equal(manager_new(scene->event, NULL, &paths, &scene->manager, &err), 0);
+	sd_event_source_disable_unref(defer);
+	return manager_find_vm(scene->manager, "demo");
+}
+
+static void run(struct scene *scene)
+{
+	while (sd_event_run(scene->event, 0) > 0)
+		;
+}
+
+static void process_die(struct process *p)
+{
+	close(p->conn);
+	close(p->listener);
+}
+
+static void test_adopt(void **state)
+{
+	struct scene *scene = *state;
+	struct process p;
+	struct vm *vm = adopt(scene, &p, VMM_PAUSED);
+
+	assert_int_equal(vm_state(vm), VM_PAUSED);
+	assert_true(vm_has_process(vm));
+	process_die(&p);
+	run(scene);
+	assert_int_equal(vm_state(vm), VM_SHUTOFF);
+	assert_false(scene_exists(scene, "run/vms/demo"));
+}
+
+static void test_requests(void **state)
+{
+	struct scene *scene = *state;
+	struct outcome o = { 0 };
+	struct process p;
+	struct vm *vm = adopt(scene, &p, VMM_RUNNING);
+
+	assert_int_equal(vm_state(vm), VM_RUNNING);
+	vm_pause(vm, on_done, &o);
+	process_expect(&p, CONTROL_PAUSE, true);
+	run(scene);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(vm_state(vm), VM_PAUSED);
+
+	vm_resume(vm, on_done, &o);
+	process_expect(&p, CONTROL_RESUME, true);
+	run(scene);
+	assert_int_equal(vm_state(vm), VM_RUNNING);
+
+	vm_shutdown(vm, on_done, &o);
+	process_expect(&p, CONTROL_POWER_BUTTON, true);
+	run(scene);
+	assert_int_equal(o.calls, 3);
+	assert_int_equal(vm_state(vm), VM_STOPPING);
+	process_die(&p);
+	run(scene);
+}
+
+static void tell(struct process *p, enum vmm_state vmm_state, enum vmm_reason reason, const char *text)
+{
+	struct control_message msg = { .version = CONTROL_VERSION, .type = CONTROL_EVENT,
+				       .state = vmm_state, .reason = reason };
+
+	snprintf(msg.text, sizeof(msg.text), "%s", text);
+	assert_int_equal(control_send(p->conn, &msg, NULL, 0), 0);
+}
+
+static void check_end(struct scene *scene, enum vmm_reason reason, const char *text,
+		      enum vm_state want, const char *want_reason)
+{
+	struct vm_status status;
+	struct process p;
+	struct vm *vm = adopt(scene, &p, VMM_RUNNING);
+
+	tell(&p, VMM_STOPPED, reason, text);
+	process_die(&p);
+	run(scene);
+	assert_int_equal(vm_state(vm), want);
+	assert_int_equal(vm_get_status(vm, &status), 0);
+	assert_string_equal(status.reason, want_reason);
+	assert_int_equal(status.pid, 0);
+	schema_clear(&vm_status_schema, &status);
+}
+
+static void test_guest_shuts_down(void **state)
+{
+	check_end(*state, VMM_REASON_GUEST_SHUTDOWN, "", VM_SHUTOFF, "guest shut down");
+}
+
+static void test_vmm_fails(void **state)
+{
+	check_end(*state, VMM_REASON_ERROR, "KVM_RUN: Bad address", VM_FAILED, "KVM_RUN: Bad address");
+}
+
+static void test_stop(void **state)
+{
+	struct scene *scene = *state;
+	struct outcome first = { 0 }, second = { 0 };
+	struct hvd_error err = { 0 };
+	struct process p;
+	struct vm *vm = adopt(scene, &p, VMM_RUNNING);
+
+	assert_int_equal(vm_undefine(vm, &err), -EBUSY);
+	vm_stop(vm, on_done, &first);
+	vm_stop(vm, on_done, &second);
+	process_expect(&p, CONTROL_STOP, true);
+	run(scene);
+	assert_int_equal(vm_state(vm), VM_STOPPING);
+	assert_int_equal(first.calls, 0); /* not before the process is gone */
+
+	process_die(&p);
+	run(scene);
+	assert_int_equal(vm_state(vm), VM_SHUTOFF);
+	assert_int_equal(first.calls, 1);
+	assert_int_equal(second.calls, 1);
+	assert_int_equal(first.r, 0);
+	assert_int_equal(vm_undefine(vm, &err), 0);
+}
+
+/* The connection breaks, the process lives: hvd comes back to it. */
+static void test_reconnect(void **state)
+{
+	struct scene *scene = *state;
+	struct process p;
+	struct vm *vm = adopt(scene, &p, VMM_RUNNING);
+
+	close(p.conn);
+	p.conn = -1;
+	assert_int_equal(sd_event_add_io(scene->event, NULL, p.listener, EPOLLIN, on_accept, &p), 0);
+	while (p.conn < 0)
+		assert_true(sd_event_run(scene->event, UINT64_MAX) >= 0);
+	assert_int_equal(sd_event_add_io(scene->event, NULL, p.conn, EPOLLIN, on_request, &p), 0);
+	p.vmm_state = VMM_PAUSED;
+	while (vm_state(vm) != VM_PAUSED)
+		assert_true(sd_event_run(scene->event, UINT64_MAX) >= 0);
+}
+
+static void test_console(void **state)
+{
+	struct scene *scene = *state;
+	struct outcome o = { 0 };
+	struct process p;
+	int fd = -1;
+	struct vm *vm = adopt(scene, &p, VMM_RUNNING);
+
+	vm_console(vm, true, &fd, on_done, &o);
+	process_expect(&p, CONTROL_CONSOLE, true);
+	run(scene);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.r, 0);
+	assert_true(fd >= 0);
+	close(fd);
+
+	/* hvd ends with a request under way */
+	vm_console(vm, true, &fd, on_done, &o);
+	scene_stop(scene);
+	assert_int_equal(o.calls, 2);
+	assert_int_equal(o.r, -ECANCELED);
+	process_die(&p);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, scene_set_up, scene_tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_refused_definitions), TEST(test_duplicates), TEST(test_update),
+		TEST(test_update_without_kernel), TEST(test_start_without_bus), TEST(test_adopt),
+		TEST(test_requests), TEST(test_guest_shuts_down), TEST(test_vmm_fails),
+		TEST(test_stop), TEST(test_reconnect), TEST(test_console),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
