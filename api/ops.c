@@ -45,7 +45,7 @@ const struct op ops[_OP_MAX] = {
 	[OP_VM_START] = { "vm.start", HTTP_POST, "/v1/vms/{vm}/actions/start", "Start", "vm start",
 			  ACCESS_OPERATE, OFF, .help = "Start a VM" },
 	[OP_VM_SHUTDOWN] = { "vm.shutdown", HTTP_POST, "/v1/vms/{vm}/actions/shutdown", "Shutdown",
-			     "vm shutdown", ACCESS_OPERATE, RUNNING,
+			     "vm shutdown", ACCESS_OPERATE, RUNNING | OP_STATE(VM_STOPPING),
 			     .help = "Ask the guest to shut down: press its power button" },
 	[OP_VM_STOP] = { "vm.stop", HTTP_POST, "/v1/vms/{vm}/actions/stop", "Stop", "vm stop",
 			 ACCESS_OPERATE, HAS_PROCESS,

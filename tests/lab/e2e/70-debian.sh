@@ -5,14 +5,11 @@
 LIMIT=${DEBIAN_LIMIT:-600}
 V=${P}debian
 
-first() { local f; for f; do [[ -e $f ]] && { echo "$f"; return; }; done; }
-kernel=$(first "$GUESTS"/debian/vmlinuz "$GUESTS"/debian/Image)
-initrd=$(first "$GUESTS"/debian/initrd.img "$GUESTS"/debian/initrd)
-root=$(first "$GUESTS"/debian/root.raw "$GUESTS"/debian/root.img)
-[[ -n $kernel && -n $root ]] || skip "no Debian guest in $GUESTS"
-cp --sparse=always "$root" "$WORK/root.img"
+D=$GUESTS/debian
+[[ -e $D/vmlinuz && -e $D/initrd.img && -e $D/root.img ]] || skip "no Debian guest in $D"
+cp --sparse=always "$D/root.img" "$WORK/root.img"
 
-must hvcli vm create "$V" --kernel "$kernel" ${initrd:+--initrd "$initrd"} --memory 512M --vcpus 2 \
+must hvcli vm create "$V" --kernel "$D/vmlinuz" --initrd "$D/initrd.img" --memory 512M --vcpus 2 \
 	--disk "$WORK/root.img" --nic network=default \
 	--cmdline "console=ttyAMA0 root=/dev/vda rw quiet"
 must hvcli vm start "$V"
@@ -38,11 +35,10 @@ vm_wait "$V" shutoff
 ok "shutdown by the power button"
 hvcli vm delete "$V" >/dev/null
 
-kernel=$(first "$GUESTS"/installer/linux "$GUESTS"/d-i/linux "$GUESTS"/debian-installer/linux)
-initrd=$(first "$GUESTS"/installer/initrd.gz "$GUESTS"/d-i/initrd.gz "$GUESTS"/debian-installer/initrd.gz)
-[[ -n $kernel && -n $initrd ]] || skip "no Debian installer in $GUESTS"
+D=$GUESTS/d-i
+[[ -e $D/linux && -e $D/initrd.gz ]] || skip "no Debian installer in $D"
 V=${P}di
-must hvcli vm create "$V" --kernel "$kernel" --initrd "$initrd" --memory 512M \
+must hvcli vm create "$V" --kernel "$D/linux" --initrd "$D/initrd.gz" --memory 512M \
 	--nic network=default --cmdline 'console=ttyAMA0 TERM=linux quiet --- quiet' --start
 console_open "$V"
 console_wait "$V" '[Ss]elect a language|Choose the language|language to be used'

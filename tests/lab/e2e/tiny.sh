@@ -6,11 +6,7 @@ GUESTS=${GUESTS:-/srv/lab}
 TINY=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 
 tiny_kernel() {
-	local f
-	for f in "$GUESTS"/tiny/vmlinuz "$GUESTS"/tiny/Image "$GUESTS"/Image "$GUESTS"/vmlinuz "$GUESTS"/linux; do
-		[[ -e $f ]] && { echo "$f"; return; }
-	done
-	return 1
+	[[ -e $GUESTS/Image ]] && echo "$GUESTS/Image"
 }
 
 # tiny_initrd: path of the initramfs, made when it is not there or older than what it is made from.

@@ -6,7 +6,7 @@
 
 CHECK_PASSED=0 CHECK_FAILED=0 CHECK_SKIPPED=0 CHECK_FAILURES=()
 # A limit of time for an end-to-end test that hangs; no test is judged by its speed.
-CHECK_E2E_SECONDS=${CHECK_E2E_SECONDS:-300}
+CHECK_E2E_SECONDS=${CHECK_E2E_SECONDS:-900}
 CHECK_FUZZ_SECONDS=${CHECK_FUZZ_SECONDS:-5}
 
 check_pass() {
