@@ -66,8 +66,8 @@ static enum vcpu_event unusual_exit(struct kvm_vcpu *vcpu, struct hvd_error *err
 }
 
 /*
- * An access outside RAM by an instruction that the CPU does not decode for us (a load pair, an atomic).
- * No device can be accessed so: the guest takes the abort that real hardware might give it.
+ * An access outside RAM by an instruction that the CPU does not decode for us (a load pair, an
+ * atomic). No device can be accessed so: the guest takes the abort that hardware might give it.
  */
 static int undecoded_access(struct kvm_vcpu *vcpu)
 {

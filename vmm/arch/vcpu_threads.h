@@ -43,7 +43,7 @@ struct vcpu_threads {
 /* After the machine has set its members. */
 void vcpu_threads_init(struct vcpu_threads *all);
 
-/* Start the threads, held. -EAGAIN; threads that could be started are ended by vcpu_threads_end(). */
+/* Start the threads, held. -EAGAIN: those that were started are ended by vcpu_threads_end(). */
 int vcpu_threads_start(struct vcpu_threads *all, struct hvd_error *err);
 
 /* Returns when no vCPU runs guest code or a device's register callback. */

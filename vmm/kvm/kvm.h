@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /dev/kvm and one KVM virtual machine (Documentation/virt/kvm/api.rst): thin typed wrappers. Nothing
- * here knows what the machine looks like.
+ * /dev/kvm and one KVM virtual machine (Documentation/virt/kvm/api.rst): thin typed wrappers.
+ * Nothing here knows what the machine looks like.
  *
  * Calls fill err with the name of the ioctl or capability, because that is what one looks for in
  * KVM's documentation and in a bug tracker.
@@ -49,7 +49,7 @@ int kvm_vm_set_memory(struct kvm_vm *vm, unsigned slot, uint64_t ipa, uint64_t s
 /* Writing to the eventfd raises SPI spi as an edge. */
 int kvm_vm_irqfd(struct kvm_vm *vm, int eventfd, uint32_t spi, struct hvd_error *err);
 
-/* A guest's write of `match` with len bytes to ipa signals the eventfd and does not leave the kernel. */
+/* A guest's write of `match`, len bytes, to ipa signals the eventfd and stays in the kernel. */
 int kvm_vm_ioeventfd(struct kvm_vm *vm, int eventfd, uint64_t ipa, unsigned len, uint64_t match,
 		     struct hvd_error *err);
 
