@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <wslay/wslay.h>
 
 #include "vmm/base/macro.h"
@@ -17,16 +18,24 @@
 #define OUTPUT_MAX (32 * 1024)  /* queued for the client before the stream is left unread */
 #define OUTPUT_MESSAGES_MAX 64  /* … counting pongs, which the client causes */
 #define CLOSE_USEC (5 * 1000000ULL)
+/*
+ * A guest writes byte by byte, and each would wake hvd and the client. What follows a short
+ * message is left to gather for as long as nobody notices.
+ */
+#define GATHER_USEC (10 * 1000ULL)
 
 struct websocket {
 	struct websocket_config config; /* without early */
 	uint8_t *early;
 	size_t n_early, early_used;
 	wslay_event_context_ptr wslay;
-	sd_event_source *sock_source, *stream_source, *begin, *close_timer;
+	sd_event_source *sock_source, *stream_source, *begin, *gather_timer, *close_timer;
+	uint8_t head[16]; /* of a frame, to go out with its payload */
+	size_t n_head;
 	uint8_t input[INPUT_SIZE];
 	size_t n_input;
 	bool data_frame; /* the frame being received is data, not control */
+	bool gathering;  /* the stream is left unread until the timer fires */
 	bool closing;    /* our close frame is queued; nothing more goes to or from the stream */
 	bool over;
 };
@@ -98,19 +107,37 @@ static ssize_t on_recv(wslay_event_context_ptr wslay, uint8_t *buf, size_t len, 
 	return -1;
 }
 
+/* wslay gives a frame's head and its payload one after the other: they leave together. */
 static ssize_t on_send(wslay_event_context_ptr wslay, const uint8_t *buf, size_t len, int flags,
 		       void *data)
 {
 	struct websocket *ws = data;
+	struct iovec iov[] = {
+		{ ws->head, ws->n_head },
+		{ (void *)buf, len },
+	};
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+	size_t head = ws->n_head;
 	ssize_t n;
 
-	n = send(ws->config.sock, buf, len,
-		 MSG_DONTWAIT | MSG_NOSIGNAL | (flags & WSLAY_MSG_MORE ? MSG_MORE : 0));
-	if (n < 0)
-		wslay_event_set_error(wslay, errno == EAGAIN || errno == EINTR
-						     ? WSLAY_ERR_WOULDBLOCK
-						     : WSLAY_ERR_CALLBACK_FAILURE);
-	return n;
+	if ((flags & WSLAY_MSG_MORE) && !head && len <= sizeof(ws->head)) {
+		memcpy(ws->head, buf, len);
+		ws->n_head = len;
+		return (ssize_t)len;
+	}
+	n = sendmsg(ws->config.sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n > (ssize_t)head) {
+		ws->n_head = 0;
+		return n - (ssize_t)head;
+	}
+	if (n > 0) {
+		ws->n_head -= (size_t)n;
+		memmove(ws->head, ws->head + n, ws->n_head);
+	}
+	wslay_event_set_error(wslay, n >= 0 || errno == EAGAIN || errno == EINTR
+					     ? WSLAY_ERR_WOULDBLOCK
+					     : WSLAY_ERR_CALLBACK_FAILURE);
+	return -1;
 }
 
 static int on_close_timeout(sd_event_source *source, uint64_t usec, void *data)
@@ -182,7 +209,15 @@ static void write_stream(struct websocket *ws)
 
 static bool may_send(const struct websocket *ws)
 {
-	return !ws->closing && wslay_event_get_queued_msg_length(ws->wslay) < OUTPUT_MAX;
+	return !ws->closing && !ws->gathering &&
+	       wslay_event_get_queued_msg_length(ws->wslay) < OUTPUT_MAX;
+}
+
+static void gather(struct websocket *ws)
+{
+	ws->gathering =
+		sd_event_source_set_time_relative(ws->gather_timer, GATHER_USEC) >= 0 &&
+		sd_event_source_set_enabled(ws->gather_timer, SD_EVENT_ONESHOT) >= 0;
 }
 
 static void read_stream(struct websocket *ws)
@@ -199,6 +234,8 @@ static void read_stream(struct websocket *ws)
 		msg.msg_length = (size_t)n;
 		if (wslay_event_queue_msg(ws->wslay, &msg) == WSLAY_ERR_NOMEM)
 			ws->over = true;
+		if (n < CHUNK_SIZE)
+			gather(ws);
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		begin_close(ws, WSLAY_CODE_NORMAL_CLOSURE, "the console was closed");
 	}
@@ -225,12 +262,14 @@ static void update_events(struct websocket *ws)
 }
 
 /* Move what can be moved. May end the session: ws must not be used after it. */
-static void run(struct websocket *ws)
+static void run(struct websocket *ws, bool from_client, bool from_stream)
 {
-	if (wslay_event_recv(ws->wslay) < 0)
+	/* nothing else wakes us for early bytes */
+	if ((from_client || ws->early_used < ws->n_early) && wslay_event_recv(ws->wslay) < 0)
 		ws->over = true;
 	write_stream(ws);
-	read_stream(ws);
+	if (from_stream)
+		read_stream(ws);
 	if (wslay_event_send(ws->wslay) < 0)
 		ws->over = true;
 
@@ -250,20 +289,28 @@ static int on_sock(sd_event_source *source, int fd, uint32_t events, void *data)
 	/* the peer is gone: take what it sent last, then end */
 	if (events & (EPOLLHUP | EPOLLERR))
 		ws->over = true;
-	run(ws);
+	run(ws, true, false);
 	return 0;
 }
 
 static int on_stream(sd_event_source *source, int fd, uint32_t events, void *data)
 {
-	run(data);
+	run(data, false, true);
 	return 0;
 }
 
-/* Early bytes are in no socket buffer that would wake us. */
+static int on_gathered(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct websocket *ws = data;
+
+	ws->gathering = false;
+	run(ws, false, true);
+	return 0;
+}
+
 static int on_begin(sd_event_source *source, void *data)
 {
-	run(data);
+	run(data, true, false);
 	return 0;
 }
 
@@ -275,6 +322,13 @@ static int add_sources(struct websocket *ws, sd_event *event)
 	if (r < 0)
 		return r;
 	r = sd_event_add_io(event, &ws->stream_source, ws->config.stream, EPOLLIN, on_stream, ws);
+	if (r < 0)
+		return r;
+	r = sd_event_add_time(event, &ws->gather_timer, CLOCK_MONOTONIC, 0, GATHER_USEC / 10,
+			      on_gathered, ws);
+	if (r < 0)
+		return r;
+	r = sd_event_source_set_enabled(ws->gather_timer, SD_EVENT_OFF);
 	if (r < 0)
 		return r;
 	return sd_event_add_defer(event, &ws->begin, on_begin, ws);
@@ -325,6 +379,7 @@ struct websocket *websocket_free(struct websocket *ws)
 	sd_event_source_disable_unref(ws->sock_source);
 	sd_event_source_disable_unref(ws->stream_source);
 	sd_event_source_disable_unref(ws->begin);
+	sd_event_source_disable_unref(ws->gather_timer);
 	sd_event_source_disable_unref(ws->close_timer);
 	if (ws->wslay)
 		wslay_event_context_free(ws->wslay);

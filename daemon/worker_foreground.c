@@ -82,8 +82,11 @@ static int read_config(const char *path, struct vm_config *config, struct hvd_er
 	r = worker_read_config(fd, config, err);
 	if (r >= 0)
 		return 0;
-	return err->field[0] ? hvd_err_prefix(err, r, "%s: %s", path, err->field)
-			     : hvd_err_prefix(err, r, "%s", path);
+	/* Of the file, not of a definition that hvd keeps: the path comes first. */
+	if (err->field[0])
+		hvd_err_prefix(err, r, "%s", err->field);
+	err->field[0] = '\0';
+	return hvd_err_prefix(err, r, "%s", path);
 }
 
 static int attach_console(struct foreground *fg, struct hvd_error *err)

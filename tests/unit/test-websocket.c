@@ -101,11 +101,22 @@ static void send_frame(struct session *s, uint8_t head, const void *data, size_t
 	settle(s);
 }
 
-static void expect_bytes(int fd, const void *want, size_t n)
+/* These bytes and no others, as soon as they come. */
+static void expect_bytes(struct session *s, int fd, const void *want, size_t n)
 {
 	uint8_t buf[8192];
+	size_t got = 0;
 
-	assert_int_equal(recv(fd, buf, sizeof(buf), MSG_DONTWAIT), n);
+	for (int turns = 0; got < n; turns++) {
+		ssize_t r = recv(fd, buf + got, sizeof(buf) - got, MSG_DONTWAIT);
+
+		assert_true(turns < 1000);
+		if (r > 0)
+			got += (size_t)r;
+		else
+			assert_true(sd_event_run(s->event, 10000) >= 0);
+	}
+	assert_int_equal(got, n);
 	assert_memory_equal(buf, want, n);
 }
 
@@ -145,20 +156,57 @@ static void test_both_ways(void **state)
 
 	start(&s);
 	send_frame(&s, FIN | BINARY, "ls\r", 3);
-	expect_bytes(s.guest, "ls\r", 3);
+	expect_bytes(&s, s.guest, "ls\r", 3);
 	send_frame(&s, FIN | TEXT, "a", 1);
-	expect_bytes(s.guest, "a", 1);
+	expect_bytes(&s, s.guest, "a", 1);
 
 	/* in two fragments, with a ping between them */
 	send_frame(&s, BINARY, "ab", 2);
 	send_frame(&s, FIN | PING, "hi", 2);
 	send_frame(&s, FIN | 0, "cd", 2);
-	expect_bytes(s.guest, "abcd", 4);
-	expect_bytes(s.client, "\x8a\x02hi", 4);
+	expect_bytes(&s, s.guest, "abcd", 4);
+	expect_bytes(&s, s.client, "\x8a\x02hi", 4);
 
 	assert_int_equal(send(s.guest, "login: ", 7, 0), 7);
 	settle(&s);
-	expect_bytes(s.client, "\x82\x07login: ", 9);
+	expect_bytes(&s, s.client, "\x82\x07login: ", 9);
+	finish(&s);
+}
+
+/* What a guest writes byte by byte is gathered, and all there in order. */
+static void test_output_byte_by_byte(void **state)
+{
+	struct session s;
+	uint8_t buf[4096];
+	size_t sent = 0, got = 0, next = 0;
+
+	start(&s);
+	for (int turns = 0; next < 1000; turns++) {
+		size_t at = 0, len;
+		ssize_t r;
+
+		assert_true(turns < 5000);
+		if (sent < 1000 && send(s.guest, &(uint8_t){ (uint8_t)sent }, 1, MSG_DONTWAIT) == 1)
+			sent++;
+		assert_true(sd_event_run(s.event, sent < 1000 ? 100 : 10000) >= 0);
+		r = recv(s.client, buf + got, sizeof(buf) - got, MSG_DONTWAIT);
+		got += r > 0 ? (size_t)r : 0;
+		for (; got - at >= 2; at += len) {
+			size_t head = buf[at + 1] < 126 ? 2 : 4;
+
+			assert_int_equal(buf[at], FIN | BINARY);
+			if (got - at < head)
+				break;
+			len = head == 2 ? buf[at + 1] : (size_t)buf[at + 2] << 8 | buf[at + 3];
+			len += head;
+			if (got - at < len)
+				break;
+			for (size_t i = head; i < len; i++)
+				assert_int_equal(buf[at + i], (uint8_t)next++);
+		}
+		got -= at;
+		memmove(buf, buf + at, got);
+	}
 	finish(&s);
 }
 
@@ -170,14 +218,14 @@ static void test_early_bytes(void **state)
 
 	start_with(&s, false, buf, n);
 	settle(&s);
-	expect_bytes(s.guest, "early", 5);
+	expect_bytes(&s, s.guest, "early", 5);
 
 	/* a frame may be cut anywhere */
 	finish(&s);
 	start_with(&s, false, buf, 3);
 	assert_int_equal(send(s.client, buf + 3, n - 3, 0), n - 3);
 	settle(&s);
-	expect_bytes(s.guest, "early", 5);
+	expect_bytes(&s, s.guest, "early", 5);
 	finish(&s);
 }
 
@@ -214,7 +262,7 @@ static void test_stream_closes(void **state)
 	close(s.guest);
 	s.guest = -1;
 	settle(&s);
-	expect_bytes(s.client,
+	expect_bytes(&s, s.client,
 		     "\x82\x03"
 		     "bye"
 		     "\x88\x18\x03\xe8"
@@ -260,9 +308,9 @@ static void test_read_only(void **state)
 	start_with(&s, true, NULL, 0);
 	assert_int_equal(send(s.guest, "x", 1, 0), 1);
 	settle(&s);
-	expect_bytes(s.client, "\x82\x01x", 3);
+	expect_bytes(&s, s.client, "\x82\x01x", 3);
 	send_frame(&s, FIN | PING, "", 0);
-	expect_bytes(s.client, "\x8a\x00", 2);
+	expect_bytes(&s, s.client, "\x8a\x00", 2);
 	send_frame(&s, FIN | BINARY, "rm", 2);
 	expect_close(&s, 1008);
 	expect_nothing(s.guest);
@@ -344,12 +392,12 @@ static void test_ping_flood(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accept_key),      cmocka_unit_test(test_both_ways),
-		cmocka_unit_test(test_early_bytes),     cmocka_unit_test(test_client_closes),
-		cmocka_unit_test(test_client_vanishes), cmocka_unit_test(test_stream_closes),
-		cmocka_unit_test(test_protocol_errors), cmocka_unit_test(test_read_only),
-		cmocka_unit_test(test_input_pressure),  cmocka_unit_test(test_output_pressure),
-		cmocka_unit_test(test_ping_flood),
+		cmocka_unit_test(test_accept_key),          cmocka_unit_test(test_both_ways),
+		cmocka_unit_test(test_output_byte_by_byte), cmocka_unit_test(test_early_bytes),
+		cmocka_unit_test(test_client_closes),       cmocka_unit_test(test_client_vanishes),
+		cmocka_unit_test(test_stream_closes),       cmocka_unit_test(test_protocol_errors),
+		cmocka_unit_test(test_read_only),           cmocka_unit_test(test_input_pressure),
+		cmocka_unit_test(test_output_pressure),     cmocka_unit_test(test_ping_flood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,18 @@ done
 equal "NoNewPrivs" "$(field NoNewPrivs)" 1
 equal "seccomp filter" "$(field Seccomp)" 2
 
+# Each kind of thread narrows the unit's filter down by its own: the others' stand on the main one's.
+filters() { awk '$1 == "Seccomp_filters:" { print $2 }' "/proc/$pid/task/$1/status"; }
+for task in "/proc/$pid/task"/*; do
+	tid=${task##*/}
+	[[ $tid == "$pid" ]] && continue
+	case $(cat "$task/comm") in
+	io | vcpu*) (($(filters "$tid") > $(filters "$pid"))) || fail "thread $(cat "$task/comm") has no list of its own" ;;
+	esac
+done
+grep -q '^vcpu' "/proc/$pid/task"/*/comm || fail "no vCPU thread: $(cat "/proc/$pid/task"/*/comm)"
+ok "threads with an allow-list of their own"
+
 # Its view of the file system: the libraries and itself, nothing of the host's.
 for path in etc/passwd var/lib/hvd run/hvd/hvd.sock dev/vda "${WORK#/}/disk" usr/bin/env; do
 	[[ ! -e /proc/$pid/root/$path ]] || fail "hvd-vmm sees /$path"

@@ -82,14 +82,14 @@ build_install() {
 	# --keep-directory-symlink: /lib is a link to /usr/lib there, and stays one.
 	tar -C "$REPLY" --owner=0 --group=0 -c . |
 		lab_exec tar -C / --keep-directory-symlink --no-overwrite-dir -x
-	lab_exec sh -e -c '
+	logged "$LAB_DIR/log/install.log" lab_exec sh -e -c '
 		ldconfig
 		systemd-sysusers
 		systemd-tmpfiles --create
 		systemctl daemon-reload
 		systemctl reload dbus
 		systemctl enable --quiet hvd
-		systemctl restart hvd' </dev/null
+		systemctl restart hvd'
 	lab_exec systemctl is-active --quiet hvd </dev/null ||
 		die "hvd does not run: tests/lab/lab exec journalctl -u hvd"
 }

@@ -5,7 +5,8 @@
 # Logs are in LAB_DIR/log. A failure is shown where it happens, and named again at the end.
 
 CHECK_PASSED=0 CHECK_FAILED=0 CHECK_SKIPPED=0 CHECK_FAILURES=()
-# A limit of time for an end-to-end test that hangs; no test is judged by its speed.
+# Limits of time for tests that hang; no test is judged by its speed.
+CHECK_UNIT_SECONDS=${CHECK_UNIT_SECONDS:-300}
 CHECK_E2E_SECONDS=${CHECK_E2E_SECONDS:-900}
 CHECK_FUZZ_SECONDS=${CHECK_FUZZ_SECONDS:-5}
 
@@ -46,7 +47,8 @@ check_native() {
 		return
 	fi
 	say "$name: make check"
-	make -C "$LAB_DIR/build/$name" -k -j "$(nproc)" check >"$log" 2>&1 </dev/null || true
+	make -C "$LAB_DIR/build/$name" -k -j "$(nproc)" check \
+		LOG_COMPILER="timeout -k 10 $CHECK_UNIT_SECONDS" >"$log" 2>&1 </dev/null || true
 	# The harness prints one line a test, and its totals only if all test programs could be built.
 	if ! grep -q '^# TOTAL:' "$log"; then
 		tail -n 40 "$log"
@@ -87,6 +89,29 @@ check_fuzz() {
 	fi
 }
 
+# check_kvm_units: the unit tests that need KVM, cross-built and run on the server. They bring their
+# test library with them: nothing else there wants it.
+check_kvm_units() {
+	local dir=/usr/local/lib/hvd-tests rc=0 log=$LAB_DIR/log/test-vmm.log
+	sysroot_get
+	attempt logged "$LAB_DIR/log/build-test-vmm.log" make -C "$LAB_DIR/build/cross" tests/unit/test-vmm
+	if ((ATTEMPT)); then
+		check_fail "test-vmm: build"
+		return
+	fi
+	lab_exec mkdir -p "$dir" </dev/null
+	lab_put "$LAB_DIR/build/cross/tests/unit/test-vmm" "$dir/test-vmm"
+	lab_put "$(realpath "$REPLY"/root/usr/lib/*/libcmocka.so.0)" "$dir/libcmocka.so.0"
+	lab_exec env LD_LIBRARY_PATH="$dir" timeout -k 30 "$CHECK_E2E_SECONDS" "$dir/test-vmm" \
+		</dev/null >"$log" 2>&1 || rc=$?
+	if ((rc == 0)); then
+		check_pass "server: tests/unit/test-vmm"
+	else
+		tail -n 60 "$log"
+		check_fail "server: tests/unit/test-vmm (status $rc)"
+	fi
+}
+
 # check_e2e: every tests/lab/e2e/NN-*.sh on the server, with the bare-metal payloads beside them.
 check_e2e() {
 	local test name log rc t0 payloads=$LAB_DIR/build/payloads
@@ -101,6 +126,7 @@ check_e2e() {
 	lab_exec mkdir -p /usr/local/lib/hvd-tests/guest </dev/null
 	lab_put "$LAB_HERE/e2e" /root/e2e
 	tar -C "$payloads" -c . | lab_exec tar -C /usr/local/lib/hvd-tests/guest -x
+	check_kvm_units
 	for test in "$LAB_HERE"/e2e/[0-9]*.sh; do
 		name=$(basename "$test" .sh) t0=$SECONDS rc=0
 		log=$LAB_DIR/log/e2e-$name.log

@@ -14,16 +14,30 @@ demo_step() {
 # demo_run CMD...: show a command for the server, run it there, show what it prints.
 demo_run() {
 	demo_show "$@"
-	lab_exec "$@" </dev/null 2>&1 | demo_indent
+	lab_exec "$@" </dev/null 2>&1 | sed -u 's/^/     | /'
 }
 
 demo_show() {
-	printf '     server# %s\n' "$*"
+	local word line=''
+	for word; do
+		[[ $word != *[\ \|]* ]] || word="'$word'"
+		line+=" $word"
+	done
+	printf '     server#%s\n' "$line"
 }
 
-# What the server and its guests print, set apart, without the escape sequences of terminals.
-demo_indent() {
-	sed -u -E 's/\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>78])//g; s/[\r\x00-\x08\x0e-\x1f]//g; s/^/     | /'
+# demo_screen: what a VM's console shows, set apart. A full-screen program such as the installer draws its
+# screen over and over: moves of the cursor become new lines, and what was there before is left out.
+demo_screen() {
+	local line
+	local -A seen=()
+	sed -u -E 's/\x1b\[[0-9;]*H/\n/g; s/\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>78])//g
+		s/[\r\x00-\x08\x0e-\x1f]//g' |
+		while IFS= read -r line || [[ $line ]]; do
+			[[ $line =~ [^\ ] && ! ${seen[$line]-} ]] || continue
+			seen[$line]=1
+			printf '     | %s\n' "$line"
+		done
 }
 
 # demo_failed: on the way out of a step that failed, what helps to see why.
@@ -46,13 +60,15 @@ demo_console() {
 	demo_show hvcli vm console "$vm"
 	lab_exec timeout "$3" hvcli vm console "$vm" >"$log" 2>&1 </dev/null &
 	pid=$!
-	tail -n +1 --pid="$pid" --sleep-interval=0.3 --follow "$log" | demo_indent &
+	tail -n +1 --pid="$pid" --sleep-interval=0.3 --follow "$log" | demo_screen &
 	show=$!
 	while [[ ! $found ]] && ((SECONDS < end)) && kill -0 "$pid" 2>/dev/null; do
 		sleep 0.3
 		# A login prompt has no newline after it, and grep does not mind.
 		grep -a -q -E "$regex" "$log" && found=1
 	done
+	# The rest of the screen.
+	sleep 1
 	kill "$pid" 2>/dev/null || true
 	wait "$pid" "$show" || true
 	echo
@@ -74,7 +90,7 @@ lab_demo() {
 
 	demo_step "an emulated Arm server with this tree's hvd on it"
 	(lab_up)
-	demo_run sh -c 'dmesg | grep -E "KVM|kvm.*VHE"; systemctl is-active hvd'
+	demo_run sh -c 'dmesg | grep VHE'
 	demo_run hvcli host
 
 	demo_step "a VM from Debian's arm64 kernel and a Debian root disk with systemd"

@@ -52,7 +52,7 @@ tiny_make() {
 			*) cp "$tree/$file" "$tiny/$file" ;;
 			esac
 		done
-	cp "$tree/lib/modules/$version"/modules.{builtin,order} "$tiny/lib/modules/$version/"
+	cp "$tree/lib/modules/$version"/modules.{builtin,builtin.modinfo,order} "$tiny/lib/modules/$version/"
 	depmod -b "$tiny" "$version"
 	(cd "$tiny" && find . -print0 | LC_ALL=C sort -z |
 		cpio --quiet -0 -o -H newc -R 0:0 --reproducible) | gzip -9n
