@@ -46,7 +46,11 @@ int kvm_vm_create(int dev, unsigned ipa_bits, struct kvm_vm *ret, struct hvd_err
 	if (run_size < (int)sizeof(struct kvm_run))
 		return hvd_err(err, EOPNOTSUPP, "KVM_GET_VCPU_MMAP_SIZE returns %d", run_size);
 
-	fd = ioctl(dev, KVM_CREATE_VM, type);
+	/*
+	 * The kernel gives up with EINTR when anything wants this thread's attention, such as the end
+	 * of an io_uring of the machine before a reset; no signal needs to have come.
+	 */
+	fd = (int)TEMP_FAILURE_RETRY(ioctl(dev, KVM_CREATE_VM, type));
 	if (fd < 0)
 		return hvd_err(err, errno, "KVM_CREATE_VM with %u address bits: %s", ipa_bits,
 			       strerror(errno));

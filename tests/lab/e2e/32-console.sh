@@ -35,12 +35,15 @@ wait_for "scrollback as it was seen" same
 ok "scrollback of $(stat -c %s "$WORK/late.log") bytes"
 
 equal "hvc0" "$(guest "$V" 'ls /dev/hvc0')" /dev/hvc0
-guest "$V" 'echo through-hvc0 >/dev/hvc0'
+
+# The keyboard follows the guest: once it has written to hvc0, what is typed is read there.
+said='echo through-"hvc0" >/dev/hvc0'
+console_type "$V" "(head -n 1 </dev/hvc0 | sed s/^/hvc0-got-/ >/dev/ttyAMA0; poweroff -f) & sleep 1; $said"
 console_wait "$V" through-hvc0
 ok "the virtio console writes to the same stream"
-
-# What was typed before the VM stops ends the console well.
-console_type "$V" 'poweroff -f'
+console_type "$V" hello
+console_wait "$V" hvc0-got-hello
+ok "and reads what is typed"
 vm_wait "$V" shutoff
 
 # hvd-vmm on a terminal: ^A x leaves.
