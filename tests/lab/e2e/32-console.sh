@@ -50,7 +50,7 @@ vm_wait "$V" shutoff
 jq -n --arg k "$KERNEL" --arg i "$INITRD" '{name: "tty", memory: "128M",
 	boot: {kernel: $k, initrd: $i, cmdline: "console=ttyAMA0 quiet do=idle"}}' >"$WORK/tty.json"
 mkfifo "$WORK/tty.keys"
-script -q -e -c "$(vmm) --config $WORK/tty.json" "$WORK/tty.log" <"$WORK/tty.keys" >/dev/null 2>&1 &
+script -q -e -f -c "$(vmm) --config $WORK/tty.json" "$WORK/tty.log" <"$WORK/tty.keys" >/dev/null 2>&1 &
 pid=$!
 CHILDREN+=("$pid")
 exec {KEYS}>"$WORK/tty.keys"

@@ -75,14 +75,13 @@ check_fuzz() {
 		return
 	fi
 	say "fuzz: $CHECK_FUZZ_SECONDS s a target"
-	make -C "$LAB_DIR/build/fuzz" -j "$(nproc)" fuzz FUZZ_SECONDS="$CHECK_FUZZ_SECONDS" \
-		>"$log" 2>&1 </dev/null || true
 	while IFS= read -r line; do
 		case $line in
 		PASS:*) check_pass "${line#*: }" ;;
-		*) check_fail "${line#*: }" ;;
+		FAIL:*) check_fail "${line#*: }" ;;
 		esac
-	done < <(grep -E '^(PASS|FAIL): ' "$log")
+	done < <(make -C "$LAB_DIR/build/fuzz" -j "$(nproc)" fuzz FUZZ_SECONDS="$CHECK_FUZZ_SECONDS" \
+		</dev/null 2>&1 | tee "$log")
 	if ! grep -qE '^PASS: ' "$log" || grep -q '^FAIL: ' "$log"; then
 		tail -n 60 "$log"
 		grep -qE '^(PASS|FAIL): ' "$log" || check_fail "fuzz: building the targets"
