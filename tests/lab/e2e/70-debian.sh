@@ -25,10 +25,15 @@ page() { curl -s -S -m 20 "http://$a/"; }
 wait_for "a page from $a" page
 ok "a page"
 
-logins() { (($(console_count "$V" 'login:') > $1)); }
-n=$(console_count "$V" 'login:')
+# The console ends with the process, and the rebooted guest is a new one.
+started() { vm_json "$V" | jq -e -r '.status.pid'; }
+old=$(started)
 must hvcli vm reboot "$V"
-wait_for "another login prompt after reboot" logins "$n"
+is_new() { [[ $(vm_json "$V" | jq -r '.status | select(.state == "running") | .pid') == +([0-9]) && $(started) != "$old" ]]; }
+wait_for "another process after reboot" is_new
+console_close "$V"
+console_open "$V"
+console_wait "$V" 'login:'
 ok "reboot by the power button"
 must hvcli vm shutdown "$V"
 vm_wait "$V" shutoff
