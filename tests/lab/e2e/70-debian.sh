@@ -34,6 +34,9 @@ wait_for "another process after reboot" is_new
 console_close "$V"
 console_open "$V"
 console_wait "$V" 'login:'
+wait_for "an address after reboot" address
+a=$(address)
+wait_for "a page after reboot" page
 ok "reboot by the power button"
 must hvcli vm shutdown "$V"
 vm_wait "$V" shutoff
