@@ -47,8 +47,8 @@ int kvm_vm_create(int dev, unsigned ipa_bits, struct kvm_vm *ret, struct hvd_err
 		return hvd_err(err, EOPNOTSUPP, "KVM_GET_VCPU_MMAP_SIZE returns %d", run_size);
 
 	/*
-	 * The kernel gives up with EINTR when anything wants this thread's attention, such as the end
-	 * of an io_uring of the machine before a reset; no signal needs to have come.
+	 * Seen to fail with EINTR on a reset, though no signal is handled on this thread; nothing has
+	 * been made then, so that it can be tried again.
 	 */
 	fd = (int)TEMP_FAILURE_RETRY(ioctl(dev, KVM_CREATE_VM, type));
 	if (fd < 0)

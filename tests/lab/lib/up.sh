@@ -3,8 +3,7 @@
 # Bringing the server up and down.
 #
 # Every lab boots its own server. Resuming a saved one would take a second instead of twenty, but
-# QEMU saves the physical and the virtual timer of a CPU only, and a VHE kernel runs on the EL2 timer:
-# its CPUs may sleep for ever after that.
+# servers were seen to hang after that: the timer of CPU 0 never fired again (QEMU 11.1, VHE).
 
 UP_CPU=neoverse-n1 UP_SMP=2 UP_MEM=4096 UP_ICOUNT='' UP_FLAVOUR=base UP_BARE=''
 
