@@ -59,7 +59,7 @@ void fuzz_start(struct fuzz_guest *g, uint64_t features)
 		write_register(g, VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)(features >> (32 * half)));
 	}
 	write_register(g, VIRTIO_MMIO_STATUS, identified | VIRTIO_CONFIG_S_FEATURES_OK);
-	for (uint32_t q = 0; q < g->dev->ops->n_queues; q++) {
+	for (uint32_t q = 0; q < g->dev->n_queues; q++) {
 		uint64_t base = q * FUZZ_QUEUE_STEP;
 
 		memset(at(g, base), 0, FUZZ_QUEUE_STEP);

@@ -108,7 +108,7 @@ void driver_set_up_queue(struct driver *d, unsigned i, uint16_t size)
 void driver_start(struct driver *d, uint64_t features)
 {
 	driver_negotiate(d, features);
-	for (unsigned i = 0; i < d->dev->ops->n_queues; i++)
+	for (unsigned i = 0; i < d->dev->n_queues; i++)
 		driver_set_up_queue(d, i, DRIVER_QUEUE_SIZE);
 	add_status(d, VIRTIO_CONFIG_S_DRIVER_OK);
 }

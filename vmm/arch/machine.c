@@ -198,7 +198,7 @@ static int plug(struct machine *m, struct virtio_dev *dev, struct hvd_error *err
 	if (r < 0)
 		return r;
 
-	for (unsigned q = 0; q < dev->ops->n_queues; q++) {
+	for (unsigned q = 0; q < dev->n_queues; q++) {
 		r = kvm_vm_ioeventfd(&m->vm, dev->kick_fd[q], base + VIRTIO_MMIO_QUEUE_NOTIFY,
 				     sizeof(uint32_t), q, err);
 		if (r < 0)

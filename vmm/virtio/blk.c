@@ -290,7 +290,6 @@ static void blk_destroy(struct virtio_dev *dev)
 static const struct virtio_ops blk_ops = {
 	.name = "blk",
 	.id = VIRTIO_ID_BLOCK,
-	.n_queues = 1,
 	.config_size = CONFIG_SIZE,
 	.features = 1ULL << VIRTIO_BLK_F_SEG_MAX | 1ULL << VIRTIO_BLK_F_BLK_SIZE |
 		    1ULL << VIRTIO_BLK_F_FLUSH | 1ULL << VIRTIO_BLK_F_TOPOLOGY,
@@ -352,7 +351,7 @@ int virtio_blk_new(const struct virtio_blk_args *args, const struct guest_mem *m
 		return hvd_err(err, ENOMEM, "out of memory");
 
 	dev = &blk->dev;
-	r = virtio_dev_init(dev, &blk_ops, mem, io);
+	r = virtio_dev_init(dev, &blk_ops, 1, mem, io);
 	if (r < 0)
 		return hvd_err(err, -r, "virtio-blk: %s", strerror(-r));
 

@@ -202,7 +202,6 @@ static void console_destroy(struct virtio_dev *dev)
 static const struct virtio_ops console_ops = {
 	.name = "console",
 	.id = VIRTIO_ID_CONSOLE,
-	.n_queues = 2,
 	.config_size = sizeof(struct virtio_console_config),
 	.activate = console_activate,
 	.kick = console_kick,
@@ -226,7 +225,7 @@ int virtio_console_new(struct console *console, const struct guest_mem *mem, str
 	vc->input_work.fn = on_input;
 	pthread_mutex_init(&vc->lock, NULL);
 	dev = &vc->dev;
-	r = virtio_dev_init(dev, &console_ops, mem, io);
+	r = virtio_dev_init(dev, &console_ops, 2, mem, io);
 	if (r < 0)
 		return hvd_err(err, -r, "virtio-console: %s", strerror(-r));
 	*ret = TAKE(dev);

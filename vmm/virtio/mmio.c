@@ -25,7 +25,7 @@ static uint32_t features_half(uint64_t features, uint32_t sel)
 /* The queue that QUEUE_SEL names, or NULL. */
 static struct virtqueue *selected(struct virtio_mmio *t)
 {
-	return t->queue_sel < t->dev->ops->n_queues ? &t->dev->queue[t->queue_sel] : NULL;
+	return t->queue_sel < t->dev->n_queues ? &t->dev->queue[t->queue_sel] : NULL;
 }
 
 static uint32_t read_register(struct virtio_mmio *t, uint64_t offset)
@@ -183,7 +183,7 @@ static void mmio_write(struct mmio_region *region, uint64_t offset, uint64_t val
 
 	/* Where KVM has an ioeventfd for it, this is never reached. */
 	if (offset == VIRTIO_MMIO_QUEUE_NOTIFY) {
-		if ((uint32_t)value < t->dev->ops->n_queues)
+		if ((uint32_t)value < t->dev->n_queues)
 			virtio_rekick(t->dev, (unsigned)value);
 		return;
 	}

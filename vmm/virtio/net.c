@@ -260,7 +260,6 @@ static void net_destroy(struct virtio_dev *dev)
 static const struct virtio_ops net_ops = {
 	.name = "net",
 	.id = VIRTIO_ID_NET,
-	.n_queues = 2,
 	.config_size = offsetof(struct virtio_net_config, max_virtqueue_pairs),
 	.features = 1ULL << VIRTIO_NET_F_MAC | 1ULL << VIRTIO_NET_F_STATUS |
 		    1ULL << VIRTIO_NET_F_MRG_RXBUF,
@@ -291,7 +290,7 @@ int virtio_net_new(const struct virtio_net_args *args, const struct guest_mem *m
 
 	dev = &net->dev;
 	net->tap.fd = -1;
-	r = virtio_dev_init(dev, &net_ops, mem, io);
+	r = virtio_dev_init(dev, &net_ops, 2, mem, io);
 	if (r < 0)
 		return hvd_err(err, -r, "virtio-net: %s", strerror(-r));
 

@@ -73,7 +73,6 @@ static void rng_destroy(struct virtio_dev *dev)
 static const struct virtio_ops rng_ops = {
 	.name = "rng",
 	.id = VIRTIO_ID_RNG,
-	.n_queues = 1,
 	.activate = rng_activate,
 	.kick = rng_kick,
 	.reset = rng_reset,
@@ -91,7 +90,7 @@ int virtio_rng_new(const struct guest_mem *mem, struct loop *io, struct virtio_d
 	if (!dev)
 		return hvd_err(err, ENOMEM, "out of memory");
 
-	r = virtio_dev_init(dev, &rng_ops, mem, io);
+	r = virtio_dev_init(dev, &rng_ops, 1, mem, io);
 	if (r < 0)
 		return hvd_err(err, -r, "virtio-rng: %s", strerror(-r));
 	*ret = TAKE(dev);

@@ -37,12 +37,13 @@ static void on_kick(struct loop_source *src, uint32_t events)
 		dev->ops->kick(dev, kick->queue);
 }
 
-int virtio_dev_init(struct virtio_dev *dev, const struct virtio_ops *ops,
+int virtio_dev_init(struct virtio_dev *dev, const struct virtio_ops *ops, unsigned n_queues,
 		    const struct guest_mem *mem, struct loop *io)
 {
 	dev->ops = ops;
 	dev->mem = mem;
 	dev->io = io;
+	dev->n_queues = n_queues;
 	dev->host_features = CORE_FEATURES | ops->features;
 	dev->irq_fd = -1;
 	pthread_mutex_init(&dev->lock, NULL);
@@ -59,7 +60,7 @@ int virtio_dev_init(struct virtio_dev *dev, const struct virtio_ops *ops,
 	if (dev->irq_fd < 0)
 		return -errno;
 
-	for (unsigned i = 0; i < ops->n_queues; i++) {
+	for (unsigned i = 0; i < n_queues; i++) {
 		dev->kick_fd[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (dev->kick_fd[i] < 0)
 			return -errno;
@@ -78,14 +79,14 @@ static void watch_kicks(struct virtio_dev *dev)
 	 * Edge-triggered, so that a kick costs no read(2). Adding reports what came before, if
 	 * anything ever did.
 	 */
-	for (unsigned i = 0; i < dev->ops->n_queues; i++)
+	for (unsigned i = 0; i < dev->n_queues; i++)
 		if (loop_add(dev->io, &dev->kick[i].src, EPOLLIN | EPOLLET) < 0)
 			virtio_broken(dev, "cannot watch a queue");
 }
 
 static void ignore_kicks(struct virtio_dev *dev)
 {
-	for (unsigned i = 0; i < dev->ops->n_queues; i++)
+	for (unsigned i = 0; i < dev->n_queues; i++)
 		loop_remove(&dev->kick[i].src);
 }
 
@@ -93,7 +94,7 @@ static void activate_on_loop(void *arg)
 {
 	struct virtio_dev *dev = arg;
 
-	for (unsigned i = 0; i < dev->ops->n_queues; i++) {
+	for (unsigned i = 0; i < dev->n_queues; i++) {
 		struct virtqueue *vq = &dev->queue[i];
 
 		if (vq->ready && vq_activate(vq, dev->mem, dev->guest_features) < 0) {
@@ -124,7 +125,7 @@ static void reset_on_loop(void *arg)
 static void reset_device(struct virtio_dev *dev)
 {
 	loop_call(dev->io, reset_on_loop, dev);
-	for (unsigned i = 0; i < dev->ops->n_queues; i++)
+	for (unsigned i = 0; i < dev->n_queues; i++)
 		vq_reset(&dev->queue[i]);
 	dev->guest_features = 0;
 	dev->isr = 0;
@@ -140,7 +141,7 @@ struct virtio_dev *virtio_dev_free(struct virtio_dev *dev)
 
 	ops = dev->ops;
 	loop_call(dev->io, reset_on_loop, dev);
-	for (unsigned i = 0; i < ops->n_queues; i++)
+	for (unsigned i = 0; i < dev->n_queues; i++)
 		if (dev->kick_fd[i] >= 0)
 			close(dev->kick_fd[i]);
 	if (dev->irq_fd >= 0)
@@ -191,7 +192,7 @@ void virtio_broken(struct virtio_dev *dev, const char *what)
 		return;
 
 	/* Sound queues of the device stop too. */
-	for (unsigned i = 0; i < dev->ops->n_queues; i++)
+	for (unsigned i = 0; i < dev->n_queues; i++)
 		dev->queue[i].broken = what;
 	if (log_allowed(&dev->log_limit, LOG_BURST))
 		log_warning("virtio-%s: stopped until the driver resets it: %s", dev->ops->name,

@@ -24,7 +24,7 @@
 #include "vmm/console.h"
 #include "vmm/virtio/virtqueue.h"
 
-#define VIRTIO_MAX_QUEUES 8
+#define VIRTIO_MAX_QUEUES 17 /* eight pairs and a control queue */
 
 /* Chains served before other devices of the same I/O loop get their turn; see virtio_rekick(). */
 #define VIRTIO_BATCH 64
@@ -33,7 +33,7 @@ struct virtio_dev;
 
 struct virtio_ops {
 	const char *name;
-	uint16_t id, n_queues;
+	uint16_t id;
 	size_t config_size; /* bytes of config space, little-endian in dev->config */
 	uint64_t features;  /* beyond those of the core: VERSION_1, EVENT_IDX, INDIRECT_DESC */
 
@@ -64,6 +64,7 @@ struct virtio_dev {
 	const struct virtio_ops *ops;
 	const struct guest_mem *mem;
 	struct loop *io;
+	unsigned n_queues;
 
 	pthread_mutex_t lock; /* registers: features, status, queue set-up, config */
 	uint64_t host_features, guest_features;
@@ -110,10 +111,10 @@ int virtio_rng_new(const struct guest_mem *mem, struct loop *io, struct virtio_d
 		   struct hvd_error *err);
 
 /*
- * Core life cycle for device files: create eventfds and config space. On failure dev is still to be
- * given to virtio_dev_free().
+ * Core life cycle for device files: create eventfds and config space. n_queues is at most
+ * VIRTIO_MAX_QUEUES. On failure dev is still to be given to virtio_dev_free().
  */
-int virtio_dev_init(struct virtio_dev *dev, const struct virtio_ops *ops,
+int virtio_dev_init(struct virtio_dev *dev, const struct virtio_ops *ops, unsigned n_queues,
 		    const struct guest_mem *mem, struct loop *io);
 
 /* Resets and destroys. Main loop, vCPUs stopped, and the I/O loop still running (or never run). */
