@@ -9,6 +9,7 @@
 #include <systemd/sd-id128.h>
 #include <systemd/sd-journal.h>
 
+#include "api/errors.h"
 #include "vmm/base/log.h"
 
 #define MESSAGE_VM_STATE                                                                           \
@@ -66,15 +67,23 @@ static void describe_peer(const struct peer *peer, char *buf, size_t size)
 		snprintf(buf, size, "uid %u (%s)", (unsigned)peer->uid, peer->front);
 }
 
+static void describe_outcome(int r, const struct hvd_error *err, char buf[static ERROR_TEXT_SIZE])
+{
+	if (r < 0 && err && err->code)
+		error_text(err, buf);
+	else
+		snprintf(buf, ERROR_TEXT_SIZE, "%s", r < 0 ? strerror(-r) : "done");
+}
+
 void journal_operation(const struct call *call, int r, const struct hvd_error *err)
 {
 	int priority = r < 0 ? LOG_WARNING : LOG_INFO;
-	const char *outcome = r >= 0 ? "done" : err && err->code ? err->msg : strerror(-r);
-	char who[64];
+	char outcome[ERROR_TEXT_SIZE], who[64];
 
 	if (!log_enabled(priority))
 		return;
 
+	describe_outcome(r, err, outcome);
 	describe_peer(&call->peer, who, sizeof(who));
 	if (!have_journal()) {
 		log_line(priority, "%s%s%s by %s: %s", call->op->name, call->name[0] ? " " : "",

@@ -62,8 +62,10 @@ bool log_allowed(struct log_limit *limit, unsigned burst)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	window = (uint64_t)now.tv_sec / WINDOW_SECONDS + 1;
 	if (window != limit->window) {
+		if (limit->suppressed)
+			log_notice("%u more lines like the next were left out", limit->suppressed);
 		limit->window = window;
-		limit->used = 0;
+		limit->used = limit->suppressed = 0;
 	}
 	if (limit->used >= burst) {
 		limit->suppressed++;

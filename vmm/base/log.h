@@ -27,8 +27,9 @@ void log_line(int priority, const char *fmt, ...) __attribute__((format(printf, 
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
 
 /*
- * For lines that a guest can provoke: at most `burst` lines in each 10 s. One struct per source of
- * lines, zero-initialised; the caller's own lock or thread protects it.
+ * For lines that a guest can provoke: at most `burst` lines in each 10 s, and how many were left out
+ * before the next one. One struct per source of lines, zero-initialised; the caller's own lock or
+ * thread protects it.
  */
 struct log_limit {
 	uint64_t window; /* CLOCK_MONOTONIC seconds / 10 of the current window */
