@@ -100,8 +100,12 @@ void vm_set_state(struct vm *vm, enum vm_state state, const char *reason)
 	if (vm->state == state && strcmp(vm->reason, reason ? reason : "") == 0)
 		return;
 
+	if (vm->state == VM_FAILED)
+		vm_failure_forget(vm);
 	vm->state = state;
 	snprintf(vm->reason, sizeof(vm->reason), "%s", reason ? reason : "");
+	if (state == VM_FAILED)
+		vm_failure_keep(vm);
 	journal_vm_state(vm, reason);
 	manager_notify(vm->manager, MANAGER_VM_STATE, vm);
 }

@@ -152,6 +152,7 @@ int vm_undefine(struct vm *vm, struct hvd_error *err)
 	if (r < 0)
 		return r;
 
+	vm_failure_forget(vm);
 	manager_notify(vm->manager, MANAGER_VM_REMOVED, vm);
 	vm_free(vm);
 	return 0;
@@ -179,6 +180,7 @@ static int load_from(struct manager *manager, const char *folder, const char *fi
 	if (r < 0)
 		return hvd_err_prefix(err, r, "%s/%s.xml", folder, file);
 
+	vm_failure_recall(vm);
 	insert(manager, vm);
 	*ret = TAKE(vm);
 	return 0;

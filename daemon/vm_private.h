@@ -70,6 +70,11 @@ int vm_runtime_path(const struct manager *manager, const char *name, const char 
 		    char path[static PATH_MAX]);
 void vm_remove_runtime(const struct vm *vm);
 
+/* vm_failure.c: on entering VM_FAILED, on leaving it, and when the definition is loaded. */
+void vm_failure_keep(const struct vm *vm);
+void vm_failure_forget(const struct vm *vm);
+void vm_failure_recall(struct vm *vm);
+
 /* vm_define.c */
 int vm_save(const struct vm *vm, const struct vm_config *config, uint64_t generation,
 	    struct hvd_error *err);

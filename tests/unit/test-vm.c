@@ -380,7 +380,24 @@ static void test_guest_shuts_down(void **state)
 
 static void test_vmm_fails(void **state)
 {
-	check_end(*state, VMM_REASON_ERROR, "KVM_RUN: Bad address", VM_FAILED, "KVM_RUN: Bad address");
+	struct scene *scene = *state;
+	struct vm_status status;
+	struct vm *vm;
+
+	check_end(scene, VMM_REASON_ERROR, "KVM_RUN: Bad address", VM_FAILED, "KVM_RUN: Bad address");
+
+	/* A restart of hvd does not forget it, */
+	scene_restart(scene);
+	vm = manager_find_vm(scene->manager, "demo");
+	assert_int_equal(vm_state(vm), VM_FAILED);
+	assert_int_equal(vm_get_status(vm, &status), 0);
+	assert_string_equal(status.reason, "KVM_RUN: Bad address");
+	schema_clear(&vm_status_schema, &status);
+
+	/* the end of the definition does. */
+	assert_true(scene_exists(scene, "run/failed/demo"));
+	assert_int_equal(vm_undefine(vm, NULL), 0);
+	assert_false(scene_exists(scene, "run/failed/demo"));
 }
 
 static void test_stop(void **state)

@@ -10,6 +10,8 @@ vm_wait "$V" failed
 matches "killed: reason" "$(vm_json "$V" | jq -r .status.reason)" 'SIGKILL|signal 9|killed'
 equal "killed: pid" "$(vm_json "$V" | jq .status.pid)" 0
 matches "killed: in the list" "$(hvcli vm list)" "$V +failed"
+must systemctl restart hvd
+equal "failed, after a restart of hvd too" "$(vm_state "$V")" failed
 must hvcli vm start "$V" --wait
 equal "started again" "$(vm_state "$V")" running
 [[ $(vm_json "$V" | jq -r .status.reason) == null ]] || fail "the old reason is still there"
