@@ -36,7 +36,7 @@ static char **str_ptr(const struct field *field, const void *obj)
 	return field_ptr(field, obj);
 }
 
-static void *element(const struct field *field, const void *obj, size_t i)
+void *field_list_item(const struct field *field, const void *obj, size_t i)
 {
 	char *array = *(char **)field_ptr(field, obj);
 
@@ -72,7 +72,7 @@ int schema_init(const struct schema *schema, void *obj)
 	return 0;
 }
 
-static void field_clear(const struct field *field, void *obj)
+void field_clear(const struct field *field, void *obj)
 {
 	switch (field->type) {
 	case FIELD_STR:
@@ -83,12 +83,14 @@ static void field_clear(const struct field *field, void *obj)
 		break;
 	case FIELD_LIST:
 		for (size_t i = 0; i < *field_count(field, obj); i++)
-			schema_clear(field->sub, element(field, obj, i));
+			schema_clear(field->sub, field_list_item(field, obj, i));
 		free(*(void **)field_ptr(field, obj));
+		*field_count(field, obj) = 0;
 		break;
 	default:
 		break;
 	}
+	memset(field_ptr(field, obj), 0, field_size(field));
 }
 
 void schema_clear(const struct schema *schema, void *obj)
@@ -111,7 +113,7 @@ static int list_copy(const struct field *field, void *dst, const void *src)
 	*(char **)field_ptr(field, dst) = array;
 
 	for (size_t i = 0; i < n; i++) {
-		int r = schema_copy(field->sub, element(field, dst, i), element(field, src, i));
+		int r = schema_copy(field->sub, field_list_item(field, dst, i), field_list_item(field, src, i));
 
 		if (r < 0)
 			return r;
@@ -120,7 +122,7 @@ static int list_copy(const struct field *field, void *dst, const void *src)
 	return 0;
 }
 
-static int field_copy(const struct field *field, void *dst, const void *src)
+int field_copy(const struct field *field, void *dst, const void *src)
 {
 	char *text;
 
@@ -162,7 +164,7 @@ static bool list_equal(const struct field *field, const void *a, const void *b)
 	if (n != *field_count(field, b))
 		return false;
 	for (size_t i = 0; i < n; i++)
-		if (!schema_equal(field->sub, element(field, a, i), element(field, b, i)))
+		if (!schema_equal(field->sub, field_list_item(field, a, i), field_list_item(field, b, i)))
 			return false;
 	return true;
 }
@@ -172,7 +174,7 @@ static bool text_equal(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static bool field_equal(const struct field *field, const void *a, const void *b)
+bool field_equal(const struct field *field, const void *a, const void *b)
 {
 	switch (field->type) {
 	case FIELD_STR:
@@ -192,43 +194,6 @@ bool schema_equal(const struct schema *schema, const void *a, const void *b)
 		if (!field_equal(&schema->fields[i], a, b))
 			return false;
 	return true;
-}
-
-/* LIVE before NEXT_BOOT before NEVER. */
-static unsigned lateness(enum field_applies applies)
-{
-	static const unsigned order[] = {
-		[APPLIES_LIVE] = 0,
-		[APPLIES_NEXT_BOOT] = 1,
-		[APPLIES_NEVER] = 2,
-	};
-
-	return order[applies];
-}
-
-enum field_applies schema_applies(const struct schema *schema, const void *a, const void *b,
-				  const char **field)
-{
-	enum field_applies latest = APPLIES_LIVE;
-	const char *cause = NULL;
-
-	for (size_t i = 0; i < schema->n_fields; i++) {
-		const struct field *f = &schema->fields[i];
-		enum field_applies applies = f->applies;
-		const char *name = f->name;
-
-		if (field_equal(f, a, b))
-			continue;
-		if (f->type == FIELD_STRUCT)
-			applies = schema_applies(f->sub, field_ptr(f, a), field_ptr(f, b), &name);
-		if (!cause || lateness(applies) > lateness(latest)) {
-			latest = applies;
-			cause = name;
-		}
-	}
-	if (field)
-		*field = cause;
-	return latest;
 }
 
 const struct field *schema_field(const struct schema *schema, const char *name)
@@ -301,7 +266,7 @@ void *field_list_append(const struct field *field, void *obj)
 	if (!array)
 		return NULL;
 	*(void **)field_ptr(field, obj) = array;
-	if (schema_init(field->sub, element(field, obj, *n)) < 0)
+	if (schema_init(field->sub, field_list_item(field, obj, *n)) < 0)
 		return NULL;
-	return element(field, obj, (*n)++);
+	return field_list_item(field, obj, (*n)++);
 }

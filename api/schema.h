@@ -57,6 +57,7 @@ struct field {
 	bool required;
 	bool path;                   /* STR: names a file of the host; clients make it absolute */
 	bool read_only;              /* in answers only: a client may not set it */
+	bool host;                   /* hvd's own business: hvd-vmm has no use for it */
 	enum field_applies applies;
 
 	/* STR: a further rule beyond length; text is never NULL. */
@@ -71,6 +72,7 @@ struct schema {
 	size_t size;
 	const struct field *fields;
 	size_t n_fields;
+	const char *key; /* the STR that tells items of a list apart, and never changes; or NULL */
 	/* What no single field can say (both network and tap set, …). Sees a complete object. */
 	int (*check)(const void *obj, struct hvd_error *err);
 };
@@ -121,12 +123,20 @@ bool schema_equal(const struct schema *schema, const void *a, const void *b);
 int schema_check(const struct schema *schema, const void *obj, struct hvd_error *err);
 
 /*
- * The latest time at which the changes from a to b reach a running VM (LIVE when nothing or
- * only live fields differ); *field (may be NULL) gets the name of the first field that causes it,
- * without those of the structs around it, or NULL when nothing differs.
+ * Call fn for each difference between a and b: field, its path within the object ("boot.cmdline",
+ * "disks[vda].cache"), and when the change reaches a running VM. Items of a list with a key are told
+ * apart by it; one that has come or gone is one difference ("disks[vdb]"), of the list's own
+ * applies. Stops when fn returns a negative errno, and returns it.
  */
-enum field_applies schema_applies(const struct schema *schema, const void *a, const void *b,
-				  const char **field);
+typedef int (*schema_diff_fn)(void *ctx, const struct field *field, const char *path);
+int schema_diff(const struct schema *schema, const void *a, const void *b, schema_diff_fn fn,
+		void *ctx);
+
+/*
+ * Of the changes from a to b, make those in obj (another object of this kind) that reach a running
+ * VM: what runs keeps what it was started with. On -ENOMEM obj is valid, and half changed.
+ */
+int schema_apply_live(const struct schema *schema, void *obj, const void *a, const void *b);
 
 const struct field *schema_field(const struct schema *schema, const char *name);
 
@@ -149,6 +159,14 @@ bool field_is_unset(const struct field *field, const void *obj);
 
 /* LIST: append one element with default values; returns it, or NULL when out of memory or max. */
 void *field_list_append(const struct field *field, void *obj);
+
+/* One field of obj. copy: dst's is zero before; -ENOMEM leaves something to clear. clear zeroes. */
+bool field_equal(const struct field *field, const void *a, const void *b);
+int field_copy(const struct field *field, void *dst, const void *src);
+void field_clear(const struct field *field, void *obj);
+
+/* LIST: the item at i. */
+void *field_list_item(const struct field *field, const void *obj, size_t i);
 
 static inline void *field_ptr(const struct field *field, const void *obj)
 {

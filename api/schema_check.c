@@ -88,6 +88,23 @@ static int check_mac(const struct field *field, const void *obj, struct hvd_erro
 	return 0;
 }
 
+/* Items that are told apart by a key have one each; one without it gets it later. */
+static int check_key(const struct field *list, const char *array, size_t i, struct hvd_error *err)
+{
+	const struct schema *sub = list->sub;
+	const struct field *key = sub->key ? schema_field(sub, sub->key) : NULL;
+	const char *text = key ? *(char **)field_ptr(key, array + i * sub->size) : NULL;
+
+	for (size_t j = 0; text && j < i; j++) {
+		const char *other = *(char **)field_ptr(key, array + j * sub->size);
+
+		if (other && strcmp(text, other) == 0)
+			return hvd_err_field(err, EINVAL, key->name, "is that of %s[%zu] too",
+					     list->name, j);
+	}
+	return 0;
+}
+
 static int check_list(const struct field *field, const void *obj, struct hvd_error *err)
 {
 	const char *array = *(char **)field_ptr(field, obj);
@@ -99,6 +116,8 @@ static int check_list(const struct field *field, const void *obj, struct hvd_err
 				     field->max);
 	for (size_t i = 0; i < n; i++) {
 		r = schema_check(field->sub, array + i * field->sub->size, err);
+		if (r >= 0)
+			r = check_key(field, array, i, err);
 		if (r < 0)
 			return hvd_err_in(err, r, "%s[%zu]", field->name, i);
 	}

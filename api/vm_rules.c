@@ -41,6 +41,14 @@ int vm_name_check(const char *text, struct hvd_error *err)
 	return 0;
 }
 
+int rule_id(const char *text, struct hvd_error *err)
+{
+	if (!text[0] || strspn(text, LOWER DIGITS "-") != strlen(text) || text[0] == '-')
+		return hvd_err(err, EINVAL, "'%.40s' is no id: use a-z, 0-9 and '-', not '-' first",
+			       text);
+	return 0;
+}
+
 int rule_line(const char *text, struct hvd_error *err)
 {
 	if (strpbrk(text, "\n\t"))

@@ -11,6 +11,7 @@
 #define VM_MACHINE_DEFAULT "hvd-1.0"
 
 int rule_machine(const char *text, struct hvd_error *err);
+int rule_id(const char *text, struct hvd_error *err);        /* of a disk or NIC: "vda" */
 int rule_path(const char *text, struct hvd_error *err);      /* absolute, one line */
 int rule_line(const char *text, struct hvd_error *err);      /* no newline, no tab */
 int rule_serial(const char *text, struct hvd_error *err);    /* printable ASCII */

@@ -14,6 +14,8 @@
 
 #define LIVE  .applies = APPLIES_LIVE
 #define NEVER .applies = APPLIES_NEVER
+/* A change reaches systemd or hvd alone. */
+#define HOST  LIVE, .host = true
 
 static const char *const disk_format_names[_DISK_FORMAT_MAX + 1] = {
 	[DISK_FORMAT_RAW] = "raw",
@@ -59,6 +61,8 @@ static const struct field disk_fields[] = {
 	{ "path", ".[@type=file]/source/@file|.[@type=block]/source/@dev",
 	  STR(struct disk_config, path), .required = true, .path = true, .max = 4095,
 	  .check = rule_path, .help = "Path of the image file or block device" },
+	{ "id", "target/@dev", STR(struct disk_config, id), .max = VM_ID_MAX, .check = rule_id, NEVER,
+	  .help = "Name within the VM, such as vda; chosen when the disk is defined if not given" },
 	{ "format", "driver/@type", ENUM(struct disk_config, format), .names = disk_format_names,
 	  .def = "raw", .help = "Image format" },
 	{ "cache", "driver/@cache", ENUM(struct disk_config, cache), .names = disk_cache_names,
@@ -75,11 +79,14 @@ const struct schema disk_schema = {
 	.xml = "disk[@device?=disk]",
 	.size = sizeof(struct disk_config),
 	SCHEMA_FIELDS(disk_fields),
+	.key = "id",
 };
 
 static const struct field nic_fields[] = {
 	{ "network", ".[@type=network]/source/@network", STR(struct nic_config, network),
 	  .check = vm_name_check, .help = "Name of the virtual network that it is on" },
+	{ "id", "alias/@name", STR(struct nic_config, id), .max = VM_ID_MAX, .check = rule_id, NEVER,
+	  .help = "Name within the VM, such as net0; chosen when the NIC is defined if not given" },
 	{ "tap", ".[@type=ethernet]/target/@dev", STR(struct nic_config, tap),
 	  .check = rule_interface,
 	  .help = "Name of an existing tap interface of the host, instead of a network" },
@@ -91,26 +98,27 @@ const struct schema nic_schema = {
 	.xml = "interface",
 	.size = sizeof(struct nic_config),
 	SCHEMA_FIELDS(nic_fields),
+	.key = "id",
 	.check = rule_nic,
 };
 
 static const struct field resources_fields[] = {
 	{ "cpu_weight", "cputune/shares", U32(struct resources_config, cpu_weight), .min = 1,
-	  .max = 10000, LIVE, .help = "Share of CPU time against other VMs (CPUWeight)" },
+	  .max = 10000, HOST, .help = "Share of CPU time against other VMs (CPUWeight)" },
 	/* libvirt: microseconds in each period of 100 ms, its default */
 	{ "cpu_quota", "cputune/global_quota", U32(struct resources_config, cpu_quota), .min = 1,
-	  .max = 100000, .xml_scale = 1000, LIVE, .unit = "percent",
+	  .max = 100000, .xml_scale = 1000, HOST, .unit = "percent",
 	  .help = "Most CPU time, in percent of one CPU (CPUQuota)" },
 	{ "cpuset", "vcpu/@cpuset", STR(struct resources_config, cpuset), .max = 255,
-	  .check = rule_cpuset, LIVE, .help = "Host CPUs to run on, such as 0-3,8 (AllowedCPUs)" },
+	  .check = rule_cpuset, HOST, .help = "Host CPUs to run on, such as 0-3,8 (AllowedCPUs)" },
 	{ "memory_high", "memtune/soft_limit", SIZE(struct resources_config, memory_high),
-	  .min = 1 * MIB, LIVE, .unit = "bytes",
+	  .min = 1 * MIB, HOST, .unit = "bytes",
 	  .help = "Memory above which the VM is throttled and reclaimed from (MemoryHigh)" },
 	{ "memory_max", "memtune/hard_limit", SIZE(struct resources_config, memory_max),
-	  .min = 1 * MIB, LIVE, .unit = "bytes",
+	  .min = 1 * MIB, HOST, .unit = "bytes",
 	  .help = "Memory above which the OOM killer ends the VM (MemoryMax)" },
 	{ "io_weight", "blkiotune/weight", U32(struct resources_config, io_weight), .min = 1,
-	  .max = 10000, LIVE, .help = "Share of disk time against other VMs (IOWeight)" },
+	  .max = 10000, HOST, .help = "Share of disk time against other VMs (IOWeight)" },
 };
 const struct schema resources_schema = {
 	.name = "Resources",
@@ -123,7 +131,7 @@ static const struct field vm_fields[] = {
 	  NEVER, .help = "Name, unique on the host" },
 	{ "uuid", "uuid", UUID(struct vm_config, uuid), NEVER,
 	  .help = "UUID; chosen when the VM is defined if not given" },
-	{ "description", "description", STR(struct vm_config, description), .max = 1024, LIVE,
+	{ "description", "description", STR(struct vm_config, description), .max = 1024, HOST,
 	  .help = "Free text" },
 	{ "machine", "os/type[@arch?=aarch64][.=hvm]/@machine", STR(struct vm_config, machine),
 	  .def = VM_MACHINE_DEFAULT, .required = true, .check = rule_machine, NEVER,
@@ -135,20 +143,20 @@ static const struct field vm_fields[] = {
 	  .help = "Guest memory, a multiple of 2M" },
 	{ "boot", "os", STRUCT(struct vm_config, boot, boot_schema), .help = "What is booted" },
 	{ "disks", "devices", LIST(struct vm_config, disks, n_disks, disk_schema),
-	  .max = VM_MAX_DISKS, .help = "Disks (virtio-blk)" },
+	  .max = VM_MAX_DISKS, LIVE, .help = "Disks (virtio-blk)" },
 	{ "nics", "devices", LIST(struct vm_config, nics, n_nics, nic_schema), .max = VM_MAX_NICS,
-	  .help = "Network interfaces (virtio-net)" },
+	  LIVE, .help = "Network interfaces (virtio-net)" },
 	{ "rng", "devices/rng[@model=virtio]/backend[@model=random]", BOOL(struct vm_config, rng),
 	  .def = "yes", .help = "Entropy source (virtio-rng)" },
 	{ "virtio_console", "devices/console[@type=pty]/target[@type=virtio]",
 	  BOOL(struct vm_config, virtio_console),
 	  .help = "A virtio console (hvc0) beside the serial port" },
-	{ "resources", ".", STRUCT(struct vm_config, resources, resources_schema), LIVE,
+	{ "resources", ".", STRUCT(struct vm_config, resources, resources_schema), HOST,
 	  .help = "Limits of the VM's control group" },
 	{ "on_reboot", "on_reboot", ENUM(struct vm_config, on_reboot), .names = on_reboot_names,
 	  .xml_names = on_reboot_xml_names, .def = "restart",
 	  .help = "What a reboot by the guest does" },
-	{ "autostart", "hvd:autostart", BOOL(struct vm_config, autostart), LIVE,
+	{ "autostart", "hvd:autostart", BOOL(struct vm_config, autostart), HOST,
 	  .help = "Start the VM when hvd starts" },
 };
 const struct schema vm_schema = {

@@ -34,6 +34,7 @@ enum control_type {
 	CONTROL_POWER_BUTTON,
 	CONTROL_STOP,
 	CONTROL_CONSOLE, /* fds: one stream socket; arg 1: may type */
+	CONTROL_UPDATE,  /* fds: spec, files of disks and NICs that are new */
 };
 
 struct control_message {

@@ -8,6 +8,7 @@
 
 #include "daemon/journal.h"
 #include "daemon/network.h"
+#include "daemon/store.h"
 #include "daemon/vm_private.h"
 #include "vmm/base/log.h"
 #include "vmm/base/macro.h"
@@ -21,7 +22,7 @@ int vm_runtime_path(const struct manager *manager, const char *name, const char 
 	return n >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
-void vm_remove_runtime(const struct vm *vm)
+void vm_remove_runtime(struct vm *vm)
 {
 	static const char *const files[] = { "control", VM_SPEC_FILE ".xml" };
 	char path[PATH_MAX];
@@ -32,6 +33,21 @@ void vm_remove_runtime(const struct vm *vm)
 	if (vm_runtime_path(vm->manager, vm->config.name, NULL, path) >= 0 && rmdir(path) < 0 &&
 	    errno != ENOENT)
 		log_warning("%s: %s", path, strerror(errno));
+	schema_clear(&vm_schema, &vm->running);
+}
+
+int vm_save_runtime(const struct vm *vm, const struct vm_config *running, struct hvd_error *err)
+{
+	char path[PATH_MAX];
+	int r;
+
+	r = vm_runtime_path(vm->manager, vm->config.name, NULL, path);
+	if (r < 0)
+		return hvd_err(err, -r, "%s: %s", vm->manager->paths.runtime, strerror(-r));
+	r = store_make_folder(path, err);
+	if (r < 0)
+		return r;
+	return store_save(path, VM_SPEC_FILE, &vm_schema, running, vm->generation, err);
 }
 
 int vm_new(struct manager *manager, struct vm **ret)
@@ -64,6 +80,7 @@ struct vm *vm_free(struct vm *vm)
 	sd_event_source_disable_unref(vm->kill_timer);
 	list_remove(&vm->node);
 	schema_clear(&vm_schema, &vm->config);
+	schema_clear(&vm_schema, &vm->running);
 	free(vm);
 	return NULL;
 }
@@ -124,8 +141,8 @@ static int add_address(struct vm_status *status, const char *text)
 
 static int add_addresses(const struct vm *vm, struct vm_status *status)
 {
-	for (size_t i = 0; i < vm->config.n_nics; i++) {
-		const struct nic_config *nic = &vm->config.nics[i];
+	for (size_t i = 0; i < vm->running.n_nics; i++) {
+		const struct nic_config *nic = &vm->running.nics[i];
 		const struct network *network;
 		const char *address = NULL;
 

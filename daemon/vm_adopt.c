@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/store.h"
 #include "daemon/vm_private.h"
 #include "vmm/base/log.h"
 
@@ -65,7 +66,7 @@ static void process_ended(struct vm *vm, const struct unit_info *info)
 	if (vm->end == VMM_REASON_ERROR || (!failed && vm->end != VMM_REASON_NONE))
 		snprintf(reason, sizeof(reason), "%s", vm->end_text);
 	else if (failed)
-		unit_describe_failure(info, &vm->config, reason, sizeof(reason));
+		unit_describe_failure(info, &vm->running, reason, sizeof(reason));
 	else if (vm_has_process(vm))
 		snprintf(reason, sizeof(reason), "stopped");
 	failed = failed || vm->end == VMM_REASON_ERROR;
@@ -192,12 +193,28 @@ void vm_await_end(struct vm *vm)
 	query_unit(vm);
 }
 
+/* Without the copy, which is a file like any other, the definition is the best guess. */
+static int load_running(struct vm *vm, const char *folder)
+{
+	struct hvd_error err = { 0 };
+	uint64_t generation;
+	int r;
+
+	r = store_load(folder, VM_SPEC_FILE, &vm_schema, &vm->running, &generation, &err);
+	if (r >= 0)
+		return vm_complete(&vm->running, NULL, &err);
+	log_warning("VM %s: %s", vm->config.name, err.msg);
+	return schema_copy(&vm_schema, &vm->running, &vm->config);
+}
+
 void vm_adopt(struct vm *vm)
 {
 	char path[PATH_MAX];
 
 	if (vm_runtime_path(vm->manager, vm->config.name, NULL, path) < 0 || access(path, F_OK) < 0)
 		return;
+	if (load_running(vm, path) < 0)
+		log_err("VM %s: out of memory, what it runs with is not known", vm->config.name);
 	vm->adopting = true;
 	vm->manager->adopting++;
 	/* Nobody else runs yet; the state becomes visible when it is known. */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Definitions: taken on, given an identity, kept on disk, changed. */
+/* Definitions: taken on, kept on disk, forgotten. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "daemon/store.h"
 #include "daemon/vm_private.h"
@@ -24,61 +23,6 @@ static void insert(struct manager *manager, struct vm *vm)
 		after = after->prev;
 	/* Appending to a list is inserting before its head: any node may be that head. */
 	list_append(after->next, &vm->node);
-}
-
-static bool is_zero(const uint8_t *bytes, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (bytes[i])
-			return false;
-	return true;
-}
-
-static int fill_random(void *bytes, size_t n)
-{
-	return getrandom(bytes, n, 0) == (ssize_t)n ? 0 : -EIO;
-}
-
-/* RFC 9562, version 4. */
-static int choose_uuid(uint8_t uuid[static 16])
-{
-	int r = fill_random(uuid, 16);
-
-	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
-	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
-	return r;
-}
-
-/* The prefix that KVM guests have by custom: locally administered, unicast. */
-static int choose_mac(uint8_t mac[static 6])
-{
-	mac[0] = 0x52;
-	mac[1] = 0x54;
-	mac[2] = 0x00;
-	return fill_random(mac + 3, 3);
-}
-
-int vm_complete(struct vm_config *config, const struct vm_config *old, struct hvd_error *err)
-{
-	int r = 0;
-
-	if (is_zero(config->uuid, sizeof(config->uuid))) {
-		if (old)
-			memcpy(config->uuid, old->uuid, sizeof(config->uuid));
-		else
-			r = choose_uuid(config->uuid);
-	}
-	for (size_t i = 0; r >= 0 && i < config->n_nics; i++) {
-		uint8_t *mac = config->nics[i].mac;
-
-		if (!is_zero(mac, sizeof(config->nics[i].mac)))
-			continue;
-		if (old && i < old->n_nics)
-			memcpy(mac, old->nics[i].mac, sizeof(config->nics[i].mac));
-		else
-			r = choose_mac(mac);
-	}
-	return r < 0 ? hvd_err(err, -r, "no random numbers: %s", strerror(-r)) : 0;
 }
 
 static int check_unique(const struct manager *manager, const struct vm_config *config,

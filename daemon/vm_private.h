@@ -4,6 +4,7 @@
  *
  *	vm.c          state, status
  *	vm_define.c   definitions and their store
+ *	vm_identity.c UUID, ids, MAC addresses
  *	vm_update.c   changes of a definition
  *	vm_check.c    can the host run this definition?
  *	vm_start.c    from SHUTOFF to RUNNING
@@ -11,7 +12,7 @@
  *	vm_adopt.c    finding a process again, and how it ended
  *
  * A folder RUNTIME/vms/NAME exists as long as there may be a process: `control`, the socket of
- * hvd-vmm, and `spec.xml`, what it was started with.
+ * hvd-vmm, and `spec.xml`, what it was started with and has got since.
  */
 #pragma once
 
@@ -33,6 +34,7 @@ struct vm {
 	struct list node; /* in manager->vms */
 	struct manager *manager;
 	struct vm_config config;
+	struct vm_config running; /* what the process has; zero when there is none */
 	uint64_t generation;
 
 	enum vm_state state;
@@ -68,7 +70,10 @@ void vm_set_state(struct vm *vm, enum vm_state state, const char *reason);
 /* RUNTIME/vms[/NAME][/file]; vm and file may be NULL. 0 or -ENAMETOOLONG. */
 int vm_runtime_path(const struct manager *manager, const char *name, const char *file,
 		    char path[static PATH_MAX]);
-void vm_remove_runtime(const struct vm *vm);
+/* There is no process any more. */
+void vm_remove_runtime(struct vm *vm);
+/* Keep RUNTIME/vms/NAME/spec.xml: what the process has, or is about to have. */
+int vm_save_runtime(const struct vm *vm, const struct vm_config *running, struct hvd_error *err);
 
 /* vm_failure.c: on entering VM_FAILED, on leaving it, and when the definition is loaded. */
 void vm_failure_keep(const struct vm *vm);
@@ -78,8 +83,11 @@ void vm_failure_recall(struct vm *vm);
 /* vm_define.c */
 int vm_save(const struct vm *vm, const struct vm_config *config, uint64_t generation,
 	    struct hvd_error *err);
-/* Give config an identity: that of old (may be NULL) where it has none of its own. */
-int vm_complete(struct vm_config *config, const struct vm_config *old, struct hvd_error *err);
+/*
+ * vm_identity.c: give config, disks and NICs an identity where they have none of their own: that of
+ * vm (NULL: a new one) and what vm has in the same place, else one that nothing of vm has.
+ */
+int vm_complete(struct vm_config *config, const struct vm *vm, struct hvd_error *err);
 
 /* vm_update.c: hvd ends, call back what is pending. */
 void vm_update_drop(struct vm *vm);
@@ -99,6 +107,12 @@ void vm_apply_info(struct vm *vm, const struct unit_info *info);
 void vm_find_process(struct vm *vm);
 /* The process is to end or has ended: wait for that. */
 void vm_await_end(struct vm *vm);
+
+/* vm_start.c: a memfd with config as hvd-vmm reads it. */
+int vm_make_spec(const struct vm_config *config, struct hvd_error *err);
+/* Put the taps in files, which are those of config's NICs (-1: none), on their bridges. */
+int vm_bridge_taps(const struct manager *manager, const struct vm_config *config,
+		   const struct vm_files *files, struct hvd_error *err);
 
 /* vm_start.c: the process is gone before the start was complete; info may be NULL. */
 void vm_start_ended(struct vm *vm, const struct unit_info *info);

@@ -20,7 +20,6 @@
 #include "api/json.h"
 #include "daemon/bridge.h"
 #include "daemon/network.h"
-#include "daemon/store.h"
 #include "daemon/vm_private.h"
 
 #define START_TIMEOUT_USEC (30 * 1000000ULL)
@@ -108,7 +107,7 @@ void vm_start_ended(struct vm *vm, const struct unit_info *info)
 		hvd_err(&start->err, EIO, "hvd-vmm ended right after its start");
 	if ((start->ask_unit || !start->failing) && info && info->state == UNIT_FAILED) {
 		start->err = (struct hvd_error){ .code = -EIO };
-		unit_describe_failure(info, &vm->config, start->err.msg, sizeof(start->err.msg));
+		unit_describe_failure(info, &vm->running, start->err.msg, sizeof(start->err.msg));
 	}
 	snprintf(reason, sizeof(reason), "%s", start->err.msg);
 	finish(start, vm->stop_wanted ? VM_SHUTOFF : VM_FAILED, reason);
@@ -183,8 +182,7 @@ static void on_unit_started(void *ctx, int r, const struct hvd_error *err)
 		fail(ctx, err, true);
 }
 
-/* The VM's spec as hvd-vmm reads it, in memory. */
-static int make_spec(const struct vm_config *config, struct hvd_error *err)
+int vm_make_spec(const struct vm_config *config, struct hvd_error *err)
 {
 	AUTO(json_decref) json_t *json = json_from_obj(&vm_schema, config);
 	AUTO(close) int fd = -1;
@@ -200,18 +198,15 @@ static int make_spec(const struct vm_config *config, struct hvd_error *err)
 }
 
 /* RUNTIME/vms/NAME with a copy of the spec; returns the listening control socket. */
-static int make_runtime(const struct vm *vm, struct hvd_error *err)
+static int make_runtime(struct vm *vm, struct hvd_error *err)
 {
 	char path[PATH_MAX];
 	int r;
 
-	r = vm_runtime_path(vm->manager, vm->config.name, NULL, path);
+	r = schema_copy(&vm_schema, &vm->running, &vm->config);
 	if (r < 0)
-		return hvd_err(err, -r, "%s: %s", vm->manager->paths.runtime, strerror(-r));
-	r = store_make_folder(path, err);
-	if (r < 0)
-		return r;
-	r = store_save(path, VM_SPEC_FILE, &vm_schema, &vm->config, vm->generation, err);
+		return hvd_err(err, ENOMEM, "out of memory");
+	r = vm_save_runtime(vm, &vm->running, err);
 	if (r < 0)
 		return r;
 
@@ -221,21 +216,22 @@ static int make_runtime(const struct vm *vm, struct hvd_error *err)
 	return r < 0 ? hvd_err(err, -r, "%s: %s", path, strerror(-r)) : r;
 }
 
-static int bridge_taps(const struct vm *vm, const struct vm_files *files, struct hvd_error *err)
+int vm_bridge_taps(const struct manager *manager, const struct vm_config *config,
+		   const struct vm_files *files, struct hvd_error *err)
 {
-	for (size_t i = 0; i < vm->config.n_nics; i++) {
-		const struct nic_config *nic = &vm->config.nics[i];
+	for (size_t i = 0; i < config->n_nics; i++) {
+		const struct nic_config *nic = &config->nics[i];
+		const struct network *network;
 		char tap[16];
 		int r;
 
-		if (!nic->network)
+		if (!nic->network || files->taps[i] < 0)
 			continue;
 		r = vm_files_tap_name(files->taps[i], tap);
 		if (r < 0)
 			return hvd_err(err, -r, "nics[%zu]: %s", i, strerror(-r));
-		r = bridge_add_port(
-			network_config(manager_find_network(vm->manager, nic->network))->bridge, tap,
-			err);
+		network = manager_find_network(manager, nic->network);
+		r = bridge_add_port(network_config(network)->bridge, tap, err);
 		if (r < 0)
 			return r;
 	}
@@ -272,19 +268,19 @@ static int launch(struct vm_start *start, struct hvd_error *err)
 	size_t n;
 	int r;
 
-	r = spec = make_spec(&vm->config, err);
+	r = spec = vm_make_spec(&vm->config, err);
 	if (r >= 0)
 		r = listener = make_runtime(vm, err);
 	if (r >= 0)
-		r = vm_files_open(&vm->config, &files, err);
+		r = vm_files_open(&vm->config, NULL, &files, err);
 	if (r < 0)
 		return r;
 
-	r = bridge_taps(vm, &files, err);
+	r = vm_bridge_taps(vm->manager, &vm->config, &files, err);
 	if (r >= 0) {
 		fds[0] = spec;
 		fds[1] = listener;
-		n = 2 + vm_files_pack(&files, &vm->config, fds + 2);
+		n = 2 + vm_files_pack(&files, &vm->config, NULL, fds + 2);
 		r = send_start(start, fds, n, err);
 	}
 	/* The messages under way hold their own references. */

@@ -148,7 +148,7 @@ static int start(struct worker *worker, int *fds, size_t n, struct hvd_error *er
 		return hvd_err_prefix(err, r, "spec");
 	}
 
-	r = vm_files_unpack(&worker->config, fds + 2, n - 2, &files);
+	r = vm_files_unpack(&worker->config, NULL, fds + 2, n - 2, &files);
 	if (r < 0)
 		return hvd_err(err, -r, "CONTROL_START: descriptors do not fit the spec");
 	r = listen_on(worker, worker->listener.fd);
@@ -194,6 +194,36 @@ static int do_power_button(struct worker *worker, const struct control_message *
 	return vmm_power_button(worker->vmm, err);
 }
 
+/* Descriptors: spec, then files of what is new. */
+static int do_update(struct worker *worker, const struct control_message *msg, int *fds, size_t *n,
+		     struct hvd_error *err)
+{
+	struct vm_files files = VM_FILES_INIT;
+	struct vm_config config;
+	size_t n_files = *n - 1;
+	int r;
+
+	if (*n < 1)
+		return hvd_err(err, EBADMSG, "CONTROL_UPDATE needs a spec");
+	r = worker_read_config(fds[0], &config, err);
+	if (r < 0)
+		return hvd_err_prefix(err, r, "spec");
+
+	*n = 1; /* the others have found an owner */
+	r = vm_files_unpack(&config, &worker->config, fds + 1, n_files, &files);
+	if (r < 0)
+		hvd_err(err, -r, "CONTROL_UPDATE: descriptors do not fit the spec");
+	else
+		r = vmm_update(worker->vmm, &config, &files, err);
+	if (r >= 0) {
+		schema_clear(&vm_schema, &worker->config);
+		worker->config = config;
+	} else {
+		schema_clear(&vm_schema, &config);
+	}
+	return r;
+}
+
 static int do_stop(struct worker *worker, const struct control_message *msg, int *fds, size_t *n,
 		   struct hvd_error *err)
 {
@@ -217,6 +247,7 @@ static const request_fn requests[] = {
 	[CONTROL_POWER_BUTTON] = do_power_button,
 	[CONTROL_STOP] = do_stop,
 	[CONTROL_CONSOLE] = do_console,
+	[CONTROL_UPDATE] = do_update,
 };
 
 static int handle(struct worker *worker, const struct control_message *msg, int *fds, size_t *n,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one description of a VM: plain data, no behaviour.
+ * The one description of a VM: plain data.
  *
  * Filled from JSON, XML, D-Bus or arguments by the walkers over api/vm_schema.c, which is also
  * where names, ranges, defaults and help of every member stand. Strings and arrays are heap
@@ -16,6 +16,12 @@
 #define VM_MAX_VCPUS 512
 #define VM_MAX_DISKS 16
 #define VM_MAX_NICS 8
+
+/*
+ * Disks and NICs have an id, unique in its list: it names the same one for as long as the VM has it,
+ * wherever in the list it stands. [a-z0-9][a-z0-9-]*
+ */
+#define VM_ID_MAX 32 /* bytes without the NUL */
 
 enum disk_format { DISK_FORMAT_RAW, _DISK_FORMAT_MAX };
 
@@ -35,6 +41,7 @@ struct boot_config {
 };
 
 struct disk_config {
+	char *id;   /* "vda"; NULL: chosen when defined */
 	char *path; /* regular file or block device */
 	enum disk_format format;
 	enum disk_cache cache;
@@ -43,6 +50,7 @@ struct disk_config {
 };
 
 struct nic_config {
+	char *id;       /* "net0"; NULL: chosen when defined */
 	char *network;  /* name of a network of hvd, or NULL */
 	char *tap;      /* name of an existing tap interface of the host, or NULL */
 	uint8_t mac[6]; /* all zero: hvd chooses one when the VM is defined */
@@ -82,3 +90,7 @@ struct vm_config {
 	enum on_reboot on_reboot;
 	bool autostart; /* start when hvd starts */
 };
+
+/* The place of a disk or NIC in its list, or -1. id may be NULL, which is nobody's. */
+int vm_config_find_disk(const struct vm_config *config, const char *id);
+int vm_config_find_nic(const struct vm_config *config, const char *id);

@@ -200,36 +200,68 @@ int vm_files_tap_name(int tap, char name[static 16])
 	return 0;
 }
 
-static int open_all(const struct vm_config *config, struct vm_files *files, struct hvd_error *err)
+static int open_boot(const struct vm_config *config, struct vm_files *files, struct hvd_error *err)
 {
 	int r;
 
 	r = open_boot_file(config->boot.kernel, "boot.kernel", &files->kernel, err);
 	if (r < 0)
 		return r;
-	r = open_boot_file(config->boot.initrd, "boot.initrd", &files->initrd, err);
-	if (r < 0)
-		return r;
+	return open_boot_file(config->boot.initrd, "boot.initrd", &files->initrd, err);
+}
+
+static bool has_disk(const struct vm_config *running, const struct disk_config *disk)
+{
+	return running && vm_config_find_disk(running, disk->id) >= 0;
+}
+
+static bool has_nic(const struct vm_config *running, const struct nic_config *nic)
+{
+	return running && vm_config_find_nic(running, nic->id) >= 0;
+}
+
+static int open_devices(const struct vm_config *config, const struct vm_config *running,
+			struct vm_files *files, struct hvd_error *err)
+{
+	int r;
 
 	for (size_t i = 0; i < config->n_disks; i++) {
+		if (has_disk(running, &config->disks[i]))
+			continue;
 		r = open_disk(&config->disks[i], &files->disks[i], err);
 		if (r < 0)
 			return hvd_err_in(err, r, "disks[%zu]", i);
 	}
 	for (size_t i = 0; i < config->n_nics; i++) {
+		if (has_nic(running, &config->nics[i]))
+			continue;
 		r = open_tap(&config->nics[i], &files->taps[i], err);
 		if (r < 0)
 			return hvd_err_in(err, r, "nics[%zu]", i);
 	}
+	return 0;
+}
 
-	r = open_kvm(err);
+static int open_all(const struct vm_config *config, const struct vm_config *running,
+		    struct vm_files *files, struct hvd_error *err)
+{
+	int r;
+
+	if (running)
+		return open_devices(config, running, files, err);
+	r = open_boot(config, files, err);
+	if (r >= 0)
+		r = open_devices(config, NULL, files, err);
+	if (r >= 0)
+		r = open_kvm(err);
 	if (r < 0)
 		return r;
 	files->kvm = r;
 	return 0;
 }
 
-int vm_files_open(const struct vm_config *config, struct vm_files *ret, struct hvd_error *err)
+int vm_files_open(const struct vm_config *config, const struct vm_config *running,
+		  struct vm_files *ret, struct hvd_error *err)
 {
 	struct vm_files files = VM_FILES_INIT;
 	int r;
@@ -239,7 +271,7 @@ int vm_files_open(const struct vm_config *config, struct vm_files *ret, struct h
 	if (config->n_nics > VM_MAX_NICS)
 		return hvd_err_field(err, ERANGE, "nics", "more than %d NICs", VM_MAX_NICS);
 
-	r = open_all(config, &files, err);
+	r = open_all(config, running, &files, err);
 	if (r < 0) {
 		vm_files_close(&files);
 		return r;
@@ -248,42 +280,46 @@ int vm_files_open(const struct vm_config *config, struct vm_files *ret, struct h
 	return 0;
 }
 
-/* The places that config fills, in the order of the wire. */
+/* The places that are filled, in the order of the wire. */
 static size_t places(struct vm_files *files, const struct vm_config *config,
-		     int *ret[static VM_MAX_FILES])
+		     const struct vm_config *running, int *ret[static VM_MAX_FILES])
 {
 	size_t n = 0;
 
-	ret[n++] = &files->kvm;
-	if (config->boot.kernel)
+	if (!running)
+		ret[n++] = &files->kvm;
+	if (!running && config->boot.kernel)
 		ret[n++] = &files->kernel;
-	if (config->boot.initrd)
+	if (!running && config->boot.initrd)
 		ret[n++] = &files->initrd;
 	for (size_t i = 0; i < config->n_disks && i < VM_MAX_DISKS; i++)
-		ret[n++] = &files->disks[i];
+		if (!has_disk(running, &config->disks[i]))
+			ret[n++] = &files->disks[i];
 	for (size_t i = 0; i < config->n_nics && i < VM_MAX_NICS; i++)
-		ret[n++] = &files->taps[i];
+		if (!has_nic(running, &config->nics[i]))
+			ret[n++] = &files->taps[i];
 	return n;
 }
 
 size_t vm_files_pack(const struct vm_files *files, const struct vm_config *config,
-		     int fds[static VM_MAX_FILES])
+		     const struct vm_config *running, int fds[static VM_MAX_FILES])
 {
 	struct vm_files copy = *files;
 	int *place[VM_MAX_FILES];
-	size_t n = places(&copy, config, place);
+	size_t n = places(&copy, config, running, place);
 
 	for (size_t i = 0; i < n; i++)
 		fds[i] = *place[i];
 	return n;
 }
 
-int vm_files_unpack(const struct vm_config *config, const int *fds, size_t n, struct vm_files *ret)
+int vm_files_unpack(const struct vm_config *config, const struct vm_config *running,
+		    const int *fds, size_t n, struct vm_files *ret)
 {
 	struct vm_files files = VM_FILES_INIT;
 	int *place[VM_MAX_FILES];
 
-	if (places(&files, config, place) != n) {
+	if (places(&files, config, running, place) != n) {
 		for (size_t i = 0; i < n; i++)
 			close(fds[i]);
 		return -EBADMSG;
@@ -293,4 +329,26 @@ int vm_files_unpack(const struct vm_config *config, const int *fds, size_t n, st
 		*place[i] = fds[i];
 	*ret = files;
 	return 0;
+}
+
+void vm_files_update(struct vm_files *files, const struct vm_config *running,
+		     const struct vm_config *config, struct vm_files *added)
+{
+	struct vm_files next = VM_FILES_INIT;
+
+	next.kvm = TAKE_FD(files->kvm);
+	next.kernel = TAKE_FD(files->kernel);
+	next.initrd = TAKE_FD(files->initrd);
+	for (size_t i = 0; i < config->n_disks && i < VM_MAX_DISKS; i++) {
+		int at = vm_config_find_disk(running, config->disks[i].id);
+
+		next.disks[i] = at < 0 ? TAKE_FD(added->disks[i]) : TAKE_FD(files->disks[at]);
+	}
+	for (size_t i = 0; i < config->n_nics && i < VM_MAX_NICS; i++) {
+		int at = vm_config_find_nic(running, config->nics[i].id);
+
+		next.taps[i] = at < 0 ? TAKE_FD(added->taps[i]) : TAKE_FD(files->taps[at]);
+	}
+	vm_files_close(files);
+	*files = next;
 }

@@ -28,22 +28,32 @@ struct vm_files {
 struct vm_files vm_files_none(void);
 
 /*
- * Open everything that config names. Taps: the interface nics[i].tap, or a new one that goes away
- * with its descriptor where it is NULL (vm_files_tap_name() tells its name). On failure
- * nothing stays open and err names the field and the path. -ENOENT, -EACCES, -EBUSY (disk in use
- * by another VM), -EISDIR, -EMFILE, …
+ * Open what config names and running, what the VM has already, does not (NULL: it has nothing yet).
+ * Disks and NICs are told apart by their ids; what has changed of one does not open it again. Taps:
+ * the interface nics[i].tap, or a new one that goes away with its descriptor where it is NULL
+ * (vm_files_tap_name() tells its name). On failure nothing stays open and err names the field and
+ * the path. -ENOENT, -EACCES, -EBUSY (disk in use by another VM), -EISDIR, -EMFILE, …
  */
-int vm_files_open(const struct vm_config *config, struct vm_files *ret, struct hvd_error *err);
+int vm_files_open(const struct vm_config *config, const struct vm_config *running,
+		  struct vm_files *ret, struct hvd_error *err);
 void vm_files_close(struct vm_files *files);
 
 /* Interface name of an open tap descriptor. Returns 0 or -errno. */
 int vm_files_tap_name(int tap, char name[static 16]);
 
 /*
- * Flatten into the order in which they are sent to hvd-vmm, and back. pack returns the count;
- * unpack takes ownership of the n descriptors in either outcome (-EBADMSG: n does not fit config).
+ * Flatten what vm_files_open() opens of config into the order in which it is sent to hvd-vmm, and
+ * back. pack returns the count; unpack takes ownership of the n descriptors in either outcome
+ * (-EBADMSG: n does not fit).
  */
 size_t vm_files_pack(const struct vm_files *files, const struct vm_config *config,
-		     int fds[static VM_MAX_FILES]);
-int vm_files_unpack(const struct vm_config *config, const int *fds, size_t n,
-		    struct vm_files *ret);
+		     const struct vm_config *running, int fds[static VM_MAX_FILES]);
+int vm_files_unpack(const struct vm_config *config, const struct vm_config *running,
+		    const int *fds, size_t n, struct vm_files *ret);
+
+/*
+ * files, those of running, become those of config: what stays finds its new place, what is new
+ * moves over from added, what config has no more is closed.
+ */
+void vm_files_update(struct vm_files *files, const struct vm_config *running,
+		     const struct vm_config *config, struct vm_files *added);

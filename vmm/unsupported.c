@@ -51,6 +51,13 @@ int vmm_power_button(struct vmm *vmm, struct hvd_error *err)
 	return unsupported(err);
 }
 
+int vmm_update(struct vmm *vmm, const struct vm_config *config, struct vm_files *files,
+	       struct hvd_error *err)
+{
+	vm_files_close(files);
+	return unsupported(err);
+}
+
 void vmm_stop(struct vmm *vmm)
 {
 }

@@ -9,7 +9,7 @@
 #include "vmm/base/thread.h"
 
 struct vmm {
-	const struct vm_config *config;
+	struct vm_config config; /* what it points to is the caller's */
 	struct vm_files files;
 	struct loop *main;
 	const struct vmm_hooks *hooks;
@@ -43,7 +43,7 @@ static void on_vcpu_thread(void *ctx);
 static int make_machine(struct vmm *vmm, struct hvd_error *err)
 {
 	struct machine_args args = {
-		.config = vmm->config,
+		.config = &vmm->config,
 		.files = &vmm->files,
 		.main = vmm->main,
 		.io = vmm->io,
@@ -90,7 +90,7 @@ static void on_event(void *ctx, enum vcpu_event event, const struct hvd_error *e
 		stop(vmm, VMM_REASON_GUEST_SHUTDOWN, NULL);
 		break;
 	case VCPU_RESET:
-		if (vmm->config->on_reboot == ON_REBOOT_STOP)
+		if (vmm->config.on_reboot == ON_REBOOT_STOP)
 			stop(vmm, VMM_REASON_GUEST_REBOOT, NULL);
 		else
 			reset(vmm, NULL);
@@ -168,7 +168,7 @@ int vmm_create(const struct vm_config *config, struct vm_files *files, struct lo
 		vm_files_close(files);
 		return hvd_err(err, ENOMEM, "%s", strerror(ENOMEM));
 	}
-	*vmm = (struct vmm){ config, *files, main, hooks, ctx, .state = VMM_CREATED };
+	*vmm = (struct vmm){ *config, *files, main, hooks, ctx, .state = VMM_CREATED };
 	*files = VM_FILES_INIT;
 
 	r = console_new(main, &vmm->console);
@@ -255,6 +255,30 @@ void vmm_stop(struct vmm *vmm)
 {
 	if (vmm->state != VMM_STOPPED)
 		stop(vmm, VMM_REASON_HOST_STOP, NULL);
+}
+
+static int update(struct vmm *vmm, const struct vm_config *config, struct vm_files *files,
+		  struct hvd_error *err)
+{
+	int r;
+
+	if (vmm->state == VMM_STOPPED)
+		return wrong_state(vmm, "change", err);
+	r = machine_update(vmm->machine, config, err);
+	if (r < 0)
+		return r;
+	vm_files_update(&vmm->files, &vmm->config, config, files);
+	vmm->config = *config;
+	return 0;
+}
+
+int vmm_update(struct vmm *vmm, const struct vm_config *config, struct vm_files *files,
+	       struct hvd_error *err)
+{
+	int r = update(vmm, config, files, err);
+
+	vm_files_close(files);
+	return r;
 }
 
 enum vmm_state vmm_state(const struct vmm *vmm)

@@ -7,6 +7,9 @@
  *
  * A reset (guest's SYSTEM_RESET, vmm_reset()) makes the whole machine anew from the same
  * configuration and descriptors: no device or vGIC state can survive it.
+ *
+ * The VM copies struct vm_config itself; what it points to (strings, lists) stays the caller's, who
+ * keeps it until the VM is freed or a vmm_update() has taken its place.
  */
 #pragma once
 
@@ -61,9 +64,9 @@ struct vmm_hooks {
 
 /*
  * Build the machine: guest RAM, vCPUs, GIC, devices, the boot images loaded. Takes ownership of
- * the descriptors in files in either outcome. config must outlive the VM. Errors: -EOPNOTSUPP (host
- * is not arm64, or a KVM capability that is named), -ENOEXEC (the kernel is no arm64 Image),
- * -ENOSPC (images do not fit into memory), -ENOMEM.
+ * the descriptors in files in either outcome. Errors: -EOPNOTSUPP (host is not arm64, or a KVM
+ * capability that is named), -ENOEXEC (the kernel is no arm64 Image), -ENOSPC (images do not fit
+ * into memory), -ENOMEM.
  */
 int vmm_create(const struct vm_config *config, struct vm_files *files, struct loop *main,
 	       const struct vmm_hooks *hooks, void *ctx, struct vmm **ret, struct hvd_error *err);
@@ -79,6 +82,16 @@ int vmm_resume(struct vmm *vmm, struct hvd_error *err);
 int vmm_reset(struct vmm *vmm, struct hvd_error *err);
 int vmm_power_button(struct vmm *vmm, struct hvd_error *err); /* asks the guest to shut down */
 void vmm_stop(struct vmm *vmm);                               /* does not ask */
+
+/*
+ * Make config the VM's. Devices take at once what can change while the guest runs; all else is as at
+ * the start of the VM, also after a reset, and the caller leaves it out of config. files: the
+ * descriptors of disks and NICs that are new (vm_files_unpack()), taken in either outcome. All or
+ * nothing: on failure the VM goes on with what it had. -EINVAL (stopped), -EOPNOTSUPP, and what
+ * devices refuse, with the field named.
+ */
+int vmm_update(struct vmm *vmm, const struct vm_config *config, struct vm_files *files,
+	       struct hvd_error *err);
 
 enum vmm_state vmm_state(const struct vmm *vmm);
 struct console *vmm_console(struct vmm *vmm);

@@ -74,7 +74,7 @@ static void expect_failure(const struct vm_config *config, int r, const char *fi
 	struct hvd_error err = { 0 };
 	unsigned before = open_descriptors();
 
-	assert_int_equal(vm_files_open(config, &files, &err), r);
+	assert_int_equal(vm_files_open(config, NULL, &files, &err), r);
 	assert_string_equal(err.field, field);
 	assert_non_null(strstr(err.msg, says));
 	assert_int_equal(files.kernel, -1);
@@ -127,7 +127,7 @@ static void lock(int fd, short type)
 /* Whether the VM could be built is a question of /dev/kvm; the disk was locked before. */
 static int open_result(const struct vm_config *config, struct vm_files *files)
 {
-	int r = vm_files_open(config, files, NULL);
+	int r = vm_files_open(config, NULL, files, NULL);
 	AUTO(close) int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	return kvm < 0 && r == -errno ? 0 : r;
@@ -220,10 +220,10 @@ static void pack_and_unpack_are_inverse(void **state)
 	files.disks[0] = 12;
 	files.disks[1] = 13;
 	files.taps[0] = 14;
-	assert_int_equal(vm_files_pack(&files, &config, fds), 5);
+	assert_int_equal(vm_files_pack(&files, &config, NULL, fds), 5);
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(fds[i], 10 + i);
-	assert_int_equal(vm_files_unpack(&config, fds, 5, &back), 0);
+	assert_int_equal(vm_files_unpack(&config, NULL, fds, 5, &back), 0);
 	assert_memory_equal(&back, &files, sizeof(files));
 }
 
@@ -234,9 +234,50 @@ static void a_wrong_number_of_files_is_refused(void **state)
 	unsigned before = open_descriptors();
 	int fds[2] = { dup(0), dup(0) };
 
-	assert_int_equal(vm_files_unpack(&config, fds, 2, &files), -EBADMSG);
+	assert_int_equal(vm_files_unpack(&config, NULL, fds, 2, &files), -EBADMSG);
 	assert_int_equal(open_descriptors(), before);
 	assert_int_equal(files.kvm, -1);
+}
+
+/* Of a VM that runs, only what is new is opened, sent and received; the rest finds its new place. */
+static void an_update_has_what_is_new(void **state)
+{
+	struct rig *rig = *state;
+	char vda[] = "vda", vdb[] = "vdb", vdc[] = "vdc", net0[] = "net0";
+	struct disk_config had[2] = { { .id = vda, .path = rig->none }, { .id = vdb, .path = rig->none } };
+	struct disk_config has[2] = {
+		{ .id = vdc, .path = rig->disk, .cache = DISK_CACHE_WRITEBACK },
+		{ .id = vdb, .path = rig->none },
+	};
+	struct nic_config nics[1] = { { .id = net0, .tap = rig->none } };
+	struct vm_config running = { .boot.kernel = rig->none, .disks = had, .n_disks = 2,
+				     .nics = nics, .n_nics = 1 };
+	struct vm_config config = { .boot.kernel = rig->none, .disks = has, .n_disks = 2 };
+	struct vm_files files = VM_FILES_INIT, opened, added;
+	unsigned before = open_descriptors();
+	int fds[VM_MAX_FILES], kept = dup(0);
+
+	files.kvm = dup(0);
+	files.disks[0] = dup(0);
+	files.disks[1] = kept;
+	files.taps[0] = dup(0);
+	assert_int_equal(vm_files_open(&config, &running, &opened, NULL), 0);
+	assert_true(opened.disks[0] >= 0);
+	assert_int_equal(opened.disks[1], -1);
+	assert_int_equal(opened.kvm, -1);
+	assert_int_equal(vm_files_pack(&opened, &config, &running, fds), 1);
+	assert_int_equal(fds[0], opened.disks[0]);
+	assert_int_equal(vm_files_unpack(&config, &running, fds, 1, &added), 0);
+	assert_memory_equal(&added, &opened, sizeof(added));
+
+	vm_files_update(&files, &running, &config, &added);
+	assert_int_equal(files.disks[0], fds[0]);
+	assert_int_equal(files.disks[1], kept);
+	assert_int_equal(files.taps[0], -1);
+	assert_true(files.kvm >= 0);
+	assert_int_equal(added.disks[0], -1);
+	vm_files_close(&files);
+	assert_int_equal(open_descriptors(), before);
 }
 
 int main(void)
@@ -250,6 +291,7 @@ int main(void)
 		TEST(missing_direct_io_is_explained),
 		TEST(taps_must_exist),
 		TEST(limits_hold),
+		TEST(an_update_has_what_is_new),
 		cmocka_unit_test(pack_and_unpack_are_inverse),
 		cmocka_unit_test(a_wrong_number_of_files_is_refused),
 	};

@@ -127,52 +127,183 @@ static void test_copy_equal(void **state)
 	}
 }
 
-/* equal sees a change of each single field, and applies tells when it works. */
+struct differences {
+	char paths[16][128];
+	enum field_applies applies[16];
+	size_t n;
+};
+
+static int on_difference(void *ctx, const struct field *field, const char *path)
+{
+	struct differences *d = ctx;
+
+	assert_true(d->n < ARRAY_SIZE(d->paths));
+	snprintf(d->paths[d->n], sizeof(d->paths[0]), "%s", path);
+	d->applies[d->n++] = field->applies;
+	return 0;
+}
+
+/* equal sees a change of each single field, and diff tells it and when it works. */
 static void test_every_field_counts(void **state)
 {
 	for (size_t i = 0; i < vm_schema.n_fields; i++) {
 		const struct field *f = &vm_schema.fields[i];
+		struct differences d = { 0 };
 		struct vm_config a, b;
-		const char *name;
 
 		fill_obj(&vm_schema, &a, 1);
 		fill_obj(&vm_schema, &b, 1);
 		fill_reset(f, &b);
 		assert_int_equal(schema_equal(&vm_schema, &a, &b), fill_is_constant(f));
+		assert_int_equal(field_equal(f, &a, &b), fill_is_constant(f));
 		if (!fill_is_constant(f) && f->type != FIELD_STRUCT) {
-			assert_int_equal(schema_applies(&vm_schema, &a, &b, &name), f->applies);
-			assert_string_equal(name, f->name);
+			assert_int_equal(schema_diff(&vm_schema, &a, &b, on_difference, &d), 0);
+			assert_memory_equal(d.paths[0], f->name, strlen(f->name));
+			assert_int_equal(d.applies[0], f->applies);
 		}
 		schema_clear(&vm_schema, &a);
 		schema_clear(&vm_schema, &b);
 	}
 }
 
-static void test_applies(void **state)
+static void expect_difference(const struct vm_config *a, const struct vm_config *b, size_t at,
+			      const char *path, enum field_applies applies)
 {
+	struct differences d = { 0 };
+
+	assert_int_equal(schema_diff(&vm_schema, a, b, on_difference, &d), 0);
+	assert_true(at < d.n);
+	assert_string_equal(d.paths[at], path);
+	assert_int_equal(d.applies[at], applies);
+}
+
+static int stop_at_once(void *ctx, const struct field *field, const char *path)
+{
+	++*(int *)ctx;
+	return -ECANCELED;
+}
+
+static void test_diff(void **state)
+{
+	struct differences d = { 0 };
 	struct vm_config a, b;
-	const char *name = "";
+	char path[64];
+	int calls = 0;
 
 	fill_obj(&vm_schema, &a, 1);
 	fill_obj(&vm_schema, &b, 1);
-	assert_int_equal(schema_applies(&vm_schema, &a, &b, &name), APPLIES_LIVE);
-	assert_null(name);
+	assert_int_equal(schema_diff(&vm_schema, &a, &b, on_difference, &d), 0);
+	assert_int_equal(d.n, 0);
 
 	b.resources.cpu_weight++;
-	assert_int_equal(schema_applies(&vm_schema, &a, &b, &name), APPLIES_LIVE);
-	assert_string_equal(name, "cpu_weight");
+	expect_difference(&a, &b, 0, "resources.cpu_weight", APPLIES_LIVE);
+	b.disks[1].read_only = !b.disks[1].read_only;
+	snprintf(path, sizeof(path), "disks[%s].read_only", a.disks[1].id);
+	expect_difference(&a, &b, 0, path, APPLIES_NEXT_BOOT);
 	b.vcpus++;
-	assert_int_equal(schema_applies(&vm_schema, &a, &b, &name), APPLIES_NEXT_BOOT);
-	assert_string_equal(name, "vcpus");
-	b.disks[0].read_only = !b.disks[0].read_only;
-	assert_int_equal(schema_applies(&vm_schema, &a, &b, &name), APPLIES_NEXT_BOOT);
-	assert_string_equal(name, "vcpus");
+	expect_difference(&a, &b, 0, "vcpus", APPLIES_NEXT_BOOT);
 	b.uuid[3]++;
-	assert_int_equal(schema_applies(&vm_schema, &a, &b, &name), APPLIES_NEVER);
-	assert_string_equal(name, "uuid");
+	expect_difference(&a, &b, 0, "uuid", APPLIES_NEVER);
+	assert_int_equal(schema_diff(&vm_schema, &a, &b, stop_at_once, &calls), -ECANCELED);
+	assert_int_equal(calls, 1);
 
 	schema_clear(&vm_schema, &a);
 	schema_clear(&vm_schema, &b);
+}
+
+static void swap_disks(struct vm_config *config, size_t i, size_t j)
+{
+	struct disk_config disk = config->disks[i];
+
+	config->disks[i] = config->disks[j];
+	config->disks[j] = disk;
+}
+
+/* Items are who they are wherever they stand; one that comes or goes is a change of the list. */
+static void test_diff_of_lists(void **state)
+{
+	struct differences d = { 0 };
+	struct vm_config a, b;
+
+	fill_obj(&vm_schema, &a, 1);
+	fill_obj(&vm_schema, &b, 1);
+	swap_disks(&b, 0, 1);
+	assert_false(schema_equal(&vm_schema, &a, &b));
+	assert_int_equal(schema_diff(&vm_schema, &a, &b, on_difference, &d), 0);
+	assert_int_equal(d.n, 0);
+
+	strcpy(b.disks[1].id, "vdx"); /* that of a.disks[0] */
+	assert_int_equal(schema_diff(&vm_schema, &a, &b, on_difference, &d), 0);
+	assert_int_equal(d.n, 2);
+	assert_int_equal(d.applies[0], APPLIES_LIVE);
+	assert_string_equal(d.paths[1], "disks[vdx]");
+	schema_clear(&vm_schema, &a);
+	schema_clear(&vm_schema, &b);
+}
+
+/* Of a change, what can reaches what runs; that was behind already, and stays so. */
+static void test_apply_live(void **state)
+{
+	struct vm_config running, old, new;
+	uint32_t vcpus, weight;
+
+	fill_obj(&vm_schema, &running, 1);
+	fill_obj(&vm_schema, &old, 1);
+	vcpus = running.vcpus;
+	weight = running.resources.cpu_weight;
+	old.vcpus++;                /* not applied yet */
+	old.resources.io_weight++;  /* wanted later, though it could be now */
+	strcpy(old.disks[2].id, "old");
+	assert_int_equal(schema_copy(&vm_schema, &new, &old), 0);
+	new.vcpus++;
+	new.resources.cpu_weight++;
+	new.disks[0].read_only = !new.disks[0].read_only;
+	strcpy(new.disks[1].id, "vdx");
+	swap_disks(&new, 0, 2);
+
+	assert_int_equal(schema_apply_live(&vm_schema, &running, &old, &new), 0);
+	assert_int_equal(running.vcpus, vcpus);
+	assert_int_equal(running.resources.cpu_weight, weight + 1);
+	assert_int_equal(running.resources.io_weight + 1, old.resources.io_weight);
+	assert_int_equal(running.n_disks, old.n_disks);
+	assert_string_equal(running.disks[0].id, old.disks[0].id);
+	assert_int_equal(running.disks[0].read_only, old.disks[0].read_only);
+	/* the second has gone, one in its place has come, and one was there that nobody mentions */
+	assert_string_not_equal(running.disks[1].id, old.disks[1].id);
+	assert_string_not_equal(running.disks[1].id, "old");
+	assert_string_equal(running.disks[running.n_disks - 1].id, "vdx");
+
+	schema_clear(&vm_schema, &running);
+	schema_clear(&vm_schema, &old);
+	schema_clear(&vm_schema, &new);
+}
+
+static void free_list(const struct field *field, struct vm_config *config)
+{
+	field_clear(field, config);
+	assert_int_equal(*field_count(field, config), 0);
+}
+
+/* All go, all come. */
+static void test_apply_live_whole_lists(void **state)
+{
+	const struct field *disks = schema_field(&vm_schema, "disks");
+	struct vm_config running, old, new;
+	size_t n;
+
+	fill_obj(&vm_schema, &running, 1);
+	fill_obj(&vm_schema, &old, 1);
+	fill_obj(&vm_schema, &new, 1);
+	n = old.n_disks;
+	free_list(disks, &new);
+	assert_int_equal(schema_apply_live(&vm_schema, &running, &old, &new), 0);
+	assert_int_equal(running.n_disks, 0);
+	assert_int_equal(schema_apply_live(&vm_schema, &running, &new, &old), 0);
+	assert_int_equal(running.n_disks, n);
+	assert_true(schema_equal(&vm_schema, &running, &old));
+	schema_clear(&vm_schema, &running);
+	schema_clear(&vm_schema, &old);
+	schema_clear(&vm_schema, &new);
 }
 
 /* What each rule refuses, as text put into a full object. */
@@ -337,7 +468,10 @@ int main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_copy_equal),
 		cmocka_unit_test(test_every_field_counts),
-		cmocka_unit_test(test_applies),
+		cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_diff_of_lists),
+		cmocka_unit_test(test_apply_live),
+		cmocka_unit_test(test_apply_live_whole_lists),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_nested_refusals),
 		cmocka_unit_test(test_cpuset),

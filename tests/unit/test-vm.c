@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A VM's life as hvd sees it. Where a process is needed, the test itself listens at the VM's
- * control socket: hvd-vmm needs KVM, which the lab's tests have.
- */
+/* A VM's life as hvd sees it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -17,26 +14,8 @@
 
 #include <cmocka.h>
 
-#include "daemon/control_client.h"
-#include "tests/unit/scene.h"
+#include "tests/unit/process.h"
 #include "vmm/base/macro.h"
-#include "vmm/vmm.h"
-
-struct outcome {
-	int calls, r;
-	struct hvd_error err;
-};
-
-static void on_done(void *ctx, int r, const struct hvd_error *err)
-{
-	struct outcome *o = ctx;
-
-	o->calls++;
-	o->r = r;
-	if (err)
-		o->err = *err;
-	assert_true((r < 0) == (err != NULL));
-}
 
 /* --- definitions */
 
@@ -153,7 +132,7 @@ static void update(struct vm *vm, struct outcome *o, uint32_t vcpus, const char 
 		config.name = strdup(name);
 	}
 	*o = (struct outcome){ 0 };
-	vm_update(vm, &config, on_done, o);
+	vm_update(vm, &config, outcome_set, o);
 	assert_int_equal(o->calls, 1);
 	assert_null(config.name); /* taken in either outcome */
 }
@@ -198,7 +177,7 @@ static void test_start_without_bus(void **state)
 	struct vm *vm = scene_define(scene, "demo");
 	struct outcome o = { 0 };
 
-	vm_start(vm, on_done, &o);
+	vm_start(vm, outcome_set, &o);
 	assert_int_equal(o.calls, 1);
 	assert_true(o.r == -EOPNOTSUPP || o.r == -ENOTCONN); /* no arm64, or no bus */
 	assert_int_equal(vm_state(vm), VM_SHUTOFF);
@@ -207,102 +186,10 @@ static void test_start_without_bus(void **state)
 
 /* --- a process that was there before hvd */
 
-struct process {
-	int listener, conn;
-	enum vmm_state vmm_state;
-};
-
-static void process_answer(struct process *p, const struct control_message *request)
-{
-	struct control_message msg = { .version = CONTROL_VERSION, .type = CONTROL_REPLY,
-				       .serial = request->serial, .state = p->vmm_state };
-
-	assert_int_equal(control_send(p->conn, &msg, NULL, 0), 0);
-}
-
-/* Take what hvd has sent: the next request is of this type. */
-static void process_expect(struct process *p, enum control_type type, bool answer)
-{
-	struct control_message msg;
-	int fds[CONTROL_MAX_FDS];
-	size_t n = CONTROL_MAX_FDS;
-
-	assert_int_equal(control_recv(p->conn, &msg, fds, &n), 1);
-	assert_int_equal(msg.type, type);
-	for (size_t i = 0; i < n; i++)
-		close(fds[i]);
-	if (answer)
-		process_answer(p, &msg);
-}
-
-static int on_accept(sd_event_source *s, int fd, uint32_t events, void *userdata)
-{
-	struct process *p = userdata;
-
-	p->conn = accept4(fd, NULL, NULL, SOCK_NONBLOCK);
-	assert_true(p->conn >= 0);
-	return 0;
-}
-
-static int on_request(sd_event_source *s, int fd, uint32_t events, void *userdata)
-{
-	struct process *p = userdata;
-
-	process_expect(p, CONTROL_STATUS, true);
-	return 0;
-}
-
-static int answer_status(sd_event_source *s, void *userdata)
-{
-	struct process *p = userdata;
-	struct control_message msg;
-	size_t n = 0;
-
-	if (p->conn < 0)
-		p->conn = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK);
-	if (p->conn >= 0 && control_recv(p->conn, &msg, NULL, &n) == 1) {
-		assert_int_equal(msg.type, CONTROL_STATUS);
-		process_answer(p, &msg);
-	}
-	return 0;
-}
-
-/* hvd starts again and finds a process in this state. */
 static struct vm *adopt(struct scene *scene, struct process *p, enum vmm_state vmm_state)
 {
-	const struct manager_paths paths = { scene->state, scene->runtime, "/nonexistent" };
-	struct hvd_error err = { 0 };
-	sd_event_source *defer;
-	char path[256];
-
 	scene_define(scene, "demo");
-	scene_stop(scene);
-	scene_path(scene, "run/vms/demo", path);
-	assert_int_equal(mkdir(path, 0700), 0);
-	scene_path(scene, "run/vms/demo/control", path);
-	*p = (struct process){ .listener = control_listen(path), .conn = -1, .vmm_state = vmm_state };
-	assert_true(p->listener >= 0);
-
-	assert_int_equal(sd_event_new(&scene->event), 0);
-	assert_int_equal(sd_event_add_defer(scene->event, &defer, answer_status, p), 0);
-	/* Behind everything else: a deferred source that stays on is otherwise always the next. */
-	assert_int_equal(sd_event_source_set_priority(defer, SD_EVENT_PRIORITY_IDLE), 0);
-	assert_int_equal(sd_event_source_set_enabled(defer, SD_EVENT_ON), 0);
-	assert_int_equal(manager_new(scene->event, NULL, &paths, &scene->manager, &err), 0);
-	sd_event_source_disable_unref(defer);
-	return manager_find_vm(scene->manager, "demo");
-}
-
-static void run(struct scene *scene)
-{
-	while (sd_event_run(scene->event, 0) > 0)
-		;
-}
-
-static void process_die(struct process *p)
-{
-	close(p->conn);
-	close(p->listener);
+	return process_adopt(scene, p, vmm_state);
 }
 
 static void test_adopt(void **state)
@@ -314,7 +201,7 @@ static void test_adopt(void **state)
 	assert_int_equal(vm_state(vm), VM_PAUSED);
 	assert_true(vm_has_process(vm));
 	process_die(&p);
-	run(scene);
+	scene_run(scene);
 	assert_int_equal(vm_state(vm), VM_SHUTOFF);
 	assert_false(scene_exists(scene, "run/vms/demo"));
 }
@@ -327,33 +214,24 @@ static void test_requests(void **state)
 	struct vm *vm = adopt(scene, &p, VMM_RUNNING);
 
 	assert_int_equal(vm_state(vm), VM_RUNNING);
-	vm_pause(vm, on_done, &o);
-	process_expect(&p, CONTROL_PAUSE, true);
-	run(scene);
+	vm_pause(vm, outcome_set, &o);
+	process_expect(&p, CONTROL_PAUSE);
+	scene_run(scene);
 	assert_int_equal(o.calls, 1);
 	assert_int_equal(vm_state(vm), VM_PAUSED);
 
-	vm_resume(vm, on_done, &o);
-	process_expect(&p, CONTROL_RESUME, true);
-	run(scene);
+	vm_resume(vm, outcome_set, &o);
+	process_expect(&p, CONTROL_RESUME);
+	scene_run(scene);
 	assert_int_equal(vm_state(vm), VM_RUNNING);
 
-	vm_shutdown(vm, on_done, &o);
-	process_expect(&p, CONTROL_POWER_BUTTON, true);
-	run(scene);
+	vm_shutdown(vm, outcome_set, &o);
+	process_expect(&p, CONTROL_POWER_BUTTON);
+	scene_run(scene);
 	assert_int_equal(o.calls, 3);
 	assert_int_equal(vm_state(vm), VM_STOPPING);
 	process_die(&p);
-	run(scene);
-}
-
-static void tell(struct process *p, enum vmm_state vmm_state, enum vmm_reason reason, const char *text)
-{
-	struct control_message msg = { .version = CONTROL_VERSION, .type = CONTROL_EVENT,
-				       .state = vmm_state, .reason = reason };
-
-	snprintf(msg.text, sizeof(msg.text), "%s", text);
-	assert_int_equal(control_send(p->conn, &msg, NULL, 0), 0);
+	scene_run(scene);
 }
 
 static void check_end(struct scene *scene, enum vmm_reason reason, const char *text,
@@ -363,9 +241,9 @@ static void check_end(struct scene *scene, enum vmm_reason reason, const char *t
 	struct process p;
 	struct vm *vm = adopt(scene, &p, VMM_RUNNING);
 
-	tell(&p, VMM_STOPPED, reason, text);
+	process_tell(&p, VMM_STOPPED, reason, text);
 	process_die(&p);
-	run(scene);
+	scene_run(scene);
 	assert_int_equal(vm_state(vm), want);
 	assert_int_equal(vm_get_status(vm, &status), 0);
 	assert_string_equal(status.reason, want_reason);
@@ -409,20 +287,37 @@ static void test_stop(void **state)
 	struct vm *vm = adopt(scene, &p, VMM_RUNNING);
 
 	assert_int_equal(vm_undefine(vm, &err), -EBUSY);
-	vm_stop(vm, on_done, &first);
-	vm_stop(vm, on_done, &second);
-	process_expect(&p, CONTROL_STOP, true);
-	run(scene);
+	vm_stop(vm, outcome_set, &first);
+	vm_stop(vm, outcome_set, &second);
+	process_expect(&p, CONTROL_STOP);
+	scene_run(scene);
 	assert_int_equal(vm_state(vm), VM_STOPPING);
 	assert_int_equal(first.calls, 0); /* not before the process is gone */
 
 	process_die(&p);
-	run(scene);
+	scene_run(scene);
 	assert_int_equal(vm_state(vm), VM_SHUTOFF);
 	assert_int_equal(first.calls, 1);
 	assert_int_equal(second.calls, 1);
 	assert_int_equal(first.r, 0);
 	assert_int_equal(vm_undefine(vm, &err), 0);
+}
+
+static int on_accept(sd_event_source *s, int fd, uint32_t events, void *userdata)
+{
+	struct process *p = userdata;
+
+	p->conn = accept4(fd, NULL, NULL, SOCK_NONBLOCK);
+	assert_true(p->conn >= 0);
+	return 0;
+}
+
+static int on_request(sd_event_source *s, int fd, uint32_t events, void *userdata)
+{
+	struct process *p = userdata;
+
+	process_expect(p, CONTROL_STATUS);
+	return 0;
 }
 
 /* The connection breaks, the process lives: hvd comes back to it. */
@@ -451,16 +346,16 @@ static void test_console(void **state)
 	int fd = -1;
 	struct vm *vm = adopt(scene, &p, VMM_RUNNING);
 
-	vm_console(vm, true, &fd, on_done, &o);
-	process_expect(&p, CONTROL_CONSOLE, true);
-	run(scene);
+	vm_console(vm, true, &fd, outcome_set, &o);
+	process_expect(&p, CONTROL_CONSOLE);
+	scene_run(scene);
 	assert_int_equal(o.calls, 1);
 	assert_int_equal(o.r, 0);
 	assert_true(fd >= 0);
 	close(fd);
 
 	/* hvd ends with a request under way */
-	vm_console(vm, true, &fd, on_done, &o);
+	vm_console(vm, true, &fd, outcome_set, &o);
 	scene_stop(scene);
 	assert_int_equal(o.calls, 2);
 	assert_int_equal(o.r, -ECANCELED);

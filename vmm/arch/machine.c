@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "vmm/arch/boot.h"
@@ -24,6 +25,7 @@ struct machine_irq {
 
 struct machine_virtio {
 	struct virtio_dev *dev;
+	char id[VM_ID_MAX + 1]; /* of a disk or NIC */
 	struct virtio_mmio mmio;
 };
 
@@ -184,8 +186,8 @@ static int create_hw(struct machine *m, struct hvd_error *err)
 	return mmio_bus_add(&m->bus, &m->gpio.region, err);
 }
 
-/* Put a device, which becomes the machine's, into the next place. */
-static int plug(struct machine *m, struct virtio_dev *dev, struct hvd_error *err)
+/* Put a device, which becomes the machine's, into the next place. id: of a disk or NIC, or NULL. */
+static int plug(struct machine *m, struct virtio_dev *dev, const char *id, struct hvd_error *err)
 {
 	unsigned i = m->n_virtio++;
 	struct machine_virtio *v = &m->virtio[i];
@@ -193,6 +195,7 @@ static int plug(struct machine *m, struct virtio_dev *dev, struct hvd_error *err
 	int r;
 
 	v->dev = dev;
+	snprintf(v->id, sizeof(v->id), "%s", id ? id : "");
 	virtio_mmio_init(&v->mmio, dev, base);
 	r = mmio_bus_add(&m->bus, &v->mmio.region, err);
 	if (r < 0)
@@ -217,40 +220,55 @@ static int duplicate(int fd, int *ret, struct hvd_error *err)
 	return 0;
 }
 
-static int create_disk(struct machine *m, const struct disk_config *disk, int fd,
-		       struct hvd_error *err)
+static struct virtio_blk_args disk_args(const struct disk_config *disk, int fd)
 {
-	struct virtio_blk_args args = {
+	return (struct virtio_blk_args){
+		.fd = fd,
 		.read_only = disk->read_only,
 		.direct = disk->cache == DISK_CACHE_NONE,
 		.ignore_flush = disk->cache == DISK_CACHE_UNSAFE,
 		.serial = disk->serial,
 	};
-	struct virtio_dev *dev;
-	int r;
+}
 
-	r = duplicate(fd, &args.fd, err);
+static int create_disk(struct machine *m, const struct disk_config *disk, int fd,
+		       struct hvd_error *err)
+{
+	struct virtio_blk_args args;
+	struct virtio_dev *dev;
+	int copy = -1, r;
+
+	r = duplicate(fd, &copy, err);
 	if (r < 0)
 		return r;
+	args = disk_args(disk, copy);
 	r = virtio_blk_new(&args, m->mem, m->args.io, &dev, err);
 	if (r < 0)
 		return hvd_err_prefix(err, r, "%s", disk->path);
-	return plug(m, dev, err);
+	return plug(m, dev, disk->id, err);
+}
+
+static struct virtio_net_args nic_args(const struct nic_config *nic, int tap)
+{
+	struct virtio_net_args args = { .tap = tap };
+
+	memcpy(args.mac, nic->mac, sizeof(args.mac));
+	return args;
 }
 
 static int create_nic(struct machine *m, const struct nic_config *nic, int tap,
 		      struct hvd_error *err)
 {
-	struct virtio_net_args args = { 0 };
+	struct virtio_net_args args;
 	struct virtio_dev *dev;
-	int r;
+	int copy = -1, r;
 
-	memcpy(args.mac, nic->mac, sizeof(args.mac));
-	r = duplicate(tap, &args.tap, err);
+	r = duplicate(tap, &copy, err);
 	if (r < 0)
 		return r;
+	args = nic_args(nic, copy);
 	r = virtio_net_new(&args, m->mem, m->args.io, &dev, err);
-	return r < 0 ? r : plug(m, dev, err);
+	return r < 0 ? r : plug(m, dev, nic->id, err);
 }
 
 static int create_console(struct machine *m, struct hvd_error *err)
@@ -258,7 +276,7 @@ static int create_console(struct machine *m, struct hvd_error *err)
 	struct virtio_dev *dev;
 	int r = virtio_console_new(m->args.console, m->mem, m->args.io, &dev, err);
 
-	return r < 0 ? r : plug(m, dev, err);
+	return r < 0 ? r : plug(m, dev, NULL, err);
 }
 
 static int create_rng(struct machine *m, struct hvd_error *err)
@@ -266,7 +284,7 @@ static int create_rng(struct machine *m, struct hvd_error *err)
 	struct virtio_dev *dev;
 	int r = virtio_rng_new(m->mem, m->args.io, &dev, err);
 
-	return r < 0 ? r : plug(m, dev, err);
+	return r < 0 ? r : plug(m, dev, NULL, err);
 }
 
 static int create_virtio(struct machine *m, struct hvd_error *err)
@@ -392,6 +410,66 @@ struct machine *machine_free(struct machine *m)
 	guest_mem_free(m->mem);
 	free(m);
 	return NULL;
+}
+
+static struct virtio_dev *find_device(const struct machine *m, uint16_t type, const char *id)
+{
+	for (unsigned i = 0; id && i < m->n_virtio; i++)
+		if (m->virtio[i].dev->ops->id == type && strcmp(m->virtio[i].id, id) == 0)
+			return m->virtio[i].dev;
+	return NULL;
+}
+
+static int update_devices(struct machine *m, const struct vm_config *config, struct hvd_error *err)
+{
+	for (size_t i = 0; i < config->n_disks; i++) {
+		const struct disk_config *disk = &config->disks[i];
+		const struct virtio_blk_args args = disk_args(disk, -1);
+		int r = virtio_update(find_device(m, VIRTIO_ID_BLOCK, disk->id), &args, err);
+
+		if (r < 0)
+			return hvd_err_in(err, r, "disks[%zu]", i);
+	}
+	for (size_t i = 0; i < config->n_nics; i++) {
+		const struct nic_config *nic = &config->nics[i];
+		const struct virtio_net_args args = nic_args(nic, -1);
+		int r = virtio_update(find_device(m, VIRTIO_ID_NET, nic->id), &args, err);
+
+		if (r < 0)
+			return hvd_err_in(err, r, "nics[%zu]", i);
+	}
+	return 0;
+}
+
+static int check_devices(const struct machine *m, const struct vm_config *config,
+			 struct hvd_error *err)
+{
+	static const char text[] = "cannot be attached or detached while this VM runs";
+
+	if (config->n_disks != m->args.config->n_disks)
+		return hvd_err_field(err, EOPNOTSUPP, "disks", "%s", text);
+	if (config->n_nics != m->args.config->n_nics)
+		return hvd_err_field(err, EOPNOTSUPP, "nics", "%s", text);
+	for (size_t i = 0; i < config->n_disks; i++)
+		if (!find_device(m, VIRTIO_ID_BLOCK, config->disks[i].id))
+			return hvd_err_field(err, EOPNOTSUPP, "disks", "%s", text);
+	for (size_t i = 0; i < config->n_nics; i++)
+		if (!find_device(m, VIRTIO_ID_NET, config->nics[i].id))
+			return hvd_err_field(err, EOPNOTSUPP, "nics", "%s", text);
+	return 0;
+}
+
+int machine_update(struct machine *m, const struct vm_config *config, struct hvd_error *err)
+{
+	int r;
+
+	r = check_devices(m, config, err);
+	if (r < 0)
+		return r;
+	r = update_devices(m, config, err);
+	if (r < 0) /* what a device had, it can have again */
+		update_devices(m, m->args.config, NULL);
+	return r;
 }
 
 void machine_run(struct machine *m)

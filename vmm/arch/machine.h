@@ -33,6 +33,14 @@ int machine_new(const struct machine_args *args, struct machine **ret, struct hv
 struct machine *machine_free(struct machine *machine);
 DEFINE_AUTO(struct machine *, machine_free);
 
+/*
+ * Bring the devices to what config, that of the machine with changes, says of them: each is given its
+ * part (virtio_update()) and takes what can change while the guest runs. config has the same disks
+ * and NICs, by their ids. All or nothing: on failure every device is as before. -EOPNOTSUPP: disks
+ * or NICs have come or gone.
+ */
+int machine_update(struct machine *machine, const struct vm_config *config, struct hvd_error *err);
+
 /* Let the vCPUs run, for the first time or after machine_hold(). */
 void machine_run(struct machine *machine);
 

@@ -242,6 +242,29 @@ void virtio_set_features(struct virtio_dev *dev, uint64_t features)
 		dev->guest_features = features;
 }
 
+struct update {
+	struct virtio_dev *dev;
+	const void *args;
+	struct hvd_error *err;
+	int r;
+};
+
+static void update_on_loop(void *arg)
+{
+	struct update *update = arg;
+
+	update->r = update->dev->ops->update(update->dev, update->args, update->err);
+}
+
+int virtio_update(struct virtio_dev *dev, const void *args, struct hvd_error *err)
+{
+	struct update update = { dev, args, err, 0 };
+
+	if (dev->ops->update)
+		loop_call(dev->io, update_on_loop, &update);
+	return update.r;
+}
+
 static void quiesce_on_loop(void *arg)
 {
 	struct virtio_dev *dev = arg;

@@ -48,6 +48,12 @@ struct virtio_ops {
 	/* Suspend and continue the queues with the VM: I/O in flight has completed on return. */
 	void (*quiesce)(struct virtio_dev *dev);
 	void (*resume)(struct virtio_dev *dev);
+	/*
+	 * Change what can change while the driver is at work. args: what the device would be made
+	 * from now (struct virtio_NAME_args; descriptors in it are -1). What cannot change, or has
+	 * not, is left alone. On failure nothing has changed. NULL: nothing can.
+	 */
+	int (*update)(struct virtio_dev *dev, const void *args, struct hvd_error *err);
 	/* Frees dev; it is not active, or was never built to the end. Any thread. */
 	void (*destroy)(struct virtio_dev *dev);
 };
@@ -137,6 +143,9 @@ int virtio_pop(struct virtio_dev *dev, unsigned queue, struct vq_chain *chain);
  */
 void virtio_set_status(struct virtio_dev *dev, uint8_t status);
 void virtio_set_features(struct virtio_dev *dev, uint64_t features); /* ignored after FEATURES_OK */
+
+/* ops->update, if the device has it. Main loop; vCPUs may run, and the device may be quiesced. */
+int virtio_update(struct virtio_dev *dev, const void *args, struct hvd_error *err);
 
 /* Suspend and continue with the VM. Main loop, vCPUs stopped. */
 void virtio_quiesce(struct virtio_dev *dev);

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Changes of a definition, of a VM that is off and of one that runs. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "api/json.h"
+#include "daemon/vm_private.h"
+#include "tests/unit/process.h"
+#include "vmm/base/macro.h"
+
+/* A merge patch, '/D/' in it being the scene's folder. */
+static void patch(struct scene *scene, struct vm *vm, struct outcome *o, const char *text)
+{
+	AUTO(json_decref) json_t *json = NULL;
+	struct hvd_error err = { 0 };
+	struct vm_config config;
+	char full[1024] = "";
+	const char *at;
+
+	for (; (at = strstr(text, "/D/")); text = at + 2) {
+		strncat(full, text, (size_t)(at - text));
+		strcat(full, scene->folder);
+	}
+	strcat(full, text);
+	if (json_parse(full, strlen(full), &json, &err) < 0 ||
+	    json_merge_obj(&vm_schema, vm_config(vm), json, &config, &err) < 0)
+		fail_msg("%s: %s: %s", full, err.field, err.msg);
+	*o = (struct outcome){ 0 };
+	vm_update(vm, &config, outcome_set, o);
+}
+
+static void patch_now(struct scene *scene, struct vm *vm, const char *text)
+{
+	struct outcome o;
+
+	patch(scene, vm, &o, text);
+	assert_int_equal(o.calls, 1);
+	if (o.r < 0)
+		fail_msg("%s: %s: %s", text, o.err.field, o.err.msg);
+}
+
+static int set_up(void **state)
+{
+	scene_set_up(state);
+	for (const char *const *name = (const char *const[]){ "a", "b", "c", NULL }; *name; name++)
+		scene_write(*state, *name, "a disk");
+	return 0;
+}
+
+static void expect_disks(const struct vm_config *config, const char *ids)
+{
+	char have[128] = "";
+
+	for (size_t i = 0; i < config->n_disks; i++) {
+		strcat(have, i ? " " : "");
+		strcat(have, config->disks[i].id);
+	}
+	assert_string_equal(have, ids);
+}
+
+/* --- off */
+
+static void test_ids_are_chosen_and_kept(void **state)
+{
+	struct scene *scene = *state;
+	struct vm *vm = scene_define(scene, "demo");
+
+	patch_now(scene, vm, "{\"disks\":[{\"path\":\"/D/a\"},{\"path\":\"/D/b\",\"id\":\"data\"},"
+			     "{\"path\":\"/D/c\"}]}");
+	expect_disks(vm_config(vm), "vda data vdb");
+	/* who they are does not depend on where they stand */
+	patch_now(scene, vm, "{\"disks\":[{\"path\":\"/D/c\"},{\"path\":\"/D/b\"}]}");
+	expect_disks(vm_config(vm), "vdb data");
+	/* nobody has this one any more */
+	patch_now(scene, vm, "{\"disks\":[{\"path\":\"/D/a\"},{\"path\":\"/D/c\"}]}");
+	expect_disks(vm_config(vm), "vda vdb");
+
+	scene_restart(scene);
+	expect_disks(vm_config(manager_find_vm(scene->manager, "demo")), "vda vdb");
+}
+
+static void test_ids_and_macs_of_nics(void **state)
+{
+	struct scene *scene = *state;
+	struct vm *vm = scene_define(scene, "demo");
+	uint8_t mac[6];
+
+	patch_now(scene, vm, "{\"nics\":[{\"tap\":\"lo\"}]}");
+	assert_string_equal(vm_config(vm)->nics[0].id, "net0");
+	memcpy(mac, vm_config(vm)->nics[0].mac, sizeof(mac));
+	patch_now(scene, vm, "{\"nics\":[{\"tap\":\"lo\"}]}");
+	assert_string_equal(vm_config(vm)->nics[0].id, "net0");
+	assert_memory_equal(vm_config(vm)->nics[0].mac, mac, sizeof(mac));
+	patch_now(scene, vm, "{\"nics\":[{\"id\":\"first\",\"tap\":\"lo\"}]}");
+	assert_memory_not_equal(vm_config(vm)->nics[0].mac, mac, sizeof(mac));
+}
+
+/* --- running */
+
+static struct vm *adopt(struct scene *scene, struct process *p)
+{
+	struct vm *vm = scene_define(scene, "demo");
+
+	patch_now(scene, vm, "{\"disks\":[{\"path\":\"/D/a\"}]}");
+	return process_adopt(scene, p, VMM_RUNNING);
+}
+
+/* The spec in the message, and the descriptors behind it closed. */
+static void take_update(struct process *p, struct control_message *msg, struct vm_config *config,
+			size_t n_files)
+{
+	AUTO(json_decref) json_t *json = NULL;
+	struct hvd_error err = { 0 };
+	int fds[CONTROL_MAX_FDS];
+	char text[4096];
+	ssize_t len;
+	size_t n;
+
+	n = process_take(p, CONTROL_UPDATE, msg, fds);
+	assert_int_equal(n, 1 + n_files);
+	len = read(fds[0], text, sizeof(text));
+	assert_true(len > 0);
+	assert_int_equal(json_parse(text, (size_t)len, &json, &err), 0);
+	assert_int_equal(json_to_obj(&vm_schema, json, config, &err), 0);
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
+}
+
+static void test_later(void **state)
+{
+	struct scene *scene = *state;
+	struct process p;
+	struct vm *vm = adopt(scene, &p);
+
+	/* neither reaches the process: one cannot, one does not concern it */
+	patch_now(scene, vm, "{\"vcpus\":4,\"description\":\"x\"}");
+	process_expect_nothing(&p);
+	assert_int_equal(vm_config(vm)->vcpus, 4);
+	assert_int_equal(vm->running.vcpus, 1);
+	assert_string_equal(vm->running.description, "x");
+	process_die(&p);
+	scene_run(scene);
+	assert_null(vm->running.name);
+}
+
+static void test_at_once(void **state)
+{
+	struct scene *scene = *state;
+	struct control_message msg;
+	struct vm_config config;
+	struct outcome o, other;
+	struct process p;
+	struct vm *vm = adopt(scene, &p);
+	uint64_t generation = vm_generation(vm);
+
+	patch(scene, vm, &o,
+	      "{\"vcpus\":4,\"disks\":[{\"id\":\"vda\",\"path\":\"/D/a\",\"cache\":\"none\"},"
+	      "{\"path\":\"/D/b\"}]}");
+	assert_int_equal(o.calls, 0);
+	take_update(&p, &msg, &config, 1);
+	expect_disks(&config, "vda vdb");
+	assert_int_equal(config.vcpus, 1);
+	assert_int_equal(config.disks[0].cache, DISK_CACHE_WRITEBACK);
+	schema_clear(&vm_schema, &config);
+
+	/* one at a time */
+	patch(scene, vm, &other, "{\"vcpus\":2}");
+	assert_int_equal(other.r, -EBUSY);
+	assert_int_equal(vm_generation(vm), generation);
+
+	process_answer(&p, &msg, 0, "");
+	scene_run(scene);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.r, 0);
+	assert_int_equal(vm_generation(vm), generation + 1);
+	expect_disks(vm_config(vm), "vda vdb");
+	assert_int_equal(vm_config(vm)->vcpus, 4);
+	expect_disks(&vm->running, "vda vdb");
+
+	/* what it has is known to the next hvd too */
+	scene_restart(scene);
+	vm = manager_find_vm(scene->manager, "demo");
+	expect_disks(&vm->running, "vda vdb");
+	assert_int_equal(vm->running.vcpus, 1);
+	assert_int_equal(vm_config(vm)->vcpus, 4);
+	process_die(&p);
+}
+
+static void test_refused(void **state)
+{
+	struct scene *scene = *state;
+	struct control_message msg;
+	struct vm_config config;
+	struct outcome o;
+	struct process p;
+	struct vm *vm = adopt(scene, &p);
+	uint64_t generation = vm_generation(vm);
+
+	patch(scene, vm, &o, "{\"disks\":[],\"vcpus\":4}");
+	take_update(&p, &msg, &config, 0);
+	expect_disks(&config, "");
+	schema_clear(&vm_schema, &config);
+	process_answer(&p, &msg, -EOPNOTSUPP, "not now");
+	scene_run(scene);
+	assert_int_equal(o.r, -EOPNOTSUPP);
+	assert_string_equal(o.err.msg, "not now");
+	assert_int_equal(vm_generation(vm), generation);
+	expect_disks(vm_config(vm), "vda");
+	expect_disks(&vm->running, "vda");
+	assert_int_equal(vm_config(vm)->vcpus, 1);
+
+	/* and it dies before it has answered */
+	patch(scene, vm, &o, "{\"disks\":[]}");
+	process_die(&p);
+	scene_run(scene);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.r, -EPIPE);
+	expect_disks(vm_config(vm), "vda");
+	assert_int_equal(vm_state(vm), VM_SHUTOFF);
+}
+
+static void test_hvd_ends(void **state)
+{
+	struct scene *scene = *state;
+	struct outcome o;
+	struct process p;
+	struct vm *vm = adopt(scene, &p);
+
+	patch(scene, vm, &o, "{\"disks\":[]}");
+	scene_stop(scene);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.r, -ECANCELED);
+	process_die(&p);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, scene_tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_ids_are_chosen_and_kept), TEST(test_ids_and_macs_of_nics),
+		TEST(test_later), TEST(test_at_once), TEST(test_refused), TEST(test_hvd_ends),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
