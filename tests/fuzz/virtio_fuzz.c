@@ -45,7 +45,8 @@ void fuzz_open(struct fuzz_guest *g)
 void fuzz_plug(struct fuzz_guest *g, struct virtio_dev *dev)
 {
 	g->dev = dev;
-	virtio_mmio_init(&g->mmio, dev, 0x0a000000);
+	if (virtio_mmio_init(&g->mmio, dev, 0x0a000000) < 0)
+		abort();
 }
 
 void fuzz_start(struct fuzz_guest *g, uint64_t features)

@@ -319,7 +319,7 @@ static void test_register_walk(void **state)
 static void test_interrupt_status(void **state)
 {
 	struct driver *d = *state;
-	struct pollfd p = { .fd = d->dev->irq_fd, .events = POLLIN };
+	struct pollfd p = { .fd = d->mmio.irq_fd, .events = POLLIN };
 	uint64_t count;
 
 	assert_int_equal(driver_read(d, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
@@ -329,7 +329,7 @@ static void test_interrupt_status(void **state)
 	assert_int_equal(driver_read(d, VIRTIO_MMIO_CONFIG_GENERATION), 2);
 
 	/* not acknowledged: one interrupt is all the driver needs */
-	assert_int_equal(read(d->dev->irq_fd, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(read(d->mmio.irq_fd, &count, sizeof(count)), sizeof(count));
 	assert_int_equal(count, 1);
 
 	driver_write(d, VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING);

@@ -47,12 +47,13 @@ void driver_open(struct driver *d)
 void driver_set_device(struct driver *d, struct virtio_dev *dev)
 {
 	d->dev = dev;
-	virtio_mmio_init(&d->mmio, dev, 0x0a000000);
+	assert_int_equal(virtio_mmio_init(&d->mmio, dev, 0x0a000000), 0);
 }
 
 void driver_close(struct driver *d)
 {
 	virtio_dev_free(d->dev);
+	virtio_mmio_destroy(&d->mmio);
 	loop_quit(d->io);
 	pthread_join(d->io_thread, NULL);
 	loop_free(d->io);
@@ -167,12 +168,12 @@ void driver_kick(struct driver *d, unsigned q)
 /* What an interrupt handler does. */
 static uint32_t handle_interrupt(struct driver *d)
 {
-	struct pollfd p = { .fd = d->dev->irq_fd, .events = POLLIN };
+	struct pollfd p = { .fd = d->mmio.irq_fd, .events = POLLIN };
 	uint64_t count;
 	uint32_t isr;
 
 	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
-	assert_int_equal(read(d->dev->irq_fd, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(read(d->mmio.irq_fd, &count, sizeof(count)), sizeof(count));
 	isr = driver_read(d, VIRTIO_MMIO_INTERRUPT_STATUS);
 	driver_write(d, VIRTIO_MMIO_INTERRUPT_ACK, isr);
 	return isr;

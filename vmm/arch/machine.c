@@ -196,7 +196,9 @@ static int plug(struct machine *m, struct virtio_dev *dev, const char *id, struc
 
 	v->dev = dev;
 	snprintf(v->id, sizeof(v->id), "%s", id ? id : "");
-	virtio_mmio_init(&v->mmio, dev, base);
+	r = virtio_mmio_init(&v->mmio, dev, base);
+	if (r < 0)
+		return hvd_err(err, -r, "virtio-%s: %s", dev->ops->name, strerror(-r));
 	r = mmio_bus_add(&m->bus, &v->mmio.region, err);
 	if (r < 0)
 		return r;
@@ -207,7 +209,7 @@ static int plug(struct machine *m, struct virtio_dev *dev, const char *id, struc
 		if (r < 0)
 			return r;
 	}
-	return kvm_vm_irqfd(&m->vm, dev->irq_fd, SPI_VIRTIO + i, err);
+	return kvm_vm_irqfd(&m->vm, v->mmio.irq_fd, SPI_VIRTIO + i, err);
 }
 
 static int duplicate(int fd, int *ret, struct hvd_error *err)
@@ -398,8 +400,10 @@ struct machine *machine_free(struct machine *m)
 		return NULL;
 
 	vcpu_threads_end(&m->vcpus);
-	for (unsigned i = 0; i < m->n_virtio; i++)
+	for (unsigned i = 0; i < m->n_virtio; i++) {
 		virtio_dev_free(m->virtio[i].dev);
+		virtio_mmio_destroy(&m->virtio[i].mmio);
+	}
 	destroy_hw(m);
 	for (unsigned i = 0; i < m->vcpus.n_vcpus; i++)
 		kvm_vcpu_destroy(&m->vcpus.vcpus[i].kvm);

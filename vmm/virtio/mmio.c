@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/virtio/mmio.h"
 
+#include <errno.h>
 #include <stdatomic.h>
-#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define LOW_HALF 0xffffffffULL
 
@@ -110,6 +112,12 @@ static void write_queue_register(struct virtio_mmio *t, uint64_t offset, uint32_
 	}
 }
 
+static void forget(struct virtio_mmio *t)
+{
+	t->host_features_sel = t->guest_features_sel = t->queue_sel = 0;
+	t->isr = 0;
+}
+
 static void write_register(struct virtio_mmio *t, uint64_t offset, uint32_t value)
 {
 	switch (offset) {
@@ -129,24 +137,11 @@ static void write_register(struct virtio_mmio *t, uint64_t offset, uint32_t valu
 		/* one byte of status; a write whose byte is 0 resets */
 		virtio_set_status(t->dev, (uint8_t)value);
 		if (!(uint8_t)value)
-			t->host_features_sel = t->guest_features_sel = t->queue_sel = 0;
+			forget(t);
 		break;
 	default:
 		write_queue_register(t, offset, value);
 	}
-}
-
-static uint64_t read_config(struct virtio_dev *dev, uint64_t offset, unsigned len)
-{
-	uint64_t value = 0;
-
-	if (offset > dev->ops->config_size || len > dev->ops->config_size - offset)
-		return 0;
-
-	pthread_mutex_lock(&dev->lock);
-	memcpy(&value, dev->config + offset, len);
-	pthread_mutex_unlock(&dev->lock);
-	return value;
 }
 
 static uint64_t mmio_read(struct mmio_region *region, uint64_t offset, unsigned len)
@@ -155,13 +150,13 @@ static uint64_t mmio_read(struct mmio_region *region, uint64_t offset, unsigned 
 	uint32_t value;
 
 	if (offset >= VIRTIO_MMIO_CONFIG)
-		return read_config(t->dev, offset - VIRTIO_MMIO_CONFIG, len);
+		return virtio_read_config(t->dev, offset - VIRTIO_MMIO_CONFIG, len);
 	if (len != 4)
 		return 0;
 
 	/* Read and acknowledged for every interrupt: no lock. */
 	if (offset == VIRTIO_MMIO_INTERRUPT_STATUS)
-		return t->dev->isr;
+		return t->isr;
 
 	pthread_mutex_lock(&t->dev->lock);
 	value = read_register(t, offset);
@@ -177,7 +172,7 @@ static void mmio_write(struct mmio_region *region, uint64_t offset, uint64_t val
 		return;
 
 	if (offset == VIRTIO_MMIO_INTERRUPT_ACK) {
-		atomic_fetch_and(&t->dev->isr, ~(uint32_t)value);
+		atomic_fetch_and(&t->isr, ~(uint32_t)value);
 		return;
 	}
 
@@ -193,8 +188,34 @@ static void mmio_write(struct mmio_region *region, uint64_t offset, uint64_t val
 	pthread_mutex_unlock(&t->dev->lock);
 }
 
-void virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *dev, uint64_t base)
+/*
+ * A bit that is still set has raised an interrupt whose acknowledgement is yet to come, and the
+ * driver looks at the rings after that: a second interrupt would only cost it two more exits.
+ */
+static void interrupt(struct virtio_mmio *t, uint32_t bit)
 {
+	/* the write fails only when the counter is full: then the interrupt is due anyway */
+	if (!(atomic_fetch_or(&t->isr, bit) & bit))
+		(void)!write(t->irq_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+}
+
+static void queue_used(struct virtio_transport *transport, unsigned queue)
+{
+	interrupt(container_of(transport, struct virtio_mmio, transport), VIRTIO_MMIO_INT_VRING);
+}
+
+static void config_changed(struct virtio_transport *transport)
+{
+	interrupt(container_of(transport, struct virtio_mmio, transport), VIRTIO_MMIO_INT_CONFIG);
+}
+
+int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *dev, uint64_t base)
+{
+	int irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (irq_fd < 0)
+		return -errno;
+
 	*t = (struct virtio_mmio){
 		.region = {
 			.name = dev->ops->name,
@@ -204,5 +225,16 @@ void virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *dev, uint64_t ba
 			.write = mmio_write,
 		},
 		.dev = dev,
+		.transport = { queue_used, config_changed },
+		.irq_fd = irq_fd,
 	};
+	dev->transport = &t->transport;
+	return 0;
+}
+
+void virtio_mmio_destroy(struct virtio_mmio *t)
+{
+	if (t->dev)
+		close(t->irq_fd);
+	t->dev = NULL;
 }

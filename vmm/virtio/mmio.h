@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include <linux/virtio_mmio.h>
+
 #include "vmm/bus/mmio.h"
 #include "vmm/virtio/virtio.h"
 
@@ -18,9 +20,18 @@
 struct virtio_mmio {
 	struct mmio_region region;
 	struct virtio_dev *dev;
+	struct virtio_transport transport;
+	_Atomic uint32_t isr; /* VIRTIO_MMIO_INT_*: raised and not acknowledged */
+	int irq_fd;           /* eventfd, bound to the interrupt by the machine */
 	/* As written by the driver, checked when used; under dev->lock. */
 	uint32_t host_features_sel, guest_features_sel, queue_sel;
 };
 
-/* dev stays the caller's and must outlive the transport. */
-void virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *dev, uint64_t base);
+/*
+ * Plug dev, which stays the caller's, into the transport: freed first, or never plugged into
+ * another. Returns 0 or -EMFILE.
+ */
+int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *dev, uint64_t base);
+
+/* After dev is freed. No-op on a zeroed struct. */
+void virtio_mmio_destroy(struct virtio_mmio *t);

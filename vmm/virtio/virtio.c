@@ -5,6 +5,7 @@
 #include <linux/virtio_ring.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -45,7 +46,6 @@ int virtio_dev_init(struct virtio_dev *dev, const struct virtio_ops *ops, unsign
 	dev->io = io;
 	dev->n_queues = n_queues;
 	dev->host_features = CORE_FEATURES | ops->features;
-	dev->irq_fd = -1;
 	pthread_mutex_init(&dev->lock, NULL);
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
 		dev->kick_fd[i] = -1;
@@ -55,10 +55,6 @@ int virtio_dev_init(struct virtio_dev *dev, const struct virtio_ops *ops, unsign
 	dev->config = calloc(1, ops->config_size ? ops->config_size : 1);
 	if (!dev->config)
 		return -ENOMEM;
-
-	dev->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (dev->irq_fd < 0)
-		return -errno;
 
 	for (unsigned i = 0; i < n_queues; i++) {
 		dev->kick_fd[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -128,7 +124,6 @@ static void reset_device(struct virtio_dev *dev)
 	for (unsigned i = 0; i < dev->n_queues; i++)
 		vq_reset(&dev->queue[i]);
 	dev->guest_features = 0;
-	dev->isr = 0;
 	dev->status = 0;
 }
 
@@ -144,22 +139,10 @@ struct virtio_dev *virtio_dev_free(struct virtio_dev *dev)
 	for (unsigned i = 0; i < dev->n_queues; i++)
 		if (dev->kick_fd[i] >= 0)
 			close(dev->kick_fd[i]);
-	if (dev->irq_fd >= 0)
-		close(dev->irq_fd);
 	free(dev->config);
 	pthread_mutex_destroy(&dev->lock);
 	ops->destroy(dev);
 	return NULL;
-}
-
-/*
- * A bit that is still set has raised an interrupt whose acknowledgement is yet to come, and the
- * driver looks at the rings after that: a second interrupt would only cost it two more exits.
- */
-static void interrupt(struct virtio_dev *dev, uint32_t bit)
-{
-	if (!(atomic_fetch_or(&dev->isr, bit) & bit))
-		signal_fd(dev->irq_fd);
 }
 
 bool virtio_has_feature(const struct virtio_dev *dev, unsigned bit)
@@ -170,13 +153,14 @@ bool virtio_has_feature(const struct virtio_dev *dev, unsigned bit)
 void virtio_notify_queue(struct virtio_dev *dev, unsigned queue)
 {
 	if (vq_flush(&dev->queue[queue]))
-		interrupt(dev, VIRTIO_MMIO_INT_VRING);
+		dev->transport->queue_used(dev->transport, queue);
 }
 
 void virtio_notify_config(struct virtio_dev *dev)
 {
 	atomic_fetch_add(&dev->config_generation, 1);
-	interrupt(dev, VIRTIO_MMIO_INT_CONFIG);
+	if (dev->transport)
+		dev->transport->config_changed(dev->transport);
 }
 
 void virtio_rekick(struct virtio_dev *dev, unsigned queue)
@@ -263,6 +247,19 @@ int virtio_update(struct virtio_dev *dev, const void *args, struct hvd_error *er
 	if (dev->ops->update)
 		loop_call(dev->io, update_on_loop, &update);
 	return update.r;
+}
+
+uint64_t virtio_read_config(struct virtio_dev *dev, uint64_t offset, unsigned len)
+{
+	uint64_t value = 0;
+
+	if (offset > dev->ops->config_size || len > dev->ops->config_size - offset)
+		return 0;
+
+	pthread_mutex_lock(&dev->lock);
+	memcpy(&value, dev->config + offset, len);
+	pthread_mutex_unlock(&dev->lock);
+	return value;
 }
 
 static void quiesce_on_loop(void *arg)

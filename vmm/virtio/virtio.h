@@ -3,19 +3,18 @@
  * Device core: what every virtio device and every transport share (virtio 1.2 §2, §3).
  *
  * Three layers, each its own file: the ring (virtqueue.c), the transport with features, status and
- * queue registers (mmio.c), and the device with its callbacks (blk.c, net.c, …). Devices never
- * see registers; transports never see requests.
+ * queue registers (mmio.c, pci.c), and the device with its callbacks (blk.c, net.c, …). Devices
+ * never see registers; transports never see requests.
  *
  * Threads: register accesses come from vCPU threads and take dev->lock. activate, kick and reset
  * run on the device's I/O loop; the core gets them there (loop_call), so a device has no lock of
  * its own. Lock order: a vCPU waits for the I/O loop while it holds dev->lock, hence the I/O loop
- * never takes it; what both sides touch (status, isr, config_generation) is atomic.
+ * never takes it; what both sides touch (status, config_generation) is atomic.
  */
 #pragma once
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
-#include <linux/virtio_mmio.h>
 #include <pthread.h>
 
 #include "vmm/base/err.h"
@@ -58,6 +57,15 @@ struct virtio_ops {
 	void (*destroy)(struct virtio_dev *dev);
 };
 
+/*
+ * How a transport interrupts the driver. From the I/O loop, config_changed from any thread: no lock
+ * that a vCPU may hold while it waits for the I/O loop.
+ */
+struct virtio_transport {
+	void (*queue_used)(struct virtio_transport *transport, unsigned queue);
+	void (*config_changed)(struct virtio_transport *transport);
+};
+
 /* An eventfd that the guest's notifications of one queue arrive on. */
 struct virtio_kick {
 	struct loop_source src;
@@ -78,9 +86,8 @@ struct virtio_dev {
 	_Atomic uint32_t config_generation;
 	uint8_t *config; /* what the driver writes there is ignored: no device has a use for it */
 
-	_Atomic uint32_t isr;           /* VIRTIO_MMIO_INT_*: raised and not acknowledged */
-	int irq_fd;                     /* eventfd, bound to the interrupt by the machine */
-	int kick_fd[VIRTIO_MAX_QUEUES]; /* eventfds, bound to ioeventfds by the machine */
+	struct virtio_transport *transport; /* NULL until the device is plugged into one */
+	int kick_fd[VIRTIO_MAX_QUEUES];     /* eventfds, bound to ioeventfds by the machine */
 
 	/* The I/O loop's. */
 	struct virtio_kick kick[VIRTIO_MAX_QUEUES];
@@ -146,6 +153,9 @@ void virtio_set_features(struct virtio_dev *dev, uint64_t features); /* ignored 
 
 /* ops->update, if the device has it. Main loop; vCPUs may run, and the device may be quiesced. */
 int virtio_update(struct virtio_dev *dev, const void *args, struct hvd_error *err);
+
+/* For transports, without dev->lock. What is not all within config space reads as 0. */
+uint64_t virtio_read_config(struct virtio_dev *dev, uint64_t offset, unsigned len);
 
 /* Suspend and continue with the VM. Main loop, vCPUs stopped. */
 void virtio_quiesce(struct virtio_dev *dev);
