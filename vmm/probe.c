@@ -38,7 +38,8 @@ int vmm_probe(int kvm, struct vmm_host *ret, struct hvd_error *err)
 
 		*flag = kvm_cap(vm.fd, probes[i].cap);
 	}
-	host.max_vcpus = MIN((unsigned)kvm_cap(vm.fd, KVM_CAP_MAX_VCPUS), MEMMAP_MAX_VCPUS);
+	host.max_vcpus = MIN((unsigned)kvm_cap(vm.fd, KVM_CAP_MAX_VCPUS),
+			     memmap_max_vcpus(host.ipa_bits));
 	host.gicv3 = kvm_device_offered(&vm, KVM_DEV_TYPE_ARM_VGIC_V3);
 	host.its = kvm_device_offered(&vm, KVM_DEV_TYPE_ARM_VGIC_ITS);
 	kvm_vm_destroy(&vm);

@@ -162,7 +162,8 @@ static void writes_the_device_tree(void **state)
 	struct boot_config config = { .cmdline = cmdline };
 	struct boot_layout layout = { .fdt = BASE, .initrd = BASE + MIB, .initrd_size = 12345 };
 	uint64_t mpidr = 0x80000000;
-	struct fdt_machine machine = { .mpidr = &mpidr, .n_vcpus = 1 };
+	struct memmap map = { 0 };
+	struct fdt_machine machine = { .map = &map, .mpidr = &mpidr, .n_vcpus = 1 };
 	struct guest_mem *mem = *state;
 	const void *fdt = guest_mem_ptr(mem, BASE, BOOT_FDT_SIZE);
 	uint8_t first_seed[64];
@@ -189,7 +190,8 @@ static void a_command_line_may_be_too_long(void **state)
 {
 	struct boot_layout layout = { .fdt = BASE };
 	struct boot_config config = { .cmdline = malloc(300000) };
-	struct fdt_machine machine = { .n_vcpus = 0 };
+	struct memmap map = { 0 };
+	struct fdt_machine machine = { .map = &map, .n_vcpus = 0 };
 	struct hvd_error err = { 0 };
 
 	memset(config.cmdline, 'x', 300000);

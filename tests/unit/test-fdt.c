@@ -11,9 +11,15 @@
 #include <cmocka.h>
 
 #include "vmm/arch/fdt.h"
-#include "vmm/arch/memmap.h"
 
 static uint8_t fdt[64 * 1024];
+
+static const struct memmap memmap = {
+	.n_gicr_low = 3,
+	.gicr_high = 0x4000000000,
+	.ecam = { 0x4010000000, 256 * MIB },
+	.mmio64 = { 512 * GIB, 512 * GIB },
+};
 
 static void build(const struct fdt_machine *machine)
 {
@@ -27,6 +33,7 @@ static void build_typical(void)
 {
 	static const uint64_t mpidr[] = { 0x80000000, 0x80000001, 0x80000100 };
 	struct fdt_machine machine = {
+		.map = &memmap,
 		.memory = 3 * GIB,
 		.mpidr = mpidr,
 		.n_vcpus = 3,
@@ -125,6 +132,21 @@ static void describes_interrupts(void **state)
 	assert_interrupt("/pmu", 0, 1, 7, 4);
 }
 
+static void describes_high_redistributors(void **state)
+{
+	static const uint64_t mpidr;
+	struct memmap many = { .n_gicr_low = 123, .n_gicr_high = 5, .gicr_high = 0x4000000000 };
+	struct fdt_machine machine = {
+		.map = &many, .memory = MIB, .mpidr = &mpidr, .n_vcpus = 1
+	};
+
+	build(&machine);
+	assert_int_equal(cell("/intc@8000000", "#redistributor-regions", 0), 2);
+	assert_int_equal(wide("/intc@8000000", "reg", 3), 123 * MEMMAP_GICR_EACH);
+	assert_int_equal(wide("/intc@8000000", "reg", 4), 0x4000000000);
+	assert_int_equal(wide("/intc@8000000", "reg", 5), 5 * MEMMAP_GICR_EACH);
+}
+
 static void describes_devices(void **state)
 {
 	build_typical();
@@ -149,6 +171,46 @@ static void describes_devices(void **state)
 	assert_int_equal(fdt_path_offset(fdt, "/virtio_mmio@a000400"), -FDT_ERR_NOTFOUND);
 }
 
+static void describes_pci(void **state)
+{
+	static const uint32_t ranges[] = {
+		0x01000000, 0, 0, 0, 0x3eff0000, 0, 0x10000,
+		0x02000000, 0, 0x10000000, 0, 0x10000000, 0, 0x2eff0000,
+		0x03000000, 0x80, 0, 0x80, 0, 0x80, 0,
+	};
+	static const char path[] = "/pcie@4010000000";
+
+	build_typical();
+	assert_compatible(path, "pci-host-ecam-generic");
+	assert_int_equal(wide(path, "reg", 0), 0x4010000000);
+	assert_int_equal(wide(path, "reg", 1), 256 * MIB);
+	assert_int_equal(cell(path, "bus-range", 0), 0);
+	assert_int_equal(cell(path, "bus-range", 1), 255);
+	property(path, "ranges", sizeof(ranges));
+	for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++)
+		assert_int_equal(cell(path, "ranges", i), ranges[i]);
+	/* the requester ID is the ITS's device ID */
+	assert_int_equal(cell(path, "msi-map", 0), 0);
+	assert_int_equal(cell(path, "msi-map", 1),
+			 fdt_get_phandle(fdt, node("/intc@8000000/its@8080000")));
+	assert_int_equal(cell(path, "msi-map", 2), 0);
+	assert_int_equal(cell(path, "msi-map", 3), 0x10000);
+	property(path, "dma-coherent", 0);
+}
+
+static void describes_a_small_pci(void **state)
+{
+	static const uint64_t mpidr;
+	struct memmap small = { .n_gicr_low = 1, .ecam = { 0x3f000000, 16 * MIB } };
+	struct fdt_machine machine = {
+		.map = &small, .memory = MIB, .mpidr = &mpidr, .n_vcpus = 1, .its = true,
+	};
+
+	build(&machine);
+	assert_int_equal(cell("/pcie@3f000000", "bus-range", 1), 15);
+	property("/pcie@3f000000", "ranges", 2 * 7 * sizeof(uint32_t));
+}
+
 static void tells_how_to_boot(void **state)
 {
 	build_typical();
@@ -163,12 +225,14 @@ static void tells_how_to_boot(void **state)
 static void leaves_out_what_is_not_there(void **state)
 {
 	static const uint64_t mpidr;
-	struct fdt_machine machine = { .memory = MIB, .mpidr = &mpidr, .n_vcpus = 1 };
+	struct memmap plain = { .n_gicr_low = 1 };
+	struct fdt_machine machine = { .map = &plain, .memory = MIB, .mpidr = &mpidr, .n_vcpus = 1 };
 
 	build(&machine);
 	assert_int_equal(fdt_path_offset(fdt, "/pmu"), -FDT_ERR_NOTFOUND);
 	assert_int_equal(fdt_path_offset(fdt, "/intc@8000000/its@8080000"), -FDT_ERR_NOTFOUND);
 	assert_int_equal(fdt_path_offset(fdt, "/virtio_mmio@a000000"), -FDT_ERR_NOTFOUND);
+	assert_int_equal(fdt_path_offset(fdt, "/pcie@4010000000"), -FDT_ERR_NOTFOUND);
 	assert_null(fdt_getprop(fdt, node("/chosen"), "bootargs", NULL));
 	assert_null(fdt_getprop(fdt, node("/chosen"), "linux,initrd-start", NULL));
 }
@@ -178,7 +242,7 @@ static void names_are_unique(void **state)
 {
 	static const uint64_t mpidr;
 	struct fdt_machine machine = {
-		.memory = MIB, .mpidr = &mpidr, .n_vcpus = 1, .n_virtio = MEMMAP_MAX_VIRTIO, .its = true,
+		.map = &memmap, .memory = MIB, .mpidr = &mpidr, .n_vcpus = 1, .n_virtio = MEMMAP_MAX_VIRTIO, .its = true,
 	};
 	char names[64][40];
 	uint32_t phandles[64];
@@ -208,7 +272,7 @@ static void names_are_unique(void **state)
 static void says_when_there_is_no_room(void **state)
 {
 	static const uint64_t mpidr;
-	struct fdt_machine machine = { .memory = MIB, .mpidr = &mpidr, .n_vcpus = 1 };
+	struct fdt_machine machine = { .map = &memmap, .memory = MIB, .mpidr = &mpidr, .n_vcpus = 1 };
 	struct hvd_error err = { 0 };
 
 	for (size_t size = 0; size < 2000; size += 7)
@@ -221,7 +285,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(describes_memory_and_cpus),
 		cmocka_unit_test(describes_interrupts),
+		cmocka_unit_test(describes_high_redistributors),
 		cmocka_unit_test(describes_devices),
+		cmocka_unit_test(describes_pci),
+		cmocka_unit_test(describes_a_small_pci),
 		cmocka_unit_test(tells_how_to_boot),
 		cmocka_unit_test(leaves_out_what_is_not_there),
 		cmocka_unit_test(names_are_unique),

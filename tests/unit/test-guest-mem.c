@@ -7,7 +7,6 @@
 
 #include <cmocka.h>
 
-#include "vmm/arch/memmap.h"
 #include "vmm/base/macro.h"
 #include "vmm/mem/guest_mem.h"
 
@@ -69,24 +68,12 @@ static void impossible_sizes_fail(void **state)
 	assert_null(mem);
 }
 
-static void address_space_is_as_wide_as_needed(void **state)
-{
-	assert_int_equal(memmap_ipa_bits(1 * GIB, 48), 40);
-	assert_int_equal(memmap_ipa_bits(1 * GIB, 36), 36);
-	assert_int_equal(memmap_ipa_bits((1024 * GIB) - MEMMAP_RAM, 48), 40);
-	assert_int_equal(memmap_ipa_bits((1024 * GIB) - MEMMAP_RAM + 1, 48), 41);
-	/* more than the host has: the caller compares */
-	assert_int_equal(memmap_ipa_bits(64 * GIB, 36), 37);
-	assert_int_equal(MEMMAP_MAX_VCPUS, 123);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(translates_what_is_ram),
 		cmocka_unit_test(refuses_what_is_not_all_ram),
 		cmocka_unit_test(impossible_sizes_fail),
-		cmocka_unit_test(address_space_is_as_wide_as_needed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

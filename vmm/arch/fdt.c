@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/arch/memmap.h"
 #include "vmm/hw/pl011.h"
 #include "vmm/hw/pl031.h"
 #include "vmm/hw/pl061.h"
@@ -89,7 +88,7 @@ static void put_u64(struct writer *w, const char *name, uint64_t value)
 
 static void put_cells_array(struct writer *w, const char *name, const uint32_t *cells, size_t n)
 {
-	fdt32_t be[16];
+	fdt32_t be[24];
 
 	for (size_t i = 0; i < n; i++)
 		be[i] = cpu_to_fdt32(cells[i]);
@@ -171,6 +170,18 @@ static void write_its(struct writer *w)
 	end(w);
 }
 
+static void put_redistributors(struct writer *w, const struct memmap *map)
+{
+	const uint64_t low = map->n_gicr_low * MEMMAP_GICR_EACH;
+	const uint64_t high = map->n_gicr_high * MEMMAP_GICR_EACH;
+
+	put_u32(w, "#redistributor-regions", high ? 2 : 1);
+	if (high)
+		put_reg(w, MEMMAP_GICD, MEMMAP_GICD_SIZE, MEMMAP_GICR, low, map->gicr_high, high);
+	else
+		put_reg(w, MEMMAP_GICD, MEMMAP_GICD_SIZE, MEMMAP_GICR, low);
+}
+
 static void write_gic(struct writer *w, const struct fdt_machine *m)
 {
 	begin_at(w, "intc", MEMMAP_GICD);
@@ -180,8 +191,7 @@ static void write_gic(struct writer *w, const struct fdt_machine *m)
 	put_u32(w, "#address-cells", 2);
 	put_u32(w, "#size-cells", 2);
 	put_flag(w, "ranges");
-	put_u32(w, "#redistributor-regions", 1);
-	put_reg(w, MEMMAP_GICD, MEMMAP_GICD_SIZE, MEMMAP_GICR, m->n_vcpus * MEMMAP_GICR_EACH);
+	put_redistributors(w, m->map);
 	put_cells(w, "interrupts", GIC_PPI, PPI_GIC_MAINTENANCE, IRQ_LEVEL_HIGH);
 	put_u32(w, "phandle", PHANDLE_GIC);
 	if (m->its)
@@ -274,6 +284,62 @@ static void write_virtio(struct writer *w, unsigned i)
 	end(w);
 }
 
+/* Spaces of a PCI address (IEEE 1275 PCI bus binding). */
+enum { PCI_SPACE_IO = 1, PCI_SPACE_MEM32, PCI_SPACE_MEM64 };
+
+#define PCI_RANGE_CELLS 7
+
+/* One entry of `ranges`: guest addresses are PCI addresses, but for I/O ports, which begin at 0. */
+static void add_pci_range(uint32_t *cells, unsigned *n, uint32_t space, uint64_t pci, uint64_t base,
+			  uint64_t size)
+{
+	const uint32_t range[PCI_RANGE_CELLS] = {
+		space << 24,
+		(uint32_t)(pci >> 32),
+		(uint32_t)pci,
+		(uint32_t)(base >> 32),
+		(uint32_t)base,
+		(uint32_t)(size >> 32),
+		(uint32_t)size,
+	};
+
+	memcpy(cells + *n, range, sizeof(range));
+	*n += PCI_RANGE_CELLS;
+}
+
+/* Nothing is at the I/O ports, but there is firmware that will not have a bridge without them. */
+static void put_pci_ranges(struct writer *w, const struct memmap *map)
+{
+	uint32_t cells[3 * PCI_RANGE_CELLS];
+	unsigned n = 0;
+
+	add_pci_range(cells, &n, PCI_SPACE_IO, 0, MEMMAP_PCI_PIO, MEMMAP_PCI_PIO_SIZE);
+	add_pci_range(cells, &n, PCI_SPACE_MEM32, MEMMAP_PCI_MMIO32, MEMMAP_PCI_MMIO32,
+		      MEMMAP_PCI_MMIO32_SIZE);
+	if (map->mmio64.size)
+		add_pci_range(cells, &n, PCI_SPACE_MEM64, map->mmio64.base, map->mmio64.base,
+			      map->mmio64.size);
+	put_cells_array(w, "ranges", cells, n);
+}
+
+static void write_pci(struct writer *w, const struct memmap *map)
+{
+	uint32_t last_bus = (uint32_t)(map->ecam.size / MEMMAP_PCI_BUS_SIZE) - 1;
+
+	begin_at(w, "pcie", map->ecam.base);
+	put_string(w, "compatible", "pci-host-ecam-generic");
+	put_string(w, "device_type", "pci");
+	put_u32(w, "#address-cells", 3);
+	put_u32(w, "#size-cells", 2);
+	put_u32(w, "linux,pci-domain", 0);
+	put_flag(w, "dma-coherent");
+	put_reg(w, map->ecam.base, map->ecam.size);
+	put_cells(w, "bus-range", 0, last_bus);
+	put_pci_ranges(w, map);
+	put_cells(w, "msi-map", 0, PHANDLE_ITS, 0, 0x10000);
+	end(w);
+}
+
 static void write_chosen(struct writer *w, const struct fdt_machine *m)
 {
 	char path[32];
@@ -318,6 +384,8 @@ static void write_root(struct writer *w, const struct fdt_machine *m)
 	write_power_button(w);
 	for (unsigned i = 0; i < m->n_virtio; i++)
 		write_virtio(w, i);
+	if (m->map->ecam.size)
+		write_pci(w, m->map);
 	end(w);
 }
 

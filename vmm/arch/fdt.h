@@ -9,9 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vmm/arch/memmap.h"
 #include "vmm/base/err.h"
 
 struct fdt_machine {
+	const struct memmap *map;
 	uint64_t memory;       /* bytes of RAM */
 	const uint64_t *mpidr; /* affinity of each vCPU */
 	unsigned n_vcpus;

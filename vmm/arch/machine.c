@@ -31,6 +31,7 @@ struct machine_virtio {
 
 struct machine {
 	struct machine_args args;
+	struct memmap map;
 	struct kvm_vm vm;
 	struct gic gic;
 	struct guest_mem *mem;
@@ -70,39 +71,38 @@ static struct machine_irq machine_irq(struct machine *m, uint32_t spi)
 	return (struct machine_irq){ { set_irq }, m->vm.fd, spi };
 }
 
-static int check_limits(const struct machine *m, struct hvd_error *err)
+static int check_vcpus(const struct machine *m, struct hvd_error *err)
 {
-	const struct vm_config *config = m->args.config;
-	int kvm = m->args.files->kvm;
-	unsigned host_bits = kvm_max_ipa_bits(kvm);
-	unsigned host_vcpus = (unsigned)kvm_cap(kvm, KVM_CAP_MAX_VCPUS);
-	unsigned max_vcpus = MIN(host_vcpus, MEMMAP_MAX_VCPUS);
+	unsigned n = m->args.config->vcpus;
+	unsigned max = (unsigned)kvm_cap(m->args.files->kvm, KVM_CAP_MAX_VCPUS);
 
-	if (!config->vcpus || config->vcpus > max_vcpus)
-		return hvd_err_field(err, ERANGE, "vcpus", "%u: a VM has 1 to %u vCPUs on this host",
-				     config->vcpus, max_vcpus);
-	if (memmap_ipa_bits(config->memory, host_bits) > host_bits)
-		return hvd_err_field(err, ERANGE, "memory",
-				     "%llu MiB do not fit into this host's guest address space of %u bits",
-				     (unsigned long long)(config->memory / MIB), host_bits);
+	if (!n || n > max)
+		return hvd_err_field(err, ERANGE, "vcpus",
+				     "%u: a VM has 1 to %u vCPUs on this host", n, max);
 	return 0;
 }
 
 static int create_vm(struct machine *m, struct hvd_error *err)
 {
 	int kvm = m->args.files->kvm;
-	unsigned bits;
+	struct memmap_args args = {
+		.memory = m->args.config->memory,
+		.vcpus = m->args.config->vcpus,
+		.host_ipa_bits = kvm_max_ipa_bits(kvm),
+	};
 	int r;
 
 	r = kvm_require(kvm, required_caps, ARRAY_SIZE(required_caps), err);
 	if (r < 0)
 		return r;
-	r = check_limits(m, err);
+	r = check_vcpus(m, err);
+	if (r < 0)
+		return r;
+	r = memmap_init(&m->map, &args, err);
 	if (r < 0)
 		return r;
 
-	bits = memmap_ipa_bits(m->args.config->memory, kvm_max_ipa_bits(kvm));
-	r = kvm_vm_create(kvm, bits, &m->vm, err);
+	r = kvm_vm_create(kvm, m->map.ipa_bits, &m->vm, err);
 	if (r < 0)
 		return r;
 	r = kvm_vm_enable_cap(&m->vm, KVM_CAP_ARM_NISV_TO_USER);
@@ -147,9 +147,9 @@ static int create_gic(struct machine *m, struct hvd_error *err)
 {
 	struct gic_places places = {
 		.dist = MEMMAP_GICD,
-		.redist = MEMMAP_GICR,
 		.its = MEMMAP_ITS,
-		.n_redist = m->vcpus.n_vcpus,
+		.redist = { { MEMMAP_GICR, m->map.n_gicr_low },
+			    { m->map.gicr_high, m->map.n_gicr_high } },
 		.n_spis = SPI_COUNT,
 	};
 	int r;
@@ -317,6 +317,7 @@ static int describe(struct machine *m, const struct boot_layout *layout, struct 
 	unsigned n = m->vcpus.n_vcpus;
 	AUTO(free) uint64_t *mpidr = calloc(n, sizeof(*mpidr));
 	struct fdt_machine fdt = {
+		.map = &m->map,
 		.mpidr = mpidr,
 		.n_vcpus = n,
 		.n_virtio = m->n_virtio,

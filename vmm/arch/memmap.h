@@ -8,15 +8,17 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/base/err.h"
 #include "vmm/base/macro.h"
 
 #define MEMMAP_GICD      0x08000000ULL
 #define MEMMAP_GICD_SIZE 0x00010000ULL
 #define MEMMAP_ITS       0x08080000ULL
 #define MEMMAP_ITS_SIZE  0x00020000ULL
-#define MEMMAP_GICR      0x080a0000ULL /* redistributors, up to the PL011 */
+#define MEMMAP_GICR      0x080a0000ULL /* redistributors, up to the PL011; see struct memmap */
 #define MEMMAP_GICR_EACH 0x00020000ULL
 
 #define MEMMAP_PL011       0x09000000ULL
@@ -28,10 +30,15 @@
 #define MEMMAP_VIRTIO_EACH 0x00000200ULL
 #define MEMMAP_MAX_VIRTIO  32
 
-#define MEMMAP_RAM 0x40000000ULL
+/* PCIe below RAM: the 32-bit window, the I/O port window, and the small ECAM. */
+#define MEMMAP_PCI_MMIO32      0x10000000ULL
+#define MEMMAP_PCI_MMIO32_SIZE 0x2eff0000ULL
+#define MEMMAP_PCI_PIO         0x3eff0000ULL
+#define MEMMAP_PCI_PIO_SIZE    0x00010000ULL
+#define MEMMAP_PCI_ECAM        0x3f000000ULL
+#define MEMMAP_PCI_BUS_SIZE    0x00100000ULL /* of ECAM, for each bus */
 
-/* One redistributor for each vCPU in the low window. */
-#define MEMMAP_MAX_VCPUS ((unsigned)((MEMMAP_PL011 - MEMMAP_GICR) / MEMMAP_GICR_EACH))
+#define MEMMAP_RAM 0x40000000ULL
 
 #define SPI_PL011  1
 #define SPI_PL031  2
@@ -53,16 +60,35 @@
 /* What the power button is wired to: line of the PL061. */
 #define GPIO_POWER_BUTTON 3
 
-/*
- * Width of the guest physical address space that holds `memory` bytes of RAM. At least 40 bits,
- * KVM's default, where the host has them: fewer bits are fewer levels of stage-2 tables.
- */
-static inline unsigned memmap_ipa_bits(uint64_t memory, unsigned host_bits)
-{
-	uint64_t last = MEMMAP_RAM + memory - 1;
-	unsigned bits = MIN(40U, host_bits);
+struct memmap_range {
+	uint64_t base, size; /* size 0: there is none */
+};
 
-	while (bits < 64 && last >> bits)
-		bits++;
-	return bits;
-}
+/* What depends on the VM and on the host's guest address space. */
+struct memmap {
+	unsigned ipa_bits; /* width that the VM is created with */
+	/* One redistributor for each vCPU: as many as fit at MEMMAP_GICR, the rest above RAM. */
+	unsigned n_gicr_low, n_gicr_high;
+	uint64_t gicr_high;
+	struct memmap_range ecam; /* one MEMMAP_PCI_BUS_SIZE for each bus from 0 on */
+	struct memmap_range mmio64;
+};
+
+struct memmap_args {
+	uint64_t memory; /* bytes of RAM */
+	unsigned vcpus;
+	unsigned host_ipa_bits;
+	bool pci;
+};
+
+/* vCPUs that a VM of ordinary size can have where addresses have this many bits. */
+unsigned memmap_max_vcpus(unsigned host_ipa_bits);
+
+/*
+ * Lay out what stands above RAM: from 256 GiB on, or from the end of more RAM than that, first the
+ * high redistributors, then the ECAM of 256 buses, then the 64-bit PCIe window of 512 GiB, each
+ * aligned to its size. Where the host's address space ends earlier, the window is halved until it
+ * fits; without room for as much as the ECAM, that is the small one below RAM and there is no
+ * 64-bit window. -ERANGE: RAM or redistributors do not fit.
+ */
+int memmap_init(struct memmap *map, const struct memmap_args *args, struct hvd_error *err);

@@ -5,9 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/base/macro.h"
+
 /* Fields of KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION. */
 #define REDIST_COUNT_SHIFT 52
-#define REDIST_MAX         4095
 
 #define PRIVATE_IRQS 32
 
@@ -16,19 +17,32 @@ static int failed(struct hvd_error *err, int r, const char *what)
 	return hvd_err(err, -r, "GICv3: %s: %s", what, strerror(-r));
 }
 
+/* Regions with an index, the n-th the n-th. */
+static int set_redist(int fd, const struct gic_places *places)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(places->redist); i++) {
+		uint64_t region = (uint64_t)places->redist[i].n << REDIST_COUNT_SHIFT |
+				  places->redist[i].base | i;
+
+		if (places->redist[i].n)
+			r = kvm_device_set(fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
+					   KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION, &region);
+	}
+	return r;
+}
+
 static int set_up_gic(int fd, const struct gic_places *places, struct hvd_error *err)
 {
 	uint64_t dist = places->dist;
-	/* region index 0, flags 0 */
-	uint64_t redist = (uint64_t)places->n_redist << REDIST_COUNT_SHIFT | places->redist;
 	uint32_t n_irqs = PRIVATE_IRQS + places->n_spis;
 	int r;
 
 	r = kvm_device_set(fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, &dist);
 	if (r < 0)
 		return failed(err, r, "KVM_VGIC_V3_ADDR_TYPE_DIST");
-	r = kvm_device_set(fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION,
-			   &redist);
+	r = set_redist(fd, places);
 	if (r < 0)
 		return failed(err, r, "KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION");
 	r = kvm_device_set(fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &n_irqs);
@@ -79,9 +93,6 @@ int gic_create(struct kvm_vm *vm, const struct gic_places *places, struct gic *r
 {
 	struct gic gic = GIC_INIT;
 	int r;
-
-	if (places->n_redist > REDIST_MAX)
-		return hvd_err(err, ERANGE, "GICv3: more than %d redistributors", REDIST_MAX);
 
 	r = create_both(vm, places, &gic, err);
 	if (r < 0) {

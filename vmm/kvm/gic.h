@@ -10,9 +10,12 @@
 #include "vmm/kvm/kvm.h"
 
 struct gic_places {
-	uint64_t dist, redist, its; /* IPAs; each redistributor takes 128 KiB */
-	unsigned n_redist;          /* one for each vCPU */
-	unsigned n_spis;            /* a multiple of 32 */
+	uint64_t dist, its; /* IPAs */
+	struct {
+		uint64_t base;
+		unsigned n; /* redistributors, of 128 KiB each; 0: no such region */
+	} redist[2];        /* together one for each vCPU */
+	unsigned n_spis;    /* a multiple of 32 */
 };
 
 struct gic {
