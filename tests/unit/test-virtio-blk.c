@@ -499,5 +499,5 @@ int main(void)
 	if (r == -EPERM || r == -ENOSYS)
 		return 77;
 	tear_down(&state);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return DRIVER_RUN(tests);
 }

@@ -263,5 +263,5 @@ int main(void)
 		TEST(test_output_buffer_to_write),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return DRIVER_RUN(tests);
 }

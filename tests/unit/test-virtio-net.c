@@ -405,5 +405,5 @@ int main(void)
 		TEST(test_tap_without_header),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return DRIVER_RUN(tests);
 }

@@ -124,5 +124,5 @@ int main(void)
 		TEST(test_broken_ring_again_and_again),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return DRIVER_RUN(tests);
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A driver for tests: brings a virtio device up through its MMIO registers as a guest does, and
- * builds rings in guest memory, sound or broken.
+ * A driver for tests: brings a virtio device up through its registers as a guest does, and builds
+ * rings in guest memory, sound or broken.
+ *
+ * Registers are called by their names in virtio-mmio. On PCI the same register is accessed in its
+ * place there, so that a test can run over either transport: DRIVER_RUN() does so with both.
  *
  * The device's I/O loop runs on a thread of its own. Descriptors and buffers are chosen by the
  * test: buffers live in the data area, addressed by offset.
@@ -14,12 +17,15 @@
 
 #include "vmm/base/loop.h"
 #include "vmm/mem/guest_mem.h"
+#include "tests/unit/pci_rig.h"
 #include "vmm/virtio/mmio.h"
+#include "vmm/virtio/pci.h"
 
 #define DRIVER_RAM_BASE 0x40000000ULL
 #define DRIVER_RAM_SIZE (4 * MIB)
 #define DRIVER_DATA (DRIVER_RAM_BASE + MIB) /* the data area */
 #define DRIVER_QUEUE_SIZE 16
+#define DRIVER_BAR 0x10000000U /* where the device's BAR is, on PCI */
 
 /* Features that every test device gets unless it says otherwise. */
 #define DRIVER_FEATURES                                                                            \
@@ -40,9 +46,24 @@ struct driver {
 	struct loop *io;
 	pthread_t io_thread;
 	struct virtio_dev *dev;
+	bool over_pci;
 	struct virtio_mmio mmio;
+	struct pci_rig rig;
+	struct virtio_pci pci;
 	struct driver_queue queue[VIRTIO_MAX_QUEUES];
 };
+
+/* Over which transport driver_set_device() plugs devices in. */
+void driver_use_pci(bool over_pci);
+
+/* Run a group of tests over MMIO, then over PCI. */
+#define DRIVER_RUN(tests)                                                                          \
+	({                                                                                         \
+		int failed_ = cmocka_run_group_tests_name("mmio", tests, NULL, NULL);              \
+                                                                                                   \
+		driver_use_pci(true);                                                              \
+		failed_ + cmocka_run_group_tests_name("pci", tests, NULL, NULL);                   \
+	})
 
 /* Guest memory and a running I/O loop; then make the device with d->mem and d->io. */
 void driver_open(struct driver *d);

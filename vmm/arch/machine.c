@@ -401,10 +401,8 @@ struct machine *machine_free(struct machine *m)
 		return NULL;
 
 	vcpu_threads_end(&m->vcpus);
-	for (unsigned i = 0; i < m->n_virtio; i++) {
-		virtio_dev_free(m->virtio[i].dev);
+	for (unsigned i = 0; i < m->n_virtio; i++)
 		virtio_mmio_destroy(&m->virtio[i].mmio);
-	}
 	destroy_hw(m);
 	for (unsigned i = 0; i < m->vcpus.n_vcpus; i++)
 		kvm_vcpu_destroy(&m->vcpus.vcpus[i].kvm);

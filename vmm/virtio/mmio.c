@@ -18,12 +18,6 @@ static uint64_t set_high(uint64_t old, uint32_t value)
 	return (old & LOW_HALF) | (uint64_t)value << 32;
 }
 
-/* One half of a 64-bit set of features; there are no bits beyond 63. */
-static uint32_t features_half(uint64_t features, uint32_t sel)
-{
-	return sel < 2 ? (uint32_t)(features >> (32 * sel)) : 0;
-}
-
 /* The queue that QUEUE_SEL names, or NULL. */
 static struct virtqueue *selected(struct virtio_mmio *t)
 {
@@ -45,7 +39,7 @@ static uint32_t read_register(struct virtio_mmio *t, uint64_t offset)
 	case VIRTIO_MMIO_VENDOR_ID:
 		return VIRTIO_MMIO_VENDOR;
 	case VIRTIO_MMIO_DEVICE_FEATURES:
-		return features_half(dev->host_features, t->host_features_sel);
+		return virtio_features_half(dev->host_features, t->host_features_sel);
 	case VIRTIO_MMIO_QUEUE_NUM_MAX:
 		return vq ? VQ_MAX_SIZE : 0;
 	case VIRTIO_MMIO_QUEUE_READY:
@@ -62,16 +56,6 @@ static uint32_t read_register(struct virtio_mmio *t, uint64_t offset)
 	default:
 		return 0;
 	}
-}
-
-static void write_guest_features(struct virtio_mmio *t, uint32_t value)
-{
-	struct virtio_dev *dev = t->dev;
-
-	if (t->guest_features_sel == 0)
-		virtio_set_features(dev, set_low(dev->guest_features, value));
-	else if (t->guest_features_sel == 1)
-		virtio_set_features(dev, set_high(dev->guest_features, value));
 }
 
 /* The registers that describe the selected queue. */
@@ -128,7 +112,7 @@ static void write_register(struct virtio_mmio *t, uint64_t offset, uint32_t valu
 		t->guest_features_sel = value;
 		break;
 	case VIRTIO_MMIO_DRIVER_FEATURES:
-		write_guest_features(t, value);
+		virtio_set_features_half(t->dev, t->guest_features_sel, value);
 		break;
 	case VIRTIO_MMIO_QUEUE_SEL:
 		t->queue_sel = value;
@@ -211,10 +195,12 @@ static void config_changed(struct virtio_transport *transport)
 
 int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *dev, uint64_t base)
 {
-	int irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), r = -errno;
 
-	if (irq_fd < 0)
-		return -errno;
+	if (irq_fd < 0) {
+		virtio_dev_free(dev);
+		return r;
+	}
 
 	*t = (struct virtio_mmio){
 		.region = {
@@ -234,7 +220,9 @@ int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *dev, uint64_t bas
 
 void virtio_mmio_destroy(struct virtio_mmio *t)
 {
-	if (t->dev)
-		close(t->irq_fd);
+	if (!t->dev)
+		return;
+	virtio_dev_free(t->dev);
+	close(t->irq_fd);
 	t->dev = NULL;
 }

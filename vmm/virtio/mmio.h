@@ -27,11 +27,8 @@ struct virtio_mmio {
 	uint32_t host_features_sel, guest_features_sel, queue_sel;
 };
 
-/*
- * Plug dev, which stays the caller's, into the transport: freed first, or never plugged into
- * another. Returns 0 or -EMFILE.
- */
+/* dev becomes the transport's in either outcome. Returns 0 or -EMFILE. */
 int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *dev, uint64_t base);
 
-/* After dev is freed. No-op on a zeroed struct. */
+/* Frees the device. No-op on a zeroed struct. */
 void virtio_mmio_destroy(struct virtio_mmio *t);

@@ -220,10 +220,19 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t status)
 		loop_call(dev->io, activate_on_loop, dev);
 }
 
-void virtio_set_features(struct virtio_dev *dev, uint64_t features)
+uint32_t virtio_features_half(uint64_t features, uint32_t half)
 {
-	if (!(dev->status & VIRTIO_CONFIG_S_FEATURES_OK))
-		dev->guest_features = features;
+	return half < 2 ? (uint32_t)(features >> (32 * half)) : 0;
+}
+
+void virtio_set_features_half(struct virtio_dev *dev, uint32_t half, uint32_t value)
+{
+	uint64_t mask;
+
+	if (half >= 2 || dev->status & VIRTIO_CONFIG_S_FEATURES_OK)
+		return;
+	mask = 0xffffffffULL << (32 * half);
+	dev->guest_features = (dev->guest_features & ~mask) | (uint64_t)value << (32 * half);
 }
 
 struct update {

@@ -146,10 +146,13 @@ int virtio_pop(struct virtio_dev *dev, unsigned queue, struct vq_chain *chain);
 
 /*
  * For transports, from vCPU threads with dev->lock held. set_status is the driver's write (§3.1.1):
- * bits it may not set yet stay clear, bits once set stay until 0 is written, which resets.
+ * bits it may not set yet stay clear, bits once set stay until 0 is written, which resets. Features
+ * are fixed from FEATURES_OK on.
  */
 void virtio_set_status(struct virtio_dev *dev, uint8_t status);
-void virtio_set_features(struct virtio_dev *dev, uint64_t features); /* ignored after FEATURES_OK */
+/* One half of 64 feature bits, as registers have them; there are no other halves. */
+uint32_t virtio_features_half(uint64_t features, uint32_t half);
+void virtio_set_features_half(struct virtio_dev *dev, uint32_t half, uint32_t value);
 
 /* ops->update, if the device has it. Main loop; vCPUs may run, and the device may be quiesced. */
 int virtio_update(struct virtio_dev *dev, const void *args, struct hvd_error *err);
