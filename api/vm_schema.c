@@ -27,6 +27,11 @@ static const char *const disk_cache_names[_DISK_CACHE_MAX + 1] = {
 	[DISK_CACHE_UNSAFE] = "unsafe",
 };
 
+static const char *const profile_names[_PROFILE_MAX + 1] = {
+	[PROFILE_STANDARD] = "standard",
+	[PROFILE_MICRO] = "micro",
+};
+
 static const char *const on_reboot_names[_ON_REBOOT_MAX + 1] = {
 	[ON_REBOOT_RESTART] = "restart",
 	[ON_REBOOT_STOP] = "stop",
@@ -136,6 +141,13 @@ static const struct field vm_fields[] = {
 	{ "machine", "os/type[@arch?=aarch64][.=hvm]/@machine", STR(struct vm_config, machine),
 	  .def = VM_MACHINE_DEFAULT, .required = true, .check = rule_machine, NEVER,
 	  .help = "Machine type: what the guest sees of it never changes" },
+	{ "profile", "hvd:profile", ENUM(struct vm_config, profile), .names = profile_names,
+	  .def = "standard",
+	  .help = "standard: devices are on PCI Express; micro: on virtio-mmio, for the fastest "
+		  "start and the smallest footprint" },
+	{ "hotplug_ports", "hvd:hotplug-ports", U32(struct vm_config, hotplug_ports), .def = "4",
+	  .max = VM_MAX_HOTPLUG_PORTS,
+	  .help = "PCI Express ports kept free for devices that are attached while the VM runs" },
 	{ "vcpus", "vcpu", U32(struct vm_config, vcpus), .def = "1", .min = 1, .max = VM_MAX_VCPUS,
 	  .help = "Number of virtual CPUs" },
 	{ "memory", "memory", SIZE(struct vm_config, memory), .def = "512M", .min = 32 * MIB,

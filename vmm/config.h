@@ -16,6 +16,7 @@
 #define VM_MAX_VCPUS 512
 #define VM_MAX_DISKS 16
 #define VM_MAX_NICS 8
+#define VM_MAX_HOTPLUG_PORTS 16
 
 /*
  * Disks and NICs have an id, unique in its list: it names the same one for as long as the VM has it,
@@ -30,6 +31,12 @@ enum disk_cache {
 	DISK_CACHE_WRITEBACK, /* host page cache; a guest's FLUSH is fdatasync(2) */
 	DISK_CACHE_UNSAFE,    /* host page cache; a guest's FLUSH does nothing */
 	_DISK_CACHE_MAX
+};
+
+enum vm_profile {
+	PROFILE_STANDARD, /* PCI Express; devices can be attached and detached while it runs */
+	PROFILE_MICRO,    /* virtio-mmio only: starts fastest, costs least */
+	_PROFILE_MAX
 };
 
 enum on_reboot { ON_REBOOT_RESTART, ON_REBOOT_STOP, _ON_REBOOT_MAX };
@@ -71,6 +78,8 @@ struct vm_config {
 	uint8_t uuid[16]; /* RFC 9562, network byte order; all zero: chosen when defined */
 	char *description;
 	char *machine; /* versioned machine type: "hvd-1.0" */
+	enum vm_profile profile;
+	uint32_t hotplug_ports; /* spare places for devices; PROFILE_STANDARD only */
 
 	uint32_t vcpus;
 	uint64_t memory; /* bytes, a multiple of 2 MiB */

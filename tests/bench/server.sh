@@ -35,7 +35,7 @@ command_of() {
 	hvd)
 		jq -n --arg k "$kernel" --arg i "$initrd" --arg c "$cmdline" --arg d "$work/disk" \
 			--argjson m "$((MEMORY << 20))" --argjson devices "$devices" \
-			'{name: "bench", vcpus: 1, memory: $m, rng: false, boot: {kernel: $k, cmdline: $c}}
+			'{name: "bench", profile: "micro", vcpus: 1, memory: $m, rng: false, boot: {kernel: $k, cmdline: $c}}
 			 | if $i != "" then .boot.initrd = $i else . end
 			 | if $devices then .disks = [{path: $d}] | .nics = [{tap: "bench0"}] else . end' \
 			>"$work/vm.json"

@@ -60,6 +60,9 @@ static void fill_number(const struct field *field, void *obj, unsigned variant)
 	uint64_t step = field->multiple ? field->multiple : 1;
 	uint64_t value = field->min + step * (3 + variant);
 
+	assert_int_equal(field_set_number(field, obj, value, NULL), 0);
+	if (field_is_default(field, obj))
+		value += step * 7;
 	assert_true(!field->max || value <= field->max);
 	assert_int_equal(field_set_number(field, obj, value, NULL), 0);
 }

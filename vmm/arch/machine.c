@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vmm/arch/boot.h"
+#include "vmm/arch/machine_pci.h"
 #include "vmm/arch/memmap.h"
 #include "vmm/hw/pl011.h"
 #include "vmm/hw/pl031.h"
@@ -23,16 +24,17 @@ struct machine_irq {
 	uint32_t spi;
 };
 
+/* The device is owned by its transport. */
 struct machine_virtio {
 	struct virtio_dev *dev;
 	char id[VM_ID_MAX + 1]; /* of a disk or NIC */
-	struct virtio_mmio mmio;
 };
 
 struct machine {
 	struct machine_args args;
 	struct memmap map;
 	struct kvm_vm vm;
+	struct kvm_routes routes;
 	struct gic gic;
 	struct guest_mem *mem;
 	struct mmio_bus bus;
@@ -48,6 +50,9 @@ struct machine {
 
 	struct machine_virtio virtio[MEMMAP_MAX_VIRTIO];
 	unsigned n_virtio;
+	struct virtio_mmio mmio[MEMMAP_MAX_VIRTIO];
+	unsigned n_mmio;
+	struct machine_pci *pci; /* NULL: profile micro */
 };
 
 static const struct kvm_cap required_caps[] = {
@@ -89,6 +94,7 @@ static int create_vm(struct machine *m, struct hvd_error *err)
 		.memory = m->args.config->memory,
 		.vcpus = m->args.config->vcpus,
 		.host_ipa_bits = kvm_max_ipa_bits(kvm),
+		.pci = m->args.config->profile == PROFILE_STANDARD,
 	};
 	int r;
 
@@ -108,7 +114,8 @@ static int create_vm(struct machine *m, struct hvd_error *err)
 	r = kvm_vm_enable_cap(&m->vm, KVM_CAP_ARM_NISV_TO_USER);
 	if (r < 0)
 		return hvd_err(err, -r, "KVM_CAP_ARM_NISV_TO_USER: %s", strerror(-r));
-	return 0;
+	r = kvm_routes_init(&m->routes, &m->vm);
+	return r < 0 ? hvd_err(err, -r, "%s", strerror(-r)) : 0;
 }
 
 static int create_memory(struct machine *m, struct hvd_error *err)
@@ -186,20 +193,33 @@ static int create_hw(struct machine *m, struct hvd_error *err)
 	return mmio_bus_add(&m->bus, &m->gpio.region, err);
 }
 
-/* Put a device, which becomes the machine's, into the next place. id: of a disk or NIC, or NULL. */
-static int plug(struct machine *m, struct virtio_dev *dev, const char *id, struct hvd_error *err)
+static int create_pci(struct machine *m, struct hvd_error *err)
 {
-	unsigned i = m->n_virtio++;
-	struct machine_virtio *v = &m->virtio[i];
+	struct machine_pci_args args = {
+		.vm = &m->vm,
+		.routes = &m->routes,
+		.map = &m->map,
+		.bus = &m->bus,
+		.spare_ports = m->args.config->hotplug_ports,
+	};
+
+	if (m->args.config->profile != PROFILE_STANDARD)
+		return 0;
+	return machine_pci_new(&args, &m->pci, err);
+}
+
+/* Into the next place of virtio-mmio. */
+static int plug_mmio(struct machine *m, struct virtio_dev *dev, struct hvd_error *err)
+{
+	unsigned i = m->n_mmio++;
+	struct virtio_mmio *t = &m->mmio[i];
 	uint64_t base = MEMMAP_VIRTIO + i * MEMMAP_VIRTIO_EACH;
 	int r;
 
-	v->dev = dev;
-	snprintf(v->id, sizeof(v->id), "%s", id ? id : "");
-	r = virtio_mmio_init(&v->mmio, dev, base);
+	r = virtio_mmio_init(t, dev, base);
 	if (r < 0)
-		return hvd_err(err, -r, "virtio-%s: %s", dev->ops->name, strerror(-r));
-	r = mmio_bus_add(&m->bus, &v->mmio.region, err);
+		return hvd_err(err, -r, "virtio-mmio: %s", strerror(-r));
+	r = mmio_bus_add(&m->bus, &t->region, err);
 	if (r < 0)
 		return r;
 
@@ -209,7 +229,29 @@ static int plug(struct machine *m, struct virtio_dev *dev, const char *id, struc
 		if (r < 0)
 			return r;
 	}
-	return kvm_vm_irqfd(&m->vm, v->mmio.irq_fd, SPI_VIRTIO + i, err);
+	return kvm_routes_bind_spi(&m->routes, t->irq_fd, SPI_VIRTIO + i, err);
+}
+
+/*
+ * Put a device, which becomes the machine's, into its place: the index-th of its kind. id: of a disk
+ * or NIC, or NULL.
+ */
+static int plug(struct machine *m, enum machine_kind kind, size_t index, struct virtio_dev *dev,
+		const char *id, struct hvd_error *err)
+{
+	struct machine_virtio *v = &m->virtio[m->n_virtio];
+	int r;
+
+	if (m->pci)
+		r = machine_pci_plug(m->pci, kind, (unsigned)index, dev, err);
+	else
+		r = plug_mmio(m, dev, err);
+	if (r < 0)
+		return r;
+	v->dev = dev;
+	snprintf(v->id, sizeof(v->id), "%s", id ? id : "");
+	m->n_virtio++;
+	return 0;
 }
 
 static int duplicate(int fd, int *ret, struct hvd_error *err)
@@ -233,21 +275,21 @@ static struct virtio_blk_args disk_args(const struct disk_config *disk, int fd)
 	};
 }
 
-static int create_disk(struct machine *m, const struct disk_config *disk, int fd,
-		       struct hvd_error *err)
+static int create_disk(struct machine *m, size_t index, struct hvd_error *err)
 {
+	const struct disk_config *disk = &m->args.config->disks[index];
 	struct virtio_blk_args args;
 	struct virtio_dev *dev;
 	int copy = -1, r;
 
-	r = duplicate(fd, &copy, err);
+	r = duplicate(m->args.files->disks[index], &copy, err);
 	if (r < 0)
 		return r;
 	args = disk_args(disk, copy);
 	r = virtio_blk_new(&args, m->mem, m->args.io, &dev, err);
 	if (r < 0)
 		return hvd_err_prefix(err, r, "%s", disk->path);
-	return plug(m, dev, disk->id, err);
+	return plug(m, MACHINE_DISK, index, dev, disk->id, err);
 }
 
 static struct virtio_net_args nic_args(const struct nic_config *nic, int tap)
@@ -258,19 +300,19 @@ static struct virtio_net_args nic_args(const struct nic_config *nic, int tap)
 	return args;
 }
 
-static int create_nic(struct machine *m, const struct nic_config *nic, int tap,
-		      struct hvd_error *err)
+static int create_nic(struct machine *m, size_t index, struct hvd_error *err)
 {
+	const struct nic_config *nic = &m->args.config->nics[index];
 	struct virtio_net_args args;
 	struct virtio_dev *dev;
 	int copy = -1, r;
 
-	r = duplicate(tap, &copy, err);
+	r = duplicate(m->args.files->taps[index], &copy, err);
 	if (r < 0)
 		return r;
 	args = nic_args(nic, copy);
 	r = virtio_net_new(&args, m->mem, m->args.io, &dev, err);
-	return r < 0 ? r : plug(m, dev, nic->id, err);
+	return r < 0 ? r : plug(m, MACHINE_NIC, index, dev, nic->id, err);
 }
 
 static int create_console(struct machine *m, struct hvd_error *err)
@@ -278,7 +320,7 @@ static int create_console(struct machine *m, struct hvd_error *err)
 	struct virtio_dev *dev;
 	int r = virtio_console_new(m->args.console, m->mem, m->args.io, &dev, err);
 
-	return r < 0 ? r : plug(m, dev, NULL, err);
+	return r < 0 ? r : plug(m, MACHINE_CONSOLE, 0, dev, NULL, err);
 }
 
 static int create_rng(struct machine *m, struct hvd_error *err)
@@ -286,22 +328,21 @@ static int create_rng(struct machine *m, struct hvd_error *err)
 	struct virtio_dev *dev;
 	int r = virtio_rng_new(m->mem, m->args.io, &dev, err);
 
-	return r < 0 ? r : plug(m, dev, NULL, err);
+	return r < 0 ? r : plug(m, MACHINE_RNG, 0, dev, NULL, err);
 }
 
 static int create_virtio(struct machine *m, struct hvd_error *err)
 {
 	const struct vm_config *config = m->args.config;
-	const struct vm_files *files = m->args.files;
 	int r = 0;
 
 	for (size_t i = 0; i < config->n_disks; i++) {
-		r = create_disk(m, &config->disks[i], files->disks[i], err);
+		r = create_disk(m, i, err);
 		if (r < 0)
 			return hvd_err_in(err, r, "disks[%zu]", i);
 	}
 	for (size_t i = 0; i < config->n_nics; i++) {
-		r = create_nic(m, &config->nics[i], files->taps[i], err);
+		r = create_nic(m, i, err);
 		if (r < 0)
 			return hvd_err_in(err, r, "nics[%zu]", i);
 	}
@@ -320,7 +361,7 @@ static int describe(struct machine *m, const struct boot_layout *layout, struct 
 		.map = &m->map,
 		.mpidr = mpidr,
 		.n_vcpus = n,
-		.n_virtio = m->n_virtio,
+		.n_virtio = m->n_mmio,
 		.pmu = m->features.pmu,
 		.its = true,
 	};
@@ -357,7 +398,8 @@ static int load(struct machine *m, struct hvd_error *err)
 int machine_new(const struct machine_args *args, struct machine **ret, struct hvd_error *err)
 {
 	static int (*const steps[])(struct machine *, struct hvd_error *) = {
-		create_vm, create_memory, create_vcpus, create_gic, create_hw, create_virtio, load,
+		create_vm, create_memory, create_vcpus, create_gic, create_hw,
+		create_pci, create_virtio, load,
 	};
 	AUTO(machine_free) struct machine *m = calloc(1, sizeof(*m));
 	int r;
@@ -401,14 +443,16 @@ struct machine *machine_free(struct machine *m)
 		return NULL;
 
 	vcpu_threads_end(&m->vcpus);
-	for (unsigned i = 0; i < m->n_virtio; i++)
-		virtio_mmio_destroy(&m->virtio[i].mmio);
+	for (unsigned i = 0; i < m->n_mmio; i++)
+		virtio_mmio_destroy(&m->mmio[i]);
+	machine_pci_free(m->pci);
 	destroy_hw(m);
 	for (unsigned i = 0; i < m->vcpus.n_vcpus; i++)
 		kvm_vcpu_destroy(&m->vcpus.vcpus[i].kvm);
 	free(m->vcpus.vcpus);
 	vcpu_threads_destroy(&m->vcpus);
 	gic_destroy(&m->gic);
+	kvm_routes_destroy(&m->routes);
 	kvm_vm_destroy(&m->vm);
 	guest_mem_free(m->mem);
 	free(m);

@@ -90,16 +90,6 @@ int kvm_vm_set_memory(struct kvm_vm *vm, unsigned slot, uint64_t ipa, uint64_t s
 	return 0;
 }
 
-int kvm_vm_irqfd(struct kvm_vm *vm, int eventfd, uint32_t spi, struct hvd_error *err)
-{
-	/* the default routing of arm64 has one entry for each SPI */
-	struct kvm_irqfd irqfd = { .fd = (uint32_t)eventfd, .gsi = spi };
-
-	if (ioctl(vm->fd, KVM_IRQFD, &irqfd) < 0)
-		return hvd_err(err, errno, "KVM_IRQFD for SPI %u: %s", spi, strerror(errno));
-	return 0;
-}
-
 int kvm_vm_ioeventfd(struct kvm_vm *vm, int eventfd, uint64_t ipa, unsigned len, uint64_t match,
 		     struct hvd_error *err)
 {
@@ -115,6 +105,24 @@ int kvm_vm_ioeventfd(struct kvm_vm *vm, int eventfd, uint64_t ipa, unsigned len,
 		return hvd_err(err, errno, "KVM_IOEVENTFD at 0x%llx: %s", (unsigned long long)ipa,
 			       strerror(errno));
 	return 0;
+}
+
+static int any_write(struct kvm_vm *vm, int eventfd, uint64_t ipa, uint32_t flags)
+{
+	/* length 0 is any length */
+	struct kvm_ioeventfd io = { .addr = ipa, .fd = eventfd, .flags = flags };
+
+	return ioctl(vm->fd, KVM_IOEVENTFD, &io) < 0 ? -errno : 0;
+}
+
+int kvm_vm_bind_write(struct kvm_vm *vm, int eventfd, uint64_t ipa)
+{
+	return any_write(vm, eventfd, ipa, 0);
+}
+
+int kvm_vm_unbind_write(struct kvm_vm *vm, int eventfd, uint64_t ipa)
+{
+	return any_write(vm, eventfd, ipa, KVM_IOEVENTFD_FLAG_DEASSIGN);
 }
 
 int kvm_vm_irq_line(int vm_fd, uint32_t spi, bool level)

@@ -46,12 +46,16 @@ int kvm_vm_enable_cap(struct kvm_vm *vm, unsigned cap);
 int kvm_vm_set_memory(struct kvm_vm *vm, unsigned slot, uint64_t ipa, uint64_t size, void *host,
 		      struct hvd_error *err);
 
-/* Writing to the eventfd raises SPI spi as an edge. */
-int kvm_vm_irqfd(struct kvm_vm *vm, int eventfd, uint32_t spi, struct hvd_error *err);
-
 /* A guest's write of `match`, len bytes, to ipa signals the eventfd and stays in the kernel. */
 int kvm_vm_ioeventfd(struct kvm_vm *vm, int eventfd, uint64_t ipa, unsigned len, uint64_t match,
 		     struct hvd_error *err);
+
+/*
+ * The same for writes of any width and value; or no more. Any thread. -EEXIST: another eventfd is
+ * at this address.
+ */
+int kvm_vm_bind_write(struct kvm_vm *vm, int eventfd, uint64_t ipa);
+int kvm_vm_unbind_write(struct kvm_vm *vm, int eventfd, uint64_t ipa);
 
 /* Level of SPI spi; any thread. */
 int kvm_vm_irq_line(int vm_fd, uint32_t spi, bool level);

@@ -15,7 +15,7 @@ say "lines of log and console about it: $lines"
 
 # The same as a VM of hvd: its seccomp filter must not mind either.
 truncate -s 1M "$WORK/disk2"
-must hvcli vm create "$V" --kernel "$PAYLOADS/hostile.Image" --memory 128M --vcpus 2 \
+must hvcli vm create "$V" --kernel "$PAYLOADS/hostile.Image" --memory 128M --vcpus 2 --profile micro \
 	--disk "$WORK/disk2" --nic network=default --virtio-console --start
 console_open "$V"
 console_wait "$V" '^DONE hostile'

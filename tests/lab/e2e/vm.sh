@@ -218,7 +218,7 @@ run_payload() {
 	[[ -e $PAYLOADS/$name.Image ]] || fail "no payload $PAYLOADS/$name.Image"
 	truncate -s 1M "$WORK/disk"
 	jq -n --arg image "$PAYLOADS/$name.Image" --arg disk "$WORK/disk" --argjson more "$more" \
-		'{name: "payload", vcpus: 3, memory: "128M", boot: {kernel: $image},
+		'{name: "payload", profile: "micro", vcpus: 3, memory: "128M", boot: {kernel: $image},
 		  disks: [{path: $disk}], virtio_console: true} * $more' >"$WORK/$name.json"
 	timeout "$LIMIT" "$(vmm)" --config "$WORK/$name.json" </dev/null >"$WORK/$name.log" 2>&1
 }

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The PCI Express part of machine type hvd-1.0: host bridge, root ports, and virtio devices on them.
+ *
+ * Where a device is depends on its kind and its place among those of its kind only, so that no
+ * device moves when another comes or goes. Disks and NICs are behind a root port each. Bus 0:
+ *
+ *	00.0            host bridge
+ *	01.0 … 0f.0     devices that come and go with the VM only, by kind
+ *	10.0 … 11.7     root ports of the disks, in their order
+ *	12.0 … 12.7     root ports of the NICs
+ *	13.0 … 14.7     spare root ports
+ *
+ * Main loop, while no vCPU runs.
+ */
+#pragma once
+
+#include "vmm/arch/memmap.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/kvm/routes.h"
+#include "vmm/virtio/virtio.h"
+
+struct machine_pci;
+
+enum machine_kind {
+	MACHINE_CONSOLE,
+	MACHINE_RNG,
+	MACHINE_DISK,
+	MACHINE_NIC,
+	MACHINE_SPARE,
+	_MACHINE_KIND_MAX
+};
+
+struct machine_pci_args {
+	struct kvm_vm *vm;
+	struct kvm_routes *routes;
+	const struct memmap *map;
+	struct mmio_bus *bus;
+	unsigned spare_ports;
+};
+
+/* What args points to must outlive it. -EOPNOTSUPP: KVM lacks something; -ENOSPC, -ENOMEM. */
+int machine_pci_new(const struct machine_pci_args *args, struct machine_pci **ret,
+		    struct hvd_error *err);
+
+/* Frees the devices too; vCPUs have ended. */
+struct machine_pci *machine_pci_free(struct machine_pci *pci);
+DEFINE_AUTO(struct machine_pci *, machine_pci_free);
+
+/*
+ * Put dev, which becomes PCI's in either outcome, into the place of the index-th of its kind.
+ * -ENOSPC: the kind has no such place, or there is no bus left for its port.
+ */
+int machine_pci_plug(struct machine_pci *pci, enum machine_kind kind, unsigned index,
+		     struct virtio_dev *dev, struct hvd_error *err);
