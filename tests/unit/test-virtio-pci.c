@@ -456,6 +456,39 @@ static void senseless_windows(void **state)
 	}
 }
 
+/* Frames for the guest that come while its device may not write to memory. */
+static void without_bus_master_memory_is_left_alone(void **state)
+{
+	struct driver *d = *state;
+	struct driver_queue *q = &d->queue[1];
+
+	/* started without it, as firmware may hand a device over */
+	rig_write(&d->rig, BDF, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+	driver_start(d, DRIVER_FEATURES);
+	assert_int_equal(d->dev->status, FULL);
+	queue_desc(q, 0, data_ipa(0), 64, 0, 0);
+	queue_avail(q, 0);
+	driver_kick(d, 1);
+	virtio_quiesce(d->dev); /* returns when all that came before has been looked at */
+	assert_int_equal(q->used->idx, 0);
+	virtio_resume(d->dev);
+	rig_write(&d->rig, BDF, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+	assert_int_equal(driver_used(d, 1).id, 0);
+
+	/* taken away and given back; a pause of the VM in the middle gives nothing back */
+	rig_write(&d->rig, BDF, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+	queue_avail(q, 0);
+	driver_kick(d, 1);
+	virtio_quiesce(d->dev);
+	virtio_resume(d->dev);
+	assert_int_equal(q->used->idx, 1);
+	virtio_quiesce(d->dev);
+	rig_write(&d->rig, BDF, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+	assert_int_equal(q->used->idx, 1);
+	virtio_resume(d->dev);
+	assert_int_equal(driver_used(d, 1).id, 0);
+}
+
 static void reset_of_the_function(void **state)
 {
 	struct driver *d = *state;
@@ -565,6 +598,7 @@ int main(void)
 		TEST(device_config),
 		TEST(config_access_window),
 		TEST(senseless_windows),
+		TEST(without_bus_master_memory_is_left_alone),
 		TEST(reset_of_the_function),
 		TEST(register_walk),
 		TEST(two_vcpus),

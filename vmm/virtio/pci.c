@@ -298,6 +298,20 @@ static void config_read(struct pci_function *f, unsigned at, unsigned len)
 		pci_config_set(f, t->window + WINDOW_DATA, (uint32_t)bar_read(f, BAR, offset, n), 4);
 }
 
+/* A function that is no bus master accesses no memory: neither rings nor buffers, nor messages. */
+static void follow_bus_master(struct virtio_pci *t)
+{
+	bool master = pci_bus_master(&t->function);
+
+	if (master == t->master)
+		return;
+	t->master = master;
+	if (master)
+		virtio_resume(t->dev);
+	else
+		virtio_quiesce(t->dev);
+}
+
 static void config_written(struct pci_function *f, unsigned at, unsigned len)
 {
 	struct virtio_pci *t = to_transport(f);
@@ -305,6 +319,7 @@ static void config_written(struct pci_function *f, unsigned at, unsigned len)
 	unsigned n;
 
 	msix_update(&t->msix, f);
+	follow_bus_master(t);
 	if (touches_window(t, at, len) && window_access(t, &offset, &n))
 		bar_write(f, BAR, offset, pci_config_get(f, t->window + WINDOW_DATA, n), n);
 }
@@ -321,6 +336,7 @@ static void reset(struct pci_function *f)
 	pthread_mutex_lock(&t->dev->lock);
 	write_status(t, 0);
 	pthread_mutex_unlock(&t->dev->lock);
+	follow_bus_master(t);
 	msix_reset(&t->msix, f);
 }
 
@@ -442,6 +458,7 @@ int virtio_pci_init(struct virtio_pci *t, struct virtio_dev *dev, bool behind_po
 	if (behind_port)
 		pci_add_express(&t->function, PCI_EXP_TYPE_ENDPOINT, 0);
 	dev->transport = &t->transport;
+	virtio_quiesce(dev);
 	return 0;
 }
 

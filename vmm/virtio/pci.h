@@ -7,7 +7,8 @@
  * in halves. Queue fields are the driver's until DRIVER_OK and ignored from then on until a reset,
  * but for the vectors, which the driver may change at any time.
  *
- * Interrupts are MSI-X or none: there is no interrupt pin. A driver without MSI-X polls.
+ * Interrupts are MSI-X or none: there is no interrupt pin. A driver without MSI-X polls. As long as
+ * the function is no bus master its queues rest.
  */
 #pragma once
 
@@ -25,7 +26,9 @@ struct virtio_pci {
 	struct pci_events *events;
 	struct msix msix;
 	unsigned window; /* the capability VIRTIO_PCI_CAP_PCI_CFG */
-	uint64_t base;   /* where the BAR is, for the queues' ioeventfds; under pci->lock */
+	/* Under pci->lock. */
+	uint64_t base; /* where the BAR is, for the queues' ioeventfds */
+	bool master;   /* the queues are let go */
 
 	_Atomic uint32_t isr; /* used without MSI-X only */
 	_Atomic uint16_t config_vector, queue_vector[VIRTIO_MAX_QUEUES];

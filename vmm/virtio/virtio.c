@@ -104,7 +104,10 @@ static void activate_on_loop(void *arg)
 		virtio_broken(dev, "the host lacks resources to start it");
 		return;
 	}
-	watch_kicks(dev);
+	if (dev->holds)
+		dev->ops->quiesce(dev);
+	else
+		watch_kicks(dev);
 }
 
 static void reset_on_loop(void *arg)
@@ -275,7 +278,7 @@ static void quiesce_on_loop(void *arg)
 {
 	struct virtio_dev *dev = arg;
 
-	if (!dev->active)
+	if (dev->holds++ || !dev->active)
 		return;
 	ignore_kicks(dev);
 	dev->ops->quiesce(dev);
@@ -285,7 +288,7 @@ static void resume_on_loop(void *arg)
 {
 	struct virtio_dev *dev = arg;
 
-	if (!dev->active)
+	if (--dev->holds || !dev->active)
 		return;
 	dev->ops->resume(dev);
 	watch_kicks(dev);

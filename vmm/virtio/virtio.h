@@ -93,6 +93,7 @@ struct virtio_dev {
 	struct virtio_kick kick[VIRTIO_MAX_QUEUES];
 	struct virtqueue queue[VIRTIO_MAX_QUEUES];
 	bool active;
+	unsigned holds; /* reasons for which it is suspended */
 	struct log_limit log_limit;
 };
 
@@ -160,6 +161,10 @@ int virtio_update(struct virtio_dev *dev, const void *args, struct hvd_error *er
 /* For transports, without dev->lock. What is not all within config space reads as 0. */
 uint64_t virtio_read_config(struct virtio_dev *dev, uint64_t offset, unsigned len);
 
-/* Suspend and continue with the VM. Main loop, vCPUs stopped. */
+/*
+ * Suspend and continue the queues: with the VM (main loop, vCPUs stopped), or because the transport may
+ * not access memory (vCPU threads). As often continued as suspended, whether the driver has the
+ * device running or not.
+ */
 void virtio_quiesce(struct virtio_dev *dev);
 void virtio_resume(struct virtio_dev *dev);
