@@ -24,9 +24,58 @@ static uint8_t *at(struct fuzz_guest *g, uint64_t offset)
 	return guest_mem_ptr(g->mem, FUZZ_RAM_BASE + offset, 1);
 }
 
+/* PCI: the root port on bus 0, the device on bus 1, and where both BARs begin. */
+#define ECAM     0x4010000000ULL
+#define PORT_CFG (ECAM + (PCI_DEVFN(16, 0) << 12))
+#define CFG      (ECAM + (1 << 20))
+#define WINDOW   0x10000000ULL
+#define BAR      0x10100000ULL
+#define PORT_BAR 0x10000000ULL
+
+static void store(struct fuzz_guest *g, uint64_t addr, uint64_t value, unsigned len)
+{
+	uint8_t data[MMIO_DATA_SIZE];
+
+	memcpy(data, &value, sizeof(value));
+	mmio_bus_write(&g->bus, addr, data, len);
+}
+
+static void load(struct fuzz_guest *g, uint64_t addr, unsigned len)
+{
+	uint8_t data[MMIO_DATA_SIZE];
+
+	mmio_bus_read(&g->bus, addr, data, len);
+}
+
+/* Of the common configuration (virtio 1.2 §4.1.4.3), by the names of virtio-mmio. */
+static void write_common(struct fuzz_guest *g, unsigned reg, uint32_t value)
+{
+	static const struct {
+		unsigned mmio, at, len;
+	} fields[] = {
+		{ VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0x08, 4 }, { VIRTIO_MMIO_DRIVER_FEATURES, 0x0c, 4 },
+		{ VIRTIO_MMIO_STATUS, 0x14, 1 },              { VIRTIO_MMIO_QUEUE_SEL, 0x16, 2 },
+		{ VIRTIO_MMIO_QUEUE_NUM, 0x18, 2 },           { VIRTIO_MMIO_QUEUE_READY, 0x1c, 2 },
+		{ VIRTIO_MMIO_QUEUE_DESC_LOW, 0x20, 4 },      { VIRTIO_MMIO_QUEUE_DESC_HIGH, 0x24, 4 },
+		{ VIRTIO_MMIO_QUEUE_AVAIL_LOW, 0x28, 4 },     { VIRTIO_MMIO_QUEUE_AVAIL_HIGH, 0x2c, 4 },
+		{ VIRTIO_MMIO_QUEUE_USED_LOW, 0x30, 4 },      { VIRTIO_MMIO_QUEUE_USED_HIGH, 0x34, 4 },
+	};
+
+	if (reg == VIRTIO_MMIO_QUEUE_NOTIFY) {
+		store(g, BAR + 0x3000 + (value & 0xff) * VIRTIO_PCI_NOTIFY_EACH, value, 2);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		if (fields[i].mmio == reg)
+			store(g, BAR + fields[i].at, value, fields[i].len);
+}
+
 static void write_register(struct fuzz_guest *g, unsigned reg, uint32_t value)
 {
-	g->mmio.region.write(&g->mmio.region, reg, value, 4);
+	if (g->over_pci)
+		write_common(g, reg, value);
+	else
+		g->mmio.region.write(&g->mmio.region, reg, value, 4);
 }
 
 static void write_address(struct fuzz_guest *g, unsigned reg_low, uint64_t offset)
@@ -49,10 +98,72 @@ void fuzz_plug(struct fuzz_guest *g, struct virtio_dev *dev)
 		abort();
 }
 
+static int bind_message(struct pci_events *events, int fd, const struct msi_message *message,
+			int *route)
+{
+	*route = fd;
+	return 0;
+}
+
+static void unbind_message(struct pci_events *events, int fd, int route)
+{
+	if (fd != route)
+		abort();
+}
+
+static void free_route(struct pci_events *events, int route)
+{
+}
+
+static int bind_write(struct pci_events *events, int fd, uint64_t ipa)
+{
+	return 0;
+}
+
+static void unbind_write(struct pci_events *events, int fd, uint64_t ipa)
+{
+}
+
+void fuzz_plug_pci(struct fuzz_guest *g, struct virtio_dev *dev)
+{
+	static const struct pci_places places = {
+		.ecam = { ECAM, 256 * MIB },
+		.mmio32 = { WINDOW, 256 * MIB },
+		.mmio64 = { 512 * GIB, 1 * GIB },
+	};
+
+	g->dev = dev;
+	g->over_pci = true;
+	g->events = (struct pci_events){ bind_message, unbind_message, free_route,
+					 bind_write, unbind_write };
+	if (pci_init(&g->pci, &places, &g->bus, NULL) < 0 ||
+	    pci_port_init(&g->port, &g->pci, PCI_DEVFN(16, 0), 1, &g->events, NULL) < 0 ||
+	    virtio_pci_init(&g->function, dev, true, &g->events) < 0 ||
+	    pci_plug_behind(&g->port.function, &g->function.function, NULL) < 0)
+		abort();
+}
+
+/* Bus numbers, windows, BARs and MSI-X, as an operating system sets them. */
+static void set_up_pci(struct fuzz_guest *g)
+{
+	store(g, PORT_CFG + PCI_COMMAND, 0, 2);
+	store(g, PORT_CFG + PCI_PRIMARY_BUS, 0x010100, 4);
+	store(g, PORT_CFG + PCI_BRIDGE_CONTROL, PCI_BRIDGE_CTL_BUS_RESET, 2);
+	store(g, PORT_CFG + PCI_BRIDGE_CONTROL, 0, 2);
+	store(g, PORT_CFG + PCI_MEMORY_BASE, 0x10101010, 4);
+	store(g, PORT_CFG + PCI_BASE_ADDRESS_0, PORT_BAR, 4);
+	store(g, PORT_CFG + PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+	store(g, CFG + PCI_BASE_ADDRESS_0, BAR, 8);
+	store(g, CFG + PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+	store(g, CFG + g->function.msix.at + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE, 2);
+}
+
 void fuzz_start(struct fuzz_guest *g, uint64_t features)
 {
 	static const uint32_t identified = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
 
+	if (g->over_pci)
+		set_up_pci(g);
 	write_register(g, VIRTIO_MMIO_STATUS, 0);
 	write_register(g, VIRTIO_MMIO_STATUS, identified);
 	for (uint32_t half = 0; half < 2; half++) {
@@ -119,7 +230,26 @@ static void do_kick(struct fuzz_guest *g, struct fuzz_input *in)
 	turn(g);
 }
 
-static void do_register(struct fuzz_guest *g, struct fuzz_input *in)
+/* The device's BAR, config space of device and port, the port's BAR, anywhere in the window. */
+static void do_pci_access(struct fuzz_guest *g, struct fuzz_input *in)
+{
+	static const struct {
+		uint64_t base, size;
+	} areas[] = {
+		{ BAR, 0x8000 }, { CFG, 0x100 }, { PORT_CFG, 0x100 }, { PORT_BAR, 0x2000 },
+		{ WINDOW, 256 * MIB }, { ECAM, 256 * MIB }, { CFG + 0x40, 0x40 }, { BAR, 0x40 },
+	};
+	uint64_t how = fuzz_take(in, 1), offset = fuzz_take(in, 4);
+	unsigned len = 1U << (how & 3), area = how >> 3 & 7;
+	uint64_t addr = areas[area].base + offset % areas[area].size;
+
+	if (how & 4)
+		load(g, addr, len);
+	else
+		store(g, addr, fuzz_take(in, len), len);
+}
+
+static void do_mmio_access(struct fuzz_guest *g, struct fuzz_input *in)
 {
 	struct mmio_region *r = &g->mmio.region;
 	uint64_t how = fuzz_take(in, 1), offset = fuzz_take(in, 2) % VIRTIO_MMIO_SIZE;
@@ -131,6 +261,14 @@ static void do_register(struct fuzz_guest *g, struct fuzz_input *in)
 		r->read(r, offset, len);
 	else
 		r->write(r, offset, fuzz_take(in, len), len);
+}
+
+static void do_register(struct fuzz_guest *g, struct fuzz_input *in)
+{
+	if (g->over_pci)
+		do_pci_access(g, in);
+	else
+		do_mmio_access(g, in);
 }
 
 static void do_event(struct fuzz_guest *g, struct fuzz_input *in)
@@ -169,6 +307,8 @@ void fuzz_run(struct fuzz_guest *g, const uint8_t *data, size_t size, bool start
 	turn(g);
 
 	/* whatever the guest did, a reset brings the device back */
+	if (g->over_pci)
+		set_up_pci(g);
 	write_register(g, VIRTIO_MMIO_STATUS, 0);
 	if (g->dev->status || g->dev->active)
 		abort();

@@ -12,8 +12,10 @@
 #include <stdint.h>
 
 #include "vmm/base/loop.h"
+#include "vmm/bus/pci_port.h"
 #include "vmm/mem/guest_mem.h"
 #include "vmm/virtio/mmio.h"
+#include "vmm/virtio/pci.h"
 
 #define FUZZ_RAM_BASE 0x40000000ULL
 #define FUZZ_RAM_SIZE (512 * KIB)
@@ -35,6 +37,13 @@ struct fuzz_guest {
 	struct loop *io;
 	struct virtio_dev *dev;
 	struct virtio_mmio mmio;
+	/* Or, over PCI: behind a root port, with a BAR that the script may move. */
+	bool over_pci;
+	struct mmio_bus bus;
+	struct pci_events events;
+	struct pci pci;
+	struct pci_port port;
+	struct virtio_pci function;
 	/* What can happen outside of the guest (a frame, a key); may be NULL. */
 	void (*event)(struct fuzz_input *in);
 };
@@ -42,6 +51,7 @@ struct fuzz_guest {
 /* Memory and a loop. Then make the device and call fuzz_plug(). */
 void fuzz_open(struct fuzz_guest *g);
 void fuzz_plug(struct fuzz_guest *g, struct virtio_dev *dev);
+void fuzz_plug_pci(struct fuzz_guest *g, struct virtio_dev *dev); /* in place of it */
 
 /* Bring the device up with these features, queues of 16 and rings in their places. */
 void fuzz_start(struct fuzz_guest *g, uint64_t features);
