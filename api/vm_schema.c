@@ -32,6 +32,12 @@ static const char *const profile_names[_PROFILE_MAX + 1] = {
 	[PROFILE_MICRO] = "micro",
 };
 
+static const char *const feature_names[_FEATURE_MAX + 1] = {
+	[FEATURE_AUTO] = "auto",
+	[FEATURE_ON] = "on",
+	[FEATURE_OFF] = "off",
+};
+
 static const char *const on_reboot_names[_ON_REBOOT_MAX + 1] = {
 	[ON_REBOOT_RESTART] = "restart",
 	[ON_REBOOT_STOP] = "stop",
@@ -60,6 +66,23 @@ const struct schema boot_schema = {
 	.name = "Boot",
 	.size = sizeof(struct boot_config),
 	SCHEMA_FIELDS(boot_fields),
+};
+
+#define FEATURE(name) ENUM(struct features_config, name), .names = feature_names, .def = "auto"
+
+static const struct field features_fields[] = {
+	{ "pmu", "hvd:features/@pmu|features/pmu/@state", FEATURE(pmu),
+	  .help = "Performance counters (PMUv3); auto: where the host has them, but not in profile "
+		  "micro" },
+	{ "sve", "hvd:features/@sve", FEATURE(sve),
+	  .help = "Scalable Vector Extension; auto: where the host has it" },
+	{ "pauth", "hvd:features/@pauth", FEATURE(pauth),
+	  .help = "Pointer authentication; auto: where the host has it" },
+};
+const struct schema features_schema = {
+	.name = "Features",
+	.size = sizeof(struct features_config),
+	SCHEMA_FIELDS(features_fields),
 };
 
 static const struct field disk_fields[] = {
@@ -154,6 +177,8 @@ static const struct field vm_fields[] = {
 	  .max = 16 * 1024 * GIB, .multiple = 2 * MIB, .unit = "bytes",
 	  .help = "Guest memory, a multiple of 2M" },
 	{ "boot", "os", STRUCT(struct vm_config, boot, boot_schema), .help = "What is booted" },
+	{ "features", ".", STRUCT(struct vm_config, features, features_schema),
+	  .help = "Features of the vCPUs" },
 	{ "disks", "devices", LIST(struct vm_config, disks, n_disks, disk_schema),
 	  .max = VM_MAX_DISKS, LIVE, .help = "Disks (virtio-blk)" },
 	{ "nics", "devices", LIST(struct vm_config, nics, n_nics, nic_schema), .max = VM_MAX_NICS,

@@ -39,12 +39,26 @@ enum vm_profile {
 	_PROFILE_MAX
 };
 
+/* A feature of the vCPUs that KVM may or may not offer. */
+enum feature {
+	FEATURE_AUTO, /* where KVM offers it; some not in PROFILE_MICRO */
+	FEATURE_ON,   /* the VM does not start without it */
+	FEATURE_OFF,
+	_FEATURE_MAX
+};
+
 enum on_reboot { ON_REBOOT_RESTART, ON_REBOOT_STOP, _ON_REBOOT_MAX };
 
 struct boot_config {
 	char *kernel;  /* path: arm64 Image or gzip-compressed Image */
 	char *initrd;  /* path, or NULL */
 	char *cmdline; /* kernel command line, or NULL */
+};
+
+struct features_config {
+	enum feature pmu;   /* performance counters (PMUv3); auto: not in PROFILE_MICRO */
+	enum feature sve;   /* Scalable Vector Extension */
+	enum feature pauth; /* pointer authentication */
 };
 
 struct disk_config {
@@ -85,6 +99,7 @@ struct vm_config {
 	uint64_t memory; /* bytes, a multiple of 2 MiB */
 
 	struct boot_config boot;
+	struct features_config features;
 
 	struct disk_config *disks;
 	size_t n_disks;

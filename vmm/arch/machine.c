@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vmm/arch/boot.h"
+#include "vmm/arch/features.h"
 #include "vmm/arch/machine_pci.h"
 #include "vmm/arch/memmap.h"
 #include "vmm/hw/pl011.h"
@@ -134,16 +135,20 @@ static int create_memory(struct machine *m, struct hvd_error *err)
 static int create_vcpus(struct machine *m, struct hvd_error *err)
 {
 	unsigned n = m->args.config->vcpus;
+	struct kvm_vcpu_features offered;
+	int r;
 
 	m->vcpus.vcpus = calloc(n, sizeof(m->vcpus.vcpus[0]));
 	if (!m->vcpus.vcpus)
 		return hvd_err(err, ENOMEM, "%s", strerror(ENOMEM));
 	m->vcpus.n_vcpus = n;
 
-	m->features = kvm_vcpu_features_offered(&m->vm);
+	offered = kvm_vcpu_features_offered(&m->vm);
+	r = features_choose(m->args.config, &offered, &m->features, err);
+	if (r < 0)
+		return r;
 	for (unsigned i = 0; i < n; i++) {
-		int r = kvm_vcpu_create(&m->vm, i, &m->features, i > 0, &m->vcpus.vcpus[i].kvm, err);
-
+		r = kvm_vcpu_create(&m->vm, i, &m->features, i > 0, &m->vcpus.vcpus[i].kvm, err);
 		if (r < 0)
 			return r;
 	}
@@ -154,7 +159,7 @@ static int create_gic(struct machine *m, struct hvd_error *err)
 {
 	struct gic_places places = {
 		.dist = MEMMAP_GICD,
-		.its = MEMMAP_ITS,
+		.its = m->args.config->profile == PROFILE_STANDARD ? MEMMAP_ITS : 0,
 		.redist = { { MEMMAP_GICR, m->map.n_gicr_low },
 			    { m->map.gicr_high, m->map.n_gicr_high } },
 		.n_spis = SPI_COUNT,
@@ -363,7 +368,7 @@ static int describe(struct machine *m, const struct boot_layout *layout, struct 
 		.n_vcpus = n,
 		.n_virtio = m->n_mmio,
 		.pmu = m->features.pmu,
-		.its = true,
+		.its = m->gic.its_fd >= 0,
 	};
 
 	if (!mpidr)

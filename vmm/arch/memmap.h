@@ -46,7 +46,7 @@
 #define SPI_VIRTIO 16 /* + index of the device */
 
 /* SPIs that the GIC has: 32 … 287, with room for devices to come. */
-#define SPI_COUNT 256
+#define SPI_COUNT 96
 
 /* Private interrupts of each vCPU, as PPI numbers; the INTID is 16 more (Arm BSA §B_PPI). */
 #define PPI_GIC_MAINTENANCE 9

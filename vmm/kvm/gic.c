@@ -81,6 +81,8 @@ static int create_both(struct kvm_vm *vm, const struct gic_places *places, struc
 	r = set_up_gic(gic->fd, places, err);
 	if (r < 0)
 		return r;
+	if (!places->its)
+		return 0;
 
 	r = kvm_device_create(vm, KVM_DEV_TYPE_ARM_VGIC_ITS, &gic->its_fd);
 	if (r < 0)

@@ -10,7 +10,7 @@
 #include "vmm/kvm/kvm.h"
 
 struct gic_places {
-	uint64_t dist, its; /* IPAs */
+	uint64_t dist, its; /* IPAs; its 0: there is no ITS */
 	struct {
 		uint64_t base;
 		unsigned n; /* redistributors, of 128 KiB each; 0: no such region */

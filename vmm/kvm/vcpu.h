@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One KVM vCPU: creation with the features that the host offers, registers, running and kicking.
+ * One KVM vCPU: creation, registers, running and kicking.
  *
  * A vCPU is run by one thread. That thread has SIGRTMIN unblocked, with a handler that does
  * nothing (kvm_kick_signal_install()); everything but kvm_vcpu_kick() is called on it, or while it
@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 
+#include "vmm/kvm/features.h"
 #include "vmm/kvm/kvm.h"
 
 struct kvm_vcpu {
@@ -17,11 +18,6 @@ struct kvm_vcpu {
 	unsigned id;
 	struct kvm_run *run;
 	size_t run_size;
-};
-
-/* What the vCPUs of a VM have beside the base architecture. */
-struct kvm_vcpu_features {
-	bool pmu, sve, pauth;
 };
 
 /* All that KVM offers. */

@@ -81,7 +81,7 @@ build_install() {
 	say "install: hvd onto the server"
 	# --keep-directory-symlink: /lib is a link to /usr/lib there, and stays one.
 	tar -C "$REPLY" --owner=0 --group=0 -c . |
-		lab_exec tar -C / --keep-directory-symlink --no-overwrite-dir -x
+		lab_exec tar -C / --warning=no-timestamp --keep-directory-symlink --no-overwrite-dir -x
 	logged "$LAB_DIR/log/install.log" lab_exec sh -e -c '
 		ldconfig
 		systemd-sysusers
