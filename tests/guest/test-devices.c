@@ -100,7 +100,6 @@ void run(void)
 	if (check(fdt_find("arm,pl061", 0, &dev), "the FDT has a PL061"))
 		test_pl061(dev.base);
 	check(fdt_find("arm,gic-v3", 0, &dev), "the FDT has a GICv3");
-	check(fdt_find("arm,gic-v3-its", 0, &dev), "the FDT has an ITS");
 	check(fdt_find("arm,armv8-timer", 0, &dev), "the FDT has the timer");
 	check(fdt_find("arm,psci-1.0", 0, &dev) || fdt_find("arm,psci-0.2", 0, &dev),
 	      "the FDT has PSCI");
