@@ -13,7 +13,9 @@ qemu() {
 		-global virtio-mmio.force-legacy=false \
 		-drive "if=none,id=d,file=$tmp/disk,format=raw" -device virtio-blk-device,drive=d \
 		-device virtio-rng-device -device virtio-serial-device \
-		-netdev user,id=n,restrict=on -device virtio-net-device,netdev=n "$@"
+		-netdev user,id=n,restrict=on -device virtio-net-device,netdev=n \
+		-device pcie-root-port,id=p,chassis=1,slot=1 -device virtio-serial-pci,bus=p \
+		-device virtio-rng-pci,disable-legacy=on,addr=8 "$@"
 }
 
 failed=0

@@ -20,6 +20,7 @@
 
 uint64_t gicd_base, gicr_base;
 static gic_fn volatile handlers[GIC_MAX_INTID];
+static gic_fn volatile lpi_handler;
 static uint64_t redist[RT_MAX_CPUS];
 
 void gic_irq(void);
@@ -98,6 +99,16 @@ void gic_disable(unsigned intid, unsigned cpu)
 	barrier();
 }
 
+void gic_set_lpi_handler(gic_fn fn)
+{
+	lpi_handler = fn;
+}
+
+uint64_t gic_redistributor(unsigned cpu)
+{
+	return redist[cpu];
+}
+
 bool gic_pending(unsigned intid, unsigned cpu)
 {
 	return read32(bit_reg(intid, cpu, GIC_ISPENDR)) & 1u << intid % 32;
@@ -118,9 +129,13 @@ void gic_irq(void)
 
 	asm volatile("mrs %0, s3_0_c12_c12_0" : "=r"(iar)); /* ICC_IAR1_EL1 */
 	barrier();
-	if (iar >= GIC_MAX_INTID)
+	if (iar >= GIC_MAX_INTID && iar < INTID_LPI)
 		return; /* 1023: spurious */
-	if (handlers[iar])
+	if (iar >= INTID_LPI) {
+		if (lpi_handler)
+			lpi_handler((unsigned)iar);
+	} else if (handlers[iar]) {
 		handlers[iar]((unsigned)iar);
+	}
 	asm volatile("msr s3_0_c12_c12_1, %0; isb" : : "r"(iar) : "memory"); /* ICC_EOIR1_EL1 */
 }

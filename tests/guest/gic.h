@@ -11,6 +11,7 @@
 
 #define GIC_MAX_INTID 256
 #define INTID_VTIMER 27
+#define INTID_LPI 8192
 
 typedef void (*gic_fn)(unsigned intid);
 
@@ -20,5 +21,11 @@ void gic_enable(unsigned intid, gic_fn fn, bool edge, unsigned cpu);
 void gic_disable(unsigned intid, unsigned cpu);
 bool gic_pending(unsigned intid, unsigned cpu);
 void gic_send_sgi(unsigned intid, unsigned cpu);
+
+/* All LPIs (its.h) come here. */
+void gic_set_lpi_handler(gic_fn fn);
+
+/* The redistributor of a CPU, after gic_init_cpu(). */
+uint64_t gic_redistributor(unsigned cpu);
 
 extern uint64_t gicd_base, gicr_base;

@@ -103,6 +103,24 @@ MMIO_ACCESSORS(16, "h", "w")
 MMIO_ACCESSORS(32, "", "w")
 MMIO_ACCESSORS(64, "", "x")
 
+/* Of 1, 2, 4 or 8 bytes. */
+static inline uint64_t read_width(uint64_t addr, unsigned len)
+{
+	return len == 1 ? read8(addr) : len == 2 ? read16(addr) : len == 4 ? read32(addr) : read64(addr);
+}
+
+static inline void write_width(uint64_t addr, uint64_t v, unsigned len)
+{
+	if (len == 1)
+		write8(addr, (uint8_t)v);
+	else if (len == 2)
+		write16(addr, (uint16_t)v);
+	else if (len == 4)
+		write32(addr, (uint32_t)v);
+	else
+		write64(addr, v);
+}
+
 static inline void barrier(void)
 {
 	asm volatile("dsb sy" : : : "memory");

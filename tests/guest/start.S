@@ -152,13 +152,17 @@ unexpected:
 	bl	rt_exception
 	b	.
 
-/* Level 1: 1 GiB blocks. The first is devices, the rest of the 39 bits is memory. */
+/* Level 1: 1 GiB blocks. The first is devices, then memory, and from 256 GiB on devices again. */
 	.section .data.page_table, "aw"
 	.balign	4096
 page_table:
 	.quad	0x0060000000000401	/* device, AF, UXN, PXN */
 	.set	block, 1
-	.rept	511
+	.rept	255
 	.quad	block << 30 | 0x705	/* normal, AF, inner shareable */
+	.set	block, block + 1
+	.endr
+	.rept	256
+	.quad	block << 30 | 0x0060000000000401
 	.set	block, block + 1
 	.endr

@@ -281,7 +281,7 @@ static void verdict(const struct vdev *d, const struct victim *v, const char *na
 
 	if (must) {
 		check(broken, "%s: %s: needs reset", v->name, name);
-		check(wait_for(read32(d->base + VIRTIO_MMIO_INTERRUPT_STATUS) & 2),
+		check(wait_for(vdev_read(d, VIRTIO_MMIO_INTERRUPT_STATUS) & 2),
 		      "%s: %s: configuration change interrupt", v->name, name);
 	} else {
 		print("   %s: %s: %s\n", v->name, name, broken ? "needs reset" : "tolerated");
@@ -459,7 +459,7 @@ void run(void)
 		if (!vdev_find(v->id, 0, &d))
 			continue;
 		n++;
-		print("%s in slot %u\n", v->name, d.slot);
+		print("%s at 0x%lx\n", v->name, d.base);
 		if (!check(recovers(&d, v), "%s: a good request works", v->name))
 			continue;
 		test_rings(&d, v);

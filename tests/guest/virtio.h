@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The driver side of virtio over MMIO (virtio 1.2 §4.2) with one split queue, written to be
- * misused: every byte of the ring is the payload's to break.
+ * The driver side of virtio over MMIO and PCI (virtio 1.2 §4.2, §4.1) with one split queue, written to
+ * be misused: every byte of the ring is the payload's to break.
+ *
+ * Registers are called by their names in virtio-mmio; over PCI the same one is accessed in its place
+ * there.
  */
 #pragma once
 
+#include "pci.h"
 #include "rt.h"
 
 #define VIRTIO_MMIO_MAGIC 0x000
@@ -78,15 +82,25 @@ struct vring {
 extern volatile struct vring vring;
 
 struct vdev {
-	uint64_t base;
+	uint64_t base; /* of the registers; over PCI of the common configuration */
 	uint32_t id, vendor, intid;
 	unsigned slot;
+	bool pci;
+	uint64_t isr, notify, device; /* structures of PCI */
+	uint32_t notify_each;
+	struct pci_dev dev;
 };
 
 /* The slot-th virtio-mmio transport; false past the last. id 0: nothing there. */
 bool vdev_slot(unsigned slot, struct vdev *ret);
-/* The index-th device of this kind. */
+/* Fill in what a PCI function is; false: it is no virtio device. Its BARs are placed. */
+bool vdev_pci(const struct pci_dev *dev, struct vdev *ret);
+/* The index-th device of this kind, over MMIO or else PCI. */
 bool vdev_find(uint32_t id, unsigned index, struct vdev *ret);
+bool vdev_find_pci(uint32_t id, unsigned index, struct vdev *ret);
+
+uint32_t vdev_read(const struct vdev *d, unsigned reg);
+void vdev_write(const struct vdev *d, unsigned reg, uint32_t value);
 
 uint32_t vdev_status(const struct vdev *d);
 bool vdev_reset(const struct vdev *d);
