@@ -21,6 +21,7 @@ struct subject {
 	struct pci_function f;
 	uint64_t at[PCI_N_BARS];
 	unsigned touched;
+	bool released;
 };
 
 struct target {
@@ -80,6 +81,11 @@ static void free_route(struct pci_events *events, int route)
 {
 }
 
+static void on_released(struct pci_port *port)
+{
+	to_subject(port->function.child)->released = true;
+}
+
 static void make(struct target *t)
 {
 	static const struct pci_places places = {
@@ -94,7 +100,7 @@ static void make(struct target *t)
 		abort();
 	for (unsigned i = 0; i < N_PORTS; i++)
 		if (pci_port_init(&t->ports[i], &t->pci, (uint8_t)PCI_DEVFN(16, i), i + 1,
-				  &t->events, NULL) < 0)
+				  &t->events, on_released, NULL) < 0)
 			abort();
 	for (unsigned i = 0; i < N; i++) {
 		struct subject *s = &t->subjects[i];
@@ -107,7 +113,7 @@ static void make(struct target *t)
 		for (unsigned bar = 0; bar < PCI_N_BARS; bar++)
 			s->at[bar] = PCI_UNMAPPED;
 		r = i < N_DIRECT ? pci_plug(&t->pci, &s->f, (uint8_t)PCI_DEVFN(1 + i, 0), NULL) :
-				   pci_plug_behind(&t->ports[i - N_DIRECT].function, &s->f, NULL);
+				   pci_port_insert(&t->ports[i - N_DIRECT], &s->f, i % 2, NULL);
 		if (r < 0)
 			abort();
 	}
@@ -149,6 +155,17 @@ static void check(struct target *t)
 	}
 }
 
+/* Ask the guest to let go, or take the device out and put it back. */
+static void replace(struct pci_port *port, struct subject *s, uint8_t how)
+{
+	if (how & 1 && !pci_port_eject(port) && !s->released)
+		return;
+	pci_port_remove(port);
+	s->released = false;
+	if (pci_port_insert(port, &s->f, how & 2, NULL) < 0)
+		abort();
+}
+
 static void step(struct target *t, const uint8_t *in)
 {
 	static const uint32_t functions[] = {
@@ -167,7 +184,9 @@ static void step(struct target *t, const uint8_t *in)
 	       (in[1] & 4 ? offset % PCI_ECAM_FUNCTION : offset % 0x40U);
 	if (in[1] & 8)
 		addr = 0x10000000 + ((uint64_t)offset << 14);
-	if (in[0] & 0x80)
+	if ((in[0] & 0xf0) == 0x70)
+		replace(&t->ports[in[0] & 1], &t->subjects[N_DIRECT + (in[0] & 1)], in[1]);
+	else if (in[0] & 0x80)
 		mmio_bus_read(&t->bus, addr, bytes, len);
 	else
 		mmio_bus_write(&t->bus, addr, bytes, len);

@@ -124,6 +124,13 @@ static void unbind_write(struct pci_events *events, int fd, uint64_t ipa)
 {
 }
 
+/* It is ejected and stays: what the main loop would do comes later here. */
+static void on_released(struct pci_port *port)
+{
+	if (port->powered)
+		abort();
+}
+
 void fuzz_plug_pci(struct fuzz_guest *g, struct virtio_dev *dev)
 {
 	static const struct pci_places places = {
@@ -137,9 +144,9 @@ void fuzz_plug_pci(struct fuzz_guest *g, struct virtio_dev *dev)
 	g->events = (struct pci_events){ bind_message, unbind_message, free_route,
 					 bind_write, unbind_write };
 	if (pci_init(&g->pci, &places, &g->bus, NULL) < 0 ||
-	    pci_port_init(&g->port, &g->pci, PCI_DEVFN(16, 0), 1, &g->events, NULL) < 0 ||
+	    pci_port_init(&g->port, &g->pci, PCI_DEVFN(16, 0), 1, &g->events, on_released, NULL) < 0 ||
 	    virtio_pci_init(&g->function, dev, true, &g->events) < 0 ||
-	    pci_plug_behind(&g->port.function, &g->function.function, NULL) < 0)
+	    pci_port_insert(&g->port, &g->function.function, false, NULL) < 0)
 		abort();
 }
 
@@ -147,6 +154,7 @@ void fuzz_plug_pci(struct fuzz_guest *g, struct virtio_dev *dev)
 static void set_up_pci(struct fuzz_guest *g)
 {
 	store(g, PORT_CFG + PCI_COMMAND, 0, 2);
+	store(g, PORT_CFG + g->port.function.express + PCI_EXP_SLTCTL, 0, 2);
 	store(g, PORT_CFG + PCI_PRIMARY_BUS, 0x010100, 4);
 	store(g, PORT_CFG + PCI_BRIDGE_CONTROL, PCI_BRIDGE_CTL_BUS_RESET, 2);
 	store(g, PORT_CFG + PCI_BRIDGE_CONTROL, 0, 2);
@@ -273,6 +281,8 @@ static void do_register(struct fuzz_guest *g, struct fuzz_input *in)
 
 static void do_event(struct fuzz_guest *g, struct fuzz_input *in)
 {
+	if (g->over_pci)
+		pci_port_eject(&g->port);
 	if (g->event)
 		g->event(in);
 	turn(g);

@@ -116,8 +116,9 @@ static int set_up(void **state)
 	make(&s.behind, 0xc000);
 	assert_int_equal(pci_plug(&s.rig.pci, &s.b.f, B, NULL), 0);
 	assert_int_equal(pci_plug(&s.rig.pci, &s.a.f, A, NULL), 0);
-	assert_int_equal(pci_port_init(&s.port, &s.rig.pci, PORT, 1, &s.rig.events, NULL), 0);
-	assert_int_equal(pci_plug_behind(&s.port.function, &s.behind.f, NULL), 0);
+	assert_int_equal(pci_port_init(&s.port, &s.rig.pci, PORT, 1, &s.rig.events, NULL, NULL),
+			 0);
+	assert_int_equal(pci_port_insert(&s.port, &s.behind.f, false, NULL), 0);
 	*state = &s;
 	return 0;
 }
@@ -456,7 +457,7 @@ static void places_are_taken(void **state)
 	assert_int_equal(pci_plug(&s->rig.pci, &other.f, A, &err), -EEXIST);
 	assert_non_null(strstr(err.msg, "01.0"));
 	make(&other, 0);
-	assert_int_equal(pci_plug_behind(&s->port.function, &other.f, &err), -EEXIST);
+	assert_int_equal(pci_port_insert(&s->port, &other.f, false, &err), -EEXIST);
 
 	/* what is unplugged leaves room */
 	number(s, 1, 1);

@@ -29,6 +29,8 @@ struct machine_irq {
 struct machine_virtio {
 	struct virtio_dev *dev;
 	char id[VM_ID_MAX + 1]; /* of a disk or NIC */
+	machine_detached_fn detached; /* to be told when the guest has let go of it, or NULL */
+	void *ctx;
 };
 
 struct machine {
@@ -198,6 +200,8 @@ static int create_hw(struct machine *m, struct hvd_error *err)
 	return mmio_bus_add(&m->bus, &m->gpio.region, err);
 }
 
+static void on_detached(void *ctx, const struct virtio_dev *dev, int r);
+
 static int create_pci(struct machine *m, struct hvd_error *err)
 {
 	struct machine_pci_args args = {
@@ -206,6 +210,9 @@ static int create_pci(struct machine *m, struct hvd_error *err)
 		.map = &m->map,
 		.bus = &m->bus,
 		.spare_ports = m->args.config->hotplug_ports,
+		.main = m->args.main,
+		.on_detached = on_detached,
+		.ctx = m,
 	};
 
 	if (m->args.config->profile != PROFILE_STANDARD)
@@ -237,26 +244,28 @@ static int plug_mmio(struct machine *m, struct virtio_dev *dev, struct hvd_error
 	return kvm_routes_bind_spi(&m->routes, t->irq_fd, SPI_VIRTIO + i, err);
 }
 
-/*
- * Put a device, which becomes the machine's, into its place: the index-th of its kind. id: of a disk
- * or NIC, or NULL.
- */
+/* id: of a disk or NIC, or NULL. */
+static void remember(struct machine *m, struct virtio_dev *dev, const char *id)
+{
+	struct machine_virtio *v = &m->virtio[m->n_virtio++];
+
+	*v = (struct machine_virtio){ .dev = dev };
+	snprintf(v->id, sizeof(v->id), "%s", id ? id : "");
+}
+
+/* Put a device, which becomes the machine's, into its place: the index-th of its kind. */
 static int plug(struct machine *m, enum machine_kind kind, size_t index, struct virtio_dev *dev,
 		const char *id, struct hvd_error *err)
 {
-	struct machine_virtio *v = &m->virtio[m->n_virtio];
 	int r;
 
 	if (m->pci)
 		r = machine_pci_plug(m->pci, kind, (unsigned)index, dev, err);
 	else
 		r = plug_mmio(m, dev, err);
-	if (r < 0)
-		return r;
-	v->dev = dev;
-	snprintf(v->id, sizeof(v->id), "%s", id ? id : "");
-	m->n_virtio++;
-	return 0;
+	if (r == 0)
+		remember(m, dev, id);
+	return r;
 }
 
 static int duplicate(int fd, int *ret, struct hvd_error *err)
@@ -280,21 +289,27 @@ static struct virtio_blk_args disk_args(const struct disk_config *disk, int fd)
 	};
 }
 
-static int create_disk(struct machine *m, size_t index, struct hvd_error *err)
+static int new_disk(struct machine *m, const struct disk_config *disk, int fd,
+		    struct virtio_dev **ret, struct hvd_error *err)
 {
-	const struct disk_config *disk = &m->args.config->disks[index];
 	struct virtio_blk_args args;
-	struct virtio_dev *dev;
 	int copy = -1, r;
 
-	r = duplicate(m->args.files->disks[index], &copy, err);
+	r = duplicate(fd, &copy, err);
 	if (r < 0)
 		return r;
 	args = disk_args(disk, copy);
-	r = virtio_blk_new(&args, m->mem, m->args.io, &dev, err);
-	if (r < 0)
-		return hvd_err_prefix(err, r, "%s", disk->path);
-	return plug(m, MACHINE_DISK, index, dev, disk->id, err);
+	r = virtio_blk_new(&args, m->mem, m->args.io, ret, err);
+	return r < 0 ? hvd_err_prefix(err, r, "%s", disk->path) : 0;
+}
+
+static int create_disk(struct machine *m, size_t index, struct hvd_error *err)
+{
+	const struct disk_config *disk = &m->args.config->disks[index];
+	struct virtio_dev *dev;
+	int r = new_disk(m, disk, m->args.files->disks[index], &dev, err);
+
+	return r < 0 ? r : plug(m, MACHINE_DISK, index, dev, disk->id, err);
 }
 
 static struct virtio_net_args nic_args(const struct nic_config *nic, int tap)
@@ -305,18 +320,25 @@ static struct virtio_net_args nic_args(const struct nic_config *nic, int tap)
 	return args;
 }
 
-static int create_nic(struct machine *m, size_t index, struct hvd_error *err)
+static int new_nic(struct machine *m, const struct nic_config *nic, int tap,
+		   struct virtio_dev **ret, struct hvd_error *err)
 {
-	const struct nic_config *nic = &m->args.config->nics[index];
 	struct virtio_net_args args;
-	struct virtio_dev *dev;
 	int copy = -1, r;
 
-	r = duplicate(m->args.files->taps[index], &copy, err);
+	r = duplicate(tap, &copy, err);
 	if (r < 0)
 		return r;
 	args = nic_args(nic, copy);
-	r = virtio_net_new(&args, m->mem, m->args.io, &dev, err);
+	return virtio_net_new(&args, m->mem, m->args.io, ret, err);
+}
+
+static int create_nic(struct machine *m, size_t index, struct hvd_error *err)
+{
+	const struct nic_config *nic = &m->args.config->nics[index];
+	struct virtio_dev *dev;
+	int r = new_nic(m, nic, m->args.files->taps[index], &dev, err);
+
 	return r < 0 ? r : plug(m, MACHINE_NIC, index, dev, nic->id, err);
 }
 
@@ -442,12 +464,23 @@ static void destroy_hw(struct machine *m)
 	pl011_destroy(&m->uart);
 }
 
+static void cancel_detachments(struct machine *m)
+{
+	struct hvd_error err = { 0 };
+
+	hvd_err(&err, ECANCELED, "the VM was reset or stopped before the guest let go of it");
+	for (unsigned i = 0; i < m->n_virtio; i++)
+		if (m->virtio[i].detached)
+			m->virtio[i].detached(m->virtio[i].ctx, -ECANCELED, &err);
+}
+
 struct machine *machine_free(struct machine *m)
 {
 	if (!m)
 		return NULL;
 
 	vcpu_threads_end(&m->vcpus);
+	cancel_detachments(m);
 	for (unsigned i = 0; i < m->n_mmio; i++)
 		virtio_mmio_destroy(&m->mmio[i]);
 	machine_pci_free(m->pci);
@@ -464,12 +497,19 @@ struct machine *machine_free(struct machine *m)
 	return NULL;
 }
 
-static struct virtio_dev *find_device(const struct machine *m, uint16_t type, const char *id)
+static struct machine_virtio *find(struct machine *m, uint16_t type, const char *id)
 {
 	for (unsigned i = 0; id && i < m->n_virtio; i++)
 		if (m->virtio[i].dev->ops->id == type && strcmp(m->virtio[i].id, id) == 0)
-			return m->virtio[i].dev;
+			return &m->virtio[i];
 	return NULL;
+}
+
+static struct virtio_dev *find_device(struct machine *m, uint16_t type, const char *id)
+{
+	struct machine_virtio *v = find(m, type, id);
+
+	return v ? v->dev : NULL;
 }
 
 static int update_devices(struct machine *m, const struct vm_config *config, struct hvd_error *err)
@@ -493,7 +533,7 @@ static int update_devices(struct machine *m, const struct vm_config *config, str
 	return 0;
 }
 
-static int check_devices(const struct machine *m, const struct vm_config *config,
+static int check_devices(struct machine *m, const struct vm_config *config,
 			 struct hvd_error *err)
 {
 	static const char text[] = "cannot be attached or detached while this VM runs";
@@ -522,6 +562,110 @@ int machine_update(struct machine *m, const struct vm_config *config, struct hvd
 	if (r < 0) /* what a device had, it can have again */
 		update_devices(m, m->args.config, NULL);
 	return r;
+}
+
+static int check_attach(struct machine *m, uint16_t type, const char *id, struct hvd_error *err)
+{
+	if (!m->pci)
+		return hvd_err(err, EOPNOTSUPP,
+			       "only VMs of profile standard take devices while they run");
+	if (find(m, type, id))
+		return hvd_err_field(err, EEXIST, "id", "'%s' is attached already", id);
+	if (m->n_virtio == MEMMAP_MAX_VIRTIO)
+		return hvd_err(err, ENOSPC, "more than %d devices", MEMMAP_MAX_VIRTIO);
+	return 0;
+}
+
+static int attach(struct machine *m, enum machine_kind kind, struct virtio_dev *dev, const char *id,
+		  struct hvd_error *err)
+{
+	int r;
+
+	if (m->held)
+		virtio_quiesce(dev);
+	r = machine_pci_attach(m->pci, kind, dev, err);
+	if (r == 0)
+		remember(m, dev, id);
+	return r;
+}
+
+int machine_attach_disk(struct machine *m, const struct disk_config *disk, int fd,
+			struct hvd_error *err)
+{
+	struct virtio_dev *dev;
+	int r;
+
+	r = check_attach(m, VIRTIO_ID_BLOCK, disk->id, err);
+	if (r < 0)
+		return r;
+	r = new_disk(m, disk, fd, &dev, err);
+	return r < 0 ? r : attach(m, MACHINE_DISK, dev, disk->id, err);
+}
+
+int machine_attach_nic(struct machine *m, const struct nic_config *nic, int tap,
+		       struct hvd_error *err)
+{
+	struct virtio_dev *dev;
+	int r;
+
+	r = check_attach(m, VIRTIO_ID_NET, nic->id, err);
+	if (r < 0)
+		return r;
+	r = new_nic(m, nic, tap, &dev, err);
+	return r < 0 ? r : attach(m, MACHINE_NIC, dev, nic->id, err);
+}
+
+static void forget(struct machine *m, struct machine_virtio *v)
+{
+	*v = m->virtio[--m->n_virtio];
+}
+
+/* dev may be a mere name by now. */
+static void on_detached(void *ctx, const struct virtio_dev *dev, int r)
+{
+	struct machine *m = ctx;
+	struct machine_virtio *v = m->virtio;
+	struct machine_virtio copy;
+	struct hvd_error err = { 0 };
+
+	while (v->dev != dev)
+		v++;
+	copy = *v;
+	v->detached = NULL;
+	if (r == 0)
+		forget(m, v);
+	else
+		hvd_err(&err, -r, "the guest did not let go of it: it has no driver for PCI Express "
+			"hotplug, or is busy with the device");
+	if (copy.detached)
+		copy.detached(copy.ctx, r, r < 0 ? &err : NULL);
+}
+
+int machine_detach(struct machine *m, uint16_t type, const char *id, unsigned seconds,
+		   machine_detached_fn fn, void *ctx, struct hvd_error *err)
+{
+	struct machine_virtio *v = find(m, type, id), gone;
+	int r;
+
+	if (!m->pci)
+		return hvd_err(err, EOPNOTSUPP,
+			       "only VMs of profile standard let devices go while they run");
+	if (!v)
+		return hvd_err(err, ENOENT, "no device '%s' is attached", id ? id : "");
+	r = machine_pci_detach(m->pci, v->dev, seconds, err);
+	if (r < 0)
+		return r;
+	if (r == 0) {
+		v->detached = fn;
+		v->ctx = ctx;
+		return 0;
+	}
+	gone = *v;
+	forget(m, v);
+	/* who waits for the guest need not any more */
+	if (gone.detached)
+		gone.detached(gone.ctx, 0, NULL);
+	return 1;
 }
 
 void machine_run(struct machine *m)

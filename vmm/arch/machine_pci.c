@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
 
 #include "vmm/base/log.h"
 #include "vmm/bus/pci_port.h"
@@ -34,13 +36,16 @@ _Static_assert(VM_MAX_DISKS <= 16 && VM_MAX_NICS <= 8 && VM_MAX_HOTPLUG_PORTS <=
 
 struct machine_port {
 	struct pci_port port;
-	struct virtio_pci device; /* behind it; zeroed: nothing */
+	enum machine_kind kind;
+	struct virtio_pci device; /* in its slot; zeroed: nothing */
+	struct machine_pci *pci;
+	struct loop_work released;
+	struct loop_source patience; /* timerfd while the guest is asked to let go; fd -1 else */
 };
 
 struct machine_pci {
 	struct pci_events events;
-	struct kvm_vm *vm;
-	struct kvm_routes *routes;
+	struct machine_pci_args args;
 	struct log_limit log_limit; /* for messages that KVM does not take; under log_lock */
 	pthread_mutex_t log_lock;
 
@@ -73,7 +78,7 @@ static int bind_message(struct pci_events *events, int fd, const struct msi_mess
 			int *route)
 {
 	struct machine_pci *m = of_events(events);
-	int r = kvm_routes_bind_msi(m->routes, fd, message->address, message->data,
+	int r = kvm_routes_bind_msi(m->args.routes, fd, message->address, message->data,
 				    message->requester, route);
 
 	if (r < 0)
@@ -83,18 +88,18 @@ static int bind_message(struct pci_events *events, int fd, const struct msi_mess
 
 static void unbind_message(struct pci_events *events, int fd, int route)
 {
-	kvm_routes_unbind_msi(of_events(events)->routes, fd, route);
+	kvm_routes_unbind_msi(of_events(events)->args.routes, fd, route);
 }
 
 static void free_route(struct pci_events *events, int route)
 {
-	kvm_routes_free_msi(of_events(events)->routes, route);
+	kvm_routes_free_msi(of_events(events)->args.routes, route);
 }
 
 static int bind_write(struct pci_events *events, int fd, uint64_t ipa)
 {
 	struct machine_pci *m = of_events(events);
-	int r = kvm_vm_bind_write(m->vm, fd, ipa);
+	int r = kvm_vm_bind_write(m->args.vm, fd, ipa);
 
 	if (r < 0)
 		warn(m, "KVM does not take an ioeventfd", r);
@@ -103,7 +108,51 @@ static int bind_write(struct pci_events *events, int fd, uint64_t ipa)
 
 static void unbind_write(struct pci_events *events, int fd, uint64_t ipa)
 {
-	kvm_vm_unbind_write(of_events(events)->vm, fd, ipa);
+	kvm_vm_unbind_write(of_events(events)->args.vm, fd, ipa);
+}
+
+static void stop_waiting(struct machine_port *p)
+{
+	loop_remove(&p->patience);
+	if (p->patience.fd >= 0)
+		close(p->patience.fd);
+	p->patience.fd = -1;
+	loop_cancel(p->pci->args.main, &p->released);
+}
+
+static void take_out(struct machine_port *p)
+{
+	stop_waiting(p);
+	pci_port_remove(&p->port);
+	virtio_pci_destroy(&p->device);
+}
+
+/* The guest has let go. */
+static void on_released(struct loop_work *work)
+{
+	struct machine_port *p = container_of(work, struct machine_port, released);
+	const struct virtio_dev *dev = p->device.dev;
+
+	take_out(p);
+	p->pci->args.on_detached(p->pci->args.ctx, dev, 0);
+}
+
+/* The guest has not. */
+static void on_timeout(struct loop_source *src, uint32_t events)
+{
+	struct machine_port *p = container_of(src, struct machine_port, patience);
+
+	stop_waiting(p);
+	pci_port_cancel_eject(&p->port);
+	p->pci->args.on_detached(p->pci->args.ctx, p->device.dev, -ETIMEDOUT);
+}
+
+/* On a vCPU thread. */
+static void port_released(struct pci_port *port)
+{
+	struct machine_port *p = container_of(port, struct machine_port, port);
+
+	loop_post(p->pci->args.main, &p->released);
 }
 
 static int add_port(struct machine_pci *m, enum machine_kind kind, unsigned index,
@@ -123,8 +172,13 @@ static int add_port(struct machine_pci *m, enum machine_kind kind, unsigned inde
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return hvd_err(err, ENOMEM, "%s", strerror(ENOMEM));
+	p->pci = m;
+	p->kind = kind;
+	p->released.fn = on_released;
+	p->patience = (struct loop_source){ .fd = -1, .fn = on_timeout };
 	m->ports[m->n_ports++] = p;
-	r = pci_port_init(&p->port, &m->pci, devfn, places[kind].slot + index, &m->events, err);
+	r = pci_port_init(&p->port, &m->pci, devfn, places[kind].slot + index, &m->events,
+			  port_released, err);
 	if (r < 0)
 		return r;
 	if (ret)
@@ -169,8 +223,7 @@ int machine_pci_new(const struct machine_pci_args *args, struct machine_pci **re
 		return hvd_err(err, ENOMEM, "%s", strerror(ENOMEM));
 	m->events = (struct pci_events){ bind_message, unbind_message, free_route,
 					 bind_write, unbind_write };
-	m->vm = args->vm;
-	m->routes = args->routes;
+	m->args = *args;
 	m->n_buses = (unsigned)(args->map->ecam.size / MEMMAP_PCI_BUS_SIZE);
 	pthread_mutex_init(&m->log_lock, NULL);
 	r = make(m, args, err);
@@ -189,6 +242,7 @@ struct machine_pci *machine_pci_free(struct machine_pci *m)
 		free(m->direct[i]);
 	}
 	for (unsigned i = 0; i < m->n_ports; i++) {
+		stop_waiting(m->ports[i]);
 		virtio_pci_destroy(&m->ports[i]->device);
 		pci_port_destroy(&m->ports[i]->port);
 		free(m->ports[i]);
@@ -222,14 +276,16 @@ static int plug_direct(struct machine_pci *m, enum machine_kind kind, unsigned i
 	return pci_plug(&m->pci, &t->function, PCI_DEVFN(places[kind].device + index, 0), err);
 }
 
-static int plug_behind(struct machine_port *p, struct virtio_dev *dev, struct pci_events *events,
-		       struct hvd_error *err)
+static int insert(struct machine_port *p, struct virtio_dev *dev, bool hot, struct hvd_error *err)
 {
-	int r = virtio_pci_init(&p->device, dev, true, events);
+	int r = virtio_pci_init(&p->device, dev, true, &p->pci->events);
 
 	if (r < 0)
 		return transport_failed(r, err);
-	return pci_plug_behind(&p->port.function, &p->device.function, err);
+	r = pci_port_insert(&p->port, &p->device.function, hot, err);
+	if (r < 0)
+		virtio_pci_destroy(&p->device);
+	return r;
 }
 
 int machine_pci_plug(struct machine_pci *m, enum machine_kind kind, unsigned index,
@@ -245,5 +301,72 @@ int machine_pci_plug(struct machine_pci *m, enum machine_kind kind, unsigned ind
 		virtio_dev_free(dev);
 		return r;
 	}
-	return plug_behind(p, dev, &m->events, err);
+	return insert(p, dev, false, err);
+}
+
+static struct machine_port *empty_port(struct machine_pci *m, enum machine_kind kind)
+{
+	for (unsigned i = 0; i < m->n_ports; i++)
+		if (m->ports[i]->kind == kind && !m->ports[i]->device.dev)
+			return m->ports[i];
+	return NULL;
+}
+
+int machine_pci_attach(struct machine_pci *m, enum machine_kind kind, struct virtio_dev *dev,
+		       struct hvd_error *err)
+{
+	struct machine_port *p = empty_port(m, kind);
+
+	if (!p)
+		p = empty_port(m, MACHINE_SPARE);
+	if (!p) {
+		virtio_dev_free(dev);
+		return hvd_err(err, ENOSPC, "all PCI ports of this VM are in use: hotplug_ports says "
+			       "how many it has to spare after its next start");
+	}
+	return insert(p, dev, true, err);
+}
+
+/* The port of a device that is behind one. */
+static struct machine_port *port_of(struct machine_pci *m, const struct virtio_dev *dev)
+{
+	unsigned i = 0;
+
+	while (m->ports[i]->device.dev != dev)
+		i++;
+	return m->ports[i];
+}
+
+static int start_waiting(struct machine_port *p, unsigned seconds)
+{
+	struct itimerspec when = { .it_value.tv_sec = seconds };
+	int r;
+
+	p->patience.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	if (p->patience.fd < 0)
+		return -errno;
+	timerfd_settime(p->patience.fd, 0, &when, NULL);
+	r = loop_add(p->pci->args.main, &p->patience, EPOLLIN);
+	if (r < 0)
+		stop_waiting(p);
+	return r;
+}
+
+int machine_pci_detach(struct machine_pci *m, const struct virtio_dev *dev, unsigned seconds,
+		       struct hvd_error *err)
+{
+	struct machine_port *p = port_of(m, dev);
+	int r;
+
+	if (p->patience.fd >= 0 && seconds)
+		return hvd_err(err, EBUSY, "the guest has been asked to let go of it already");
+	if (seconds) {
+		r = start_waiting(p, seconds);
+		if (r < 0)
+			return hvd_err(err, -r, "timer: %s", strerror(-r));
+	}
+	if (seconds && !pci_port_eject(&p->port))
+		return 0;
+	take_out(p);
+	return 1;
 }

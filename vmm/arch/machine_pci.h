@@ -11,7 +11,10 @@
  *	12.0 … 12.7     root ports of the NICs
  *	13.0 … 14.7     spare root ports
  *
- * Main loop, while no vCPU runs.
+ * What is attached while the VM runs goes into the port of a disk or NIC that has been detached, or
+ * into a spare one.
+ *
+ * Main loop; for all but attaching and detaching no vCPU runs.
  */
 #pragma once
 
@@ -37,6 +40,13 @@ struct machine_pci_args {
 	const struct memmap *map;
 	struct mmio_bus *bus;
 	unsigned spare_ports;
+	struct loop *main;
+	/*
+	 * How a detachment has ended, on the main loop. 0: dev is gone, a mere name by now; -ETIMEDOUT:
+	 * it is there as before.
+	 */
+	void (*on_detached)(void *ctx, const struct virtio_dev *dev, int r);
+	void *ctx;
 };
 
 /* What args points to must outlive it. -EOPNOTSUPP: KVM lacks something; -ENOSPC, -ENOMEM. */
@@ -53,3 +63,18 @@ DEFINE_AUTO(struct machine_pci *, machine_pci_free);
  */
 int machine_pci_plug(struct machine_pci *pci, enum machine_kind kind, unsigned index,
 		     struct virtio_dev *dev, struct hvd_error *err);
+
+/*
+ * Put dev, which becomes PCI's in either outcome, into an empty port and tell the guest. kind: whose
+ * ports are tried before the spare ones. -ENOSPC: no port is empty.
+ */
+int machine_pci_attach(struct machine_pci *pci, enum machine_kind kind, struct virtio_dev *dev,
+		       struct hvd_error *err);
+
+/*
+ * Take a device out of its port and free it, once the guest lets go of it: on_detached() tells. In the
+ * end, after so many seconds, it stays; or with 0 seconds goes at once, whatever the guest is
+ * doing with it. Returns 0; 1: it is gone already; -EBUSY: the guest has been asked.
+ */
+int machine_pci_detach(struct machine_pci *pci, const struct virtio_dev *dev, unsigned seconds,
+		       struct hvd_error *err);

@@ -262,6 +262,13 @@ static void reset_function(struct pci_function *f)
 		f->ops->reset(f);
 }
 
+void pci_set_power(struct pci_function *f, bool on)
+{
+	if (!on && !f->off)
+		reset_function(f);
+	f->off = !on;
+}
+
 /* What a write does beyond changing bytes. */
 static void config_effects(struct pci_function *f, unsigned at, unsigned len, bool decoded)
 {
@@ -331,7 +338,7 @@ static struct pci_function *find_function(struct pci *pci, uint64_t offset)
 	struct pci_function *f;
 
 	for_each_function(pci, f)
-		if (f->devfn == devfn && is_on_bus(f, bus))
+		if (f->devfn == devfn && !f->off && is_on_bus(f, bus))
 			return f;
 	return NULL;
 }

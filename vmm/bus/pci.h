@@ -67,6 +67,7 @@ struct pci_function {
 	struct pci_function *port;  /* that it is behind; NULL on bus 0 */
 	struct pci_function *child; /* of a root port */
 	uint8_t devfn;
+	bool off; /* without power: does not answer at all */
 	uint8_t last_capability;
 	uint16_t end_of_capabilities;
 	uint8_t express; /* offset of the PCI Express capability, 0: none */
@@ -146,6 +147,10 @@ int pci_plug_behind(struct pci_function *port, struct pci_function *f, struct hv
 /* On return, no vCPU is in a callback of f, and none will be. No-op when not plugged in. */
 void pci_unplug(struct pci_function *f);
 
-/* Under pci->lock, which callbacks have. */
+/*
+ * Under pci->lock, which callbacks have. Power of what is behind a port: taken away, it resets the
+ * function and hides it.
+ */
+void pci_set_power(struct pci_function *f, bool on);
 uint16_t pci_requester_id(const struct pci_function *f);
 bool pci_bus_master(const struct pci_function *f);
