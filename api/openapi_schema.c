@@ -140,17 +140,6 @@ static int describe(const struct field *field, json_t *s)
 	return put(s, "description", json_string(text));
 }
 
-static const char *applies_name(enum field_applies applies)
-{
-	static const char *const names[] = {
-		[APPLIES_NEXT_BOOT] = "next-boot",
-		[APPLIES_LIVE] = "live",
-		[APPLIES_NEVER] = "never",
-	};
-
-	return names[applies];
-}
-
 /* defaults: of the whole object, as JSON. */
 static json_t *field_schema(const struct field *field, const json_t *defaults, bool patch)
 {
@@ -164,7 +153,7 @@ static json_t *field_schema(const struct field *field, const json_t *defaults, b
 		r = put(s, "readOnly", json_true());
 	/* the members of a struct and the items of a list have their own */
 	if (r == 0 && !field->read_only && field->type != FIELD_STRUCT)
-		r = put(s, "x-hvd-applies", json_string(applies_name(field->applies)));
+		r = put(s, "x-hvd-applies", json_string(field_applies_names[field->applies]));
 	return r == 0 ? TAKE(s) : NULL;
 }
 

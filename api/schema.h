@@ -33,7 +33,8 @@ enum field_type {
 };
 
 /* When a change of the field reaches a VM that runs. */
-enum field_applies { APPLIES_NEXT_BOOT, APPLIES_LIVE, APPLIES_NEVER };
+enum field_applies { APPLIES_NEXT_BOOT, APPLIES_LIVE, APPLIES_NEVER, _APPLIES_MAX };
+extern const char *const field_applies_names[_APPLIES_MAX + 1]; /* "next-boot", … */
 
 struct schema;
 
@@ -138,6 +139,19 @@ int schema_diff(const struct schema *schema, const void *a, const void *b, schem
  */
 int schema_apply_live(const struct schema *schema, void *obj, const void *a, const void *b);
 
+/*
+ * Put into the lists with a key of obj, in their places, those items of src that obj lacks and
+ * present (a third such object) has. On -ENOMEM obj is valid.
+ */
+int schema_keep(const struct schema *schema, void *obj, const void *src, const void *present);
+
+/* The first item of obj's lists with a key that wanted lacks, and its list; NULL: there is none. */
+const void *schema_surplus(const struct schema *schema, const void *obj, const void *wanted,
+			   const struct field **list);
+
+/* The key of an item of a list that has keys; "" when it is unset. */
+const char *schema_key(const struct schema *schema, const void *item);
+
 const struct field *schema_field(const struct schema *schema, const char *name);
 
 /*
@@ -165,8 +179,10 @@ bool field_equal(const struct field *field, const void *a, const void *b);
 int field_copy(const struct field *field, void *dst, const void *src);
 void field_clear(const struct field *field, void *obj);
 
-/* LIST: the item at i. */
-void *field_list_item(const struct field *field, const void *obj, size_t i);
+/* LIST: the item at i; the one of this key, or NULL; take that one out, if it is there. */
+void *field_list_item(const struct field *list, const void *obj, size_t i);
+void *field_list_find(const struct field *list, const void *obj, const char *key);
+void field_list_remove(const struct field *list, void *obj, const char *key);
 
 static inline void *field_ptr(const struct field *field, const void *obj)
 {

@@ -214,6 +214,16 @@ static const struct schema address_schema = {
 	SCHEMA_FIELDS(address_fields),
 };
 
+static const struct field pending_fields[] = {
+	{ "field", NULL, STR(struct vm_pending, field), .read_only = true,
+	  .help = "What waits, such as vcpus or disks[vda].cache" },
+};
+static const struct schema pending_schema = {
+	.name = "Pending",
+	.size = sizeof(struct vm_pending),
+	SCHEMA_FIELDS(pending_fields),
+};
+
 static const struct field status_fields[] = {
 	{ "state", NULL, ENUM(struct vm_status, state), .names = vm_state_names, .read_only = true,
 	  .help = "What the VM is doing" },
@@ -229,6 +239,8 @@ static const struct field status_fields[] = {
 	  .unit = "microseconds", .help = "When it was started, since 1970 UTC; 0 when it is off" },
 	{ "generation", NULL, U64(struct vm_status, generation), .read_only = true,
 	  .help = "Counts changes of the spec" },
+	{ "pending", NULL, LIST(struct vm_status, pending, n_pending, pending_schema),
+	  .read_only = true, .help = "Changes of the spec that reach the VM at its next start" },
 	{ "addresses", NULL, LIST(struct vm_status, addresses, n_addresses, address_schema),
 	  .read_only = true, .help = "Addresses of the guest, as the networks' DHCP knows them" },
 };

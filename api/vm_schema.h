@@ -28,6 +28,10 @@ struct vm_address {
 	char *address; /* IPv4 or IPv6 text */
 };
 
+struct vm_pending {
+	char *field; /* "vcpus", "disks[vda].cache" */
+};
+
 struct vm_status {
 	enum vm_state state;
 	char *reason;       /* why it is in this state, for a person; NULL when plain */
@@ -35,10 +39,44 @@ struct vm_status {
 	char *unit, *cgroup; /* NULL when no process */
 	uint64_t started_usec; /* CLOCK_REALTIME, 0 when no process */
 	uint64_t generation;   /* counts changes of the spec */
+	struct vm_pending *pending; /* what of the spec waits for the next start */
+	size_t n_pending;
 	struct vm_address *addresses; /* of the guest, from the network's DHCP leases */
 	size_t n_addresses;
 };
 extern const struct schema vm_status_schema;
+
+/* How a VM is to be changed. */
+struct update_options {
+	bool dry_run;
+	bool next_boot;      /* leave the VM that runs as it is */
+	uint64_t generation; /* 0: whatever it is */
+};
+extern const struct schema update_options_schema;
+
+struct delete_options {
+	uint64_t generation;
+};
+extern const struct schema delete_options_schema;
+
+/* What a change comes to. */
+struct plan_change {
+	char *field; /* "disks[vda].cache", "disks[vdb]" */
+	enum field_applies applies;
+};
+
+struct plan {
+	struct plan_change *changes;
+	size_t n_changes;
+};
+extern const struct schema plan_schema;
+
+enum console_mode { CONSOLE_WRITE, CONSOLE_READ, _CONSOLE_MODE_MAX };
+
+struct console_options {
+	enum console_mode mode;
+};
+extern const struct schema console_options_schema;
 
 /* The host: GET /v1/host. */
 struct host_info {

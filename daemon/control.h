@@ -24,9 +24,9 @@
 #define CONTROL_MAX_FDS (2 + VM_MAX_FILES)
 
 enum control_type {
-	CONTROL_REPLY = 1, /* result, state, reason, text */
+	CONTROL_REPLY = 1, /* result, state, reason, text; arg: that of the last spec taken */
 	CONTROL_EVENT,     /* state, reason, text; serial 0 */
-	CONTROL_START,     /* fds: spec, listener, files */
+	CONTROL_START,     /* fds: spec, listener, files; arg: number of the spec */
 	CONTROL_STATUS,
 	CONTROL_PAUSE,
 	CONTROL_RESUME,
@@ -34,7 +34,7 @@ enum control_type {
 	CONTROL_POWER_BUTTON,
 	CONTROL_STOP,
 	CONTROL_CONSOLE, /* fds: one stream socket; arg 1: may type */
-	CONTROL_UPDATE,  /* fds: spec, files of disks and NICs that are new */
+	CONTROL_UPDATE,  /* fds: spec, files of disks and NICs that are new; arg: number of the spec */
 };
 
 struct control_message {

@@ -126,7 +126,7 @@ static void vm_patch(struct manager *manager, struct vm *vm, struct call *call)
 		return;
 	}
 	call->core_data = manager;
-	vm_update(vm, &config, on_updated, call);
+	vm_update(vm, &config, &(struct update_options){ 0 }, on_updated, call);
 }
 
 static void vm_delete(struct manager *manager, struct vm *vm, struct call *call)

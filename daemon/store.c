@@ -93,31 +93,74 @@ static int write_file(const char *path, const char *text, uint64_t generation)
 	return r;
 }
 
-int store_save(const char *folder, const char *name, const struct schema *schema, const void *obj,
-	       uint64_t generation, struct hvd_error *err)
+static int fail(struct hvd_error *err, int r, const char *folder, const char *name)
 {
-	char path[PATH_MAX], temporary[PATH_MAX];
+	return hvd_err(err, -r, "%s/%s" SUFFIX ": %s", folder, name, strerror(-r));
+}
+
+int store_prepare(const char *folder, const char *name, const struct schema *schema,
+		  const void *obj, uint64_t generation, struct hvd_error *err)
+{
+	char path[PATH_MAX];
 	AUTO(free) char *text = NULL;
 	int r;
 
-	r = path_of(temporary, folder, name, TEMPORARY_SUFFIX);
-	if (r >= 0)
-		r = path_of(path, folder, name, SUFFIX);
+	r = path_of(path, folder, name, TEMPORARY_SUFFIX);
 	if (r >= 0)
 		r = xml_from_obj(schema, obj, &text);
 	if (r < 0)
-		return hvd_err(err, -r, "%s/%s: %s", folder, name, strerror(-r));
+		return fail(err, r, folder, name);
+	r = write_file(path, text, generation);
+	if (r >= 0)
+		return 0;
+	unlink(path);
+	return fail(err, r, folder, name);
+}
 
-	r = write_file(temporary, text, generation);
-	if (r >= 0 && rename(temporary, path) < 0)
+static int move(const char *folder, const char *name, const char *suffix, const char *to,
+		struct hvd_error *err)
+{
+	char from_path[PATH_MAX], to_path[PATH_MAX];
+	int r;
+
+	r = path_of(from_path, folder, name, suffix);
+	if (r >= 0)
+		r = path_of(to_path, folder, to, SUFFIX);
+	if (r >= 0 && rename(from_path, to_path) < 0)
 		r = -errno;
-	if (r < 0) {
-		unlink(temporary);
-		return hvd_err(err, -r, "%s: %s", path, strerror(-r));
-	}
+	if (r >= 0)
+		r = sync_folder(folder);
+	return r < 0 ? fail(err, r, folder, to) : 0;
+}
 
-	r = sync_folder(folder);
-	return r < 0 ? hvd_err(err, -r, "%s: %s", folder, strerror(-r)) : 0;
+int store_commit(const char *folder, const char *name, struct hvd_error *err)
+{
+	int r = move(folder, name, TEMPORARY_SUFFIX, name, err);
+
+	if (r < 0)
+		store_discard(folder, name);
+	return r;
+}
+
+void store_discard(const char *folder, const char *name)
+{
+	char path[PATH_MAX];
+
+	if (path_of(path, folder, name, TEMPORARY_SUFFIX) >= 0)
+		unlink(path);
+}
+
+int store_rename(const char *folder, const char *name, const char *to, struct hvd_error *err)
+{
+	return move(folder, name, SUFFIX, to, err);
+}
+
+int store_save(const char *folder, const char *name, const struct schema *schema, const void *obj,
+	       uint64_t generation, struct hvd_error *err)
+{
+	int r = store_prepare(folder, name, schema, obj, generation, err);
+
+	return r < 0 ? r : store_commit(folder, name, err);
 }
 
 static int read_file(const char *path, char **ret, size_t *ret_len)

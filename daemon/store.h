@@ -20,6 +20,18 @@ int store_make_folder(const char *folder, struct hvd_error *err);
 int store_save(const char *folder, const char *name, const struct schema *schema, const void *obj,
 	       uint64_t generation, struct hvd_error *err);
 
+/*
+ * The same in two steps, with something else between them that may fail: prepare writes all that
+ * can fail for want of space, commit gives it its name; discard takes it back.
+ */
+int store_prepare(const char *folder, const char *name, const struct schema *schema,
+		  const void *obj, uint64_t generation, struct hvd_error *err);
+int store_commit(const char *folder, const char *name, struct hvd_error *err);
+void store_discard(const char *folder, const char *name);
+
+/* Give a definition another name, which may be taken. */
+int store_rename(const char *folder, const char *name, const char *to, struct hvd_error *err);
+
 /* obj is uninitialised; schema_clear() frees it. Errors name the file and the line. */
 int store_load(const char *folder, const char *name, const struct schema *schema, void *obj,
 	       uint64_t *generation, struct hvd_error *err);

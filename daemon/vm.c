@@ -24,7 +24,12 @@ int vm_runtime_path(const struct manager *manager, const char *name, const char 
 
 void vm_remove_runtime(struct vm *vm)
 {
-	static const char *const files[] = { "control", VM_SPEC_FILE ".xml" };
+	static const char *const files[] = {
+		"control",
+		VM_SPEC_FILE ".xml",
+		VM_NEXT_SPEC_FILE ".xml",
+		VM_NEXT_FILE ".xml",
+	};
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
@@ -34,20 +39,19 @@ void vm_remove_runtime(struct vm *vm)
 	    errno != ENOENT)
 		log_warning("%s: %s", path, strerror(errno));
 	schema_clear(&vm_schema, &vm->running);
+	vm->unsettled = false;
 }
 
-int vm_save_runtime(const struct vm *vm, const struct vm_config *running, struct hvd_error *err)
+int vm_save_runtime(const struct vm *vm, const char *file, const struct vm_config *config,
+		    uint64_t generation, struct hvd_error *err)
 {
-	char path[PATH_MAX];
+	char folder[PATH_MAX];
 	int r;
 
-	r = vm_runtime_path(vm->manager, vm->config.name, NULL, path);
+	r = vm_runtime_path(vm->manager, vm->config.name, NULL, folder);
 	if (r < 0)
 		return hvd_err(err, -r, "%s: %s", vm->manager->paths.runtime, strerror(-r));
-	r = store_make_folder(path, err);
-	if (r < 0)
-		return r;
-	return store_save(path, VM_SPEC_FILE, &vm_schema, running, vm->generation, err);
+	return store_save(folder, file, &vm_schema, config, generation, err);
 }
 
 int vm_new(struct manager *manager, struct vm **ret)
@@ -71,11 +75,12 @@ struct vm *vm_free(struct vm *vm)
 		return NULL;
 
 	vm_start_drop(vm);
+	vm_update_drop(vm);
 	control_client_free(vm->control);
 	vm->control = NULL;
-	vm_update_drop(vm);
 	vm_stop_finish(vm);
 	unit_query_free(vm->query);
+	sd_bus_slot_unref(vm->limits_slot);
 	sd_event_source_disable_unref(vm->poll);
 	sd_event_source_disable_unref(vm->kill_timer);
 	list_remove(&vm->node);
@@ -155,6 +160,19 @@ static int add_addresses(const struct vm *vm, struct vm_status *status)
 	return 0;
 }
 
+static int add_pending(const struct vm *vm, struct vm_status *status)
+{
+	struct plan plan;
+
+	if (vm_find_pending(vm, &plan) < 0)
+		return -ENOMEM;
+	status->pending = calloc(plan.n_changes, sizeof(*status->pending));
+	for (size_t i = 0; status->pending && i < plan.n_changes; i++)
+		status->pending[status->n_pending++].field = TAKE(plan.changes[i].field);
+	schema_clear(&plan_schema, &plan);
+	return status->pending ? 0 : -ENOMEM;
+}
+
 int vm_get_status(const struct vm *vm, struct vm_status *ret)
 {
 	struct vm_status status = { .state = vm->state, .generation = vm->generation };
@@ -171,6 +189,8 @@ int vm_get_status(const struct vm *vm, struct vm_status *ret)
 		status.cgroup = strdup(vm->cgroup);
 		ok = status.unit && status.cgroup && add_addresses(vm, &status) >= 0;
 	}
+	if (ok && vm->running.name)
+		ok = add_pending(vm, &status) >= 0;
 	if (!ok) {
 		schema_clear(&vm_status_schema, &status);
 		return -ENOMEM;

@@ -49,10 +49,20 @@ int vm_restore(struct manager *manager, const char *name, struct hvd_error *err)
 void vm_adopt(struct vm *vm);
 
 /*
- * Replace the spec; limits reach a running VM at once (unit properties), other fields at its next
- * start. Takes config over (zeroed) in either outcome. Unset UUID and MACs are kept from the old spec.
+ * Replace the spec; of a VM that runs, what can change while it does (api/vm_schema.c says what) reaches
+ * it before the spec is stored, so that what its process or systemd refuses is not stored. Takes config
+ * over (zeroed) in either outcome. Unset UUID, ids and MACs are kept from the old spec, or chosen.
+ *
+ * Disks and NICs that go are detached last, one after the other, and the spec follows each: when a
+ * guest does not let go of one, it still has it and what was to go after it.
+ *
+ * Of options, dry_run is not looked at: that is vm_plan(), which makes config complete and says what
+ * would change. -ESTALE: another generation.
  */
-void vm_update(struct vm *vm, struct vm_config *config, vm_done_fn done, void *ctx);
+void vm_update(struct vm *vm, struct vm_config *config, const struct update_options *options,
+	       vm_done_fn done, void *ctx);
+int vm_plan(const struct vm *vm, struct vm_config *config, const struct update_options *options,
+	    struct plan *ret, struct hvd_error *err);
 
 void vm_start(struct vm *vm, vm_done_fn done, void *ctx);
 void vm_stop(struct vm *vm, vm_done_fn done, void *ctx); /* done when the process is gone */

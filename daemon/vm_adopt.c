@@ -158,8 +158,10 @@ static void on_status(void *ctx, int r, const struct control_message *reply,
 		return; /* its end is dealt with elsewhere */
 	if (r < 0)
 		vm_set_state(vm, VM_RUNNING, "hvd-vmm does not answer");
-	else
+	else {
+		vm_update_recover(vm, reply->arg);
 		vm_apply_message(vm, reply);
+	}
 	adopted(vm);
 }
 
@@ -215,6 +217,9 @@ void vm_adopt(struct vm *vm)
 		return;
 	if (load_running(vm, path) < 0)
 		log_err("VM %s: out of memory, what it runs with is not known", vm->config.name);
+	vm->unsettled = vm_runtime_path(vm->manager, vm->config.name, VM_NEXT_FILE ".xml", path) >=
+				0 &&
+			access(path, F_OK) == 0;
 	vm->adopting = true;
 	vm->manager->adopting++;
 	/* Nobody else runs yet; the state becomes visible when it is known. */

@@ -39,6 +39,34 @@ static int check_unique(const struct manager *manager, const struct vm_config *c
 	return 0;
 }
 
+int vm_prepare(const struct vm *vm, const struct vm_config *config, uint64_t generation,
+	       struct hvd_error *err)
+{
+	char folder[PATH_MAX];
+	int r = definitions_folder(vm->manager, folder);
+
+	if (r < 0)
+		return hvd_err(err, -r, "%s: %s", vm->manager->paths.state, strerror(-r));
+	return store_prepare(folder, config->name, &vm_schema, config, generation, err);
+}
+
+/* The folder's name was short enough when it was prepared. */
+int vm_commit(const struct vm *vm, struct hvd_error *err)
+{
+	char folder[PATH_MAX];
+
+	definitions_folder(vm->manager, folder);
+	return store_commit(folder, vm->config.name, err);
+}
+
+void vm_discard(const struct vm *vm)
+{
+	char folder[PATH_MAX];
+
+	if (definitions_folder(vm->manager, folder) >= 0)
+		store_discard(folder, vm->config.name);
+}
+
 int vm_save(const struct vm *vm, const struct vm_config *config, uint64_t generation,
 	    struct hvd_error *err)
 {

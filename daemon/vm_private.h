@@ -5,6 +5,8 @@
  *	vm.c          state, status
  *	vm_define.c   definitions and their store
  *	vm_identity.c UUID, ids, MAC addresses
+ *	vm_networks.c networks for its NICs
+ *	vm_plan.c     what a change comes to, and its steps
  *	vm_update.c   changes of a definition
  *	vm_check.c    can the host run this definition?
  *	vm_start.c    from SHUTOFF to RUNNING
@@ -20,12 +22,17 @@
 
 #include "daemon/control_client.h"
 #include "daemon/manager.h"
+#include "daemon/network.h"
 #include "daemon/unit.h"
 #include "daemon/vm.h"
 #include "vmm/vmm.h"
 
 #define VM_REASON_MAX 256
 #define VM_SPEC_FILE "spec"
+
+/* Of a change under way: what the process is to have, and the definition that goes with it. */
+#define VM_NEXT_SPEC_FILE "next"
+#define VM_NEXT_FILE      "next-definition"
 
 struct vm_start;
 struct vm_update;
@@ -57,8 +64,10 @@ struct vm {
 	/* Under way. */
 	struct vm_start *start;
 	struct vm_update *update;
+	bool unsettled; /* a change of which only the process knows what has become of it */
 	bool adopting; /* counted in manager->adopting */
 	struct unit_query *query;
+	sd_bus_slot *limits_slot; /* limits of a change that a former hvd has left open */
 	sd_event_source *poll;
 	unsigned polls;
 };
@@ -72,25 +81,48 @@ int vm_runtime_path(const struct manager *manager, const char *name, const char 
 		    char path[static PATH_MAX]);
 /* There is no process any more. */
 void vm_remove_runtime(struct vm *vm);
-/* Keep RUNTIME/vms/NAME/spec.xml: what the process has, or is about to have. */
-int vm_save_runtime(const struct vm *vm, const struct vm_config *running, struct hvd_error *err);
+/* RUNTIME/vms/NAME/file.xml of this generation. */
+int vm_save_runtime(const struct vm *vm, const char *file, const struct vm_config *config,
+		    uint64_t generation, struct hvd_error *err);
 
 /* vm_failure.c: on entering VM_FAILED, on leaving it, and when the definition is loaded. */
 void vm_failure_keep(const struct vm *vm);
 void vm_failure_forget(const struct vm *vm);
 void vm_failure_recall(struct vm *vm);
 
-/* vm_define.c */
+/* vm_define.c: the stored definition, at once or in the two steps of daemon/store.h. */
 int vm_save(const struct vm *vm, const struct vm_config *config, uint64_t generation,
 	    struct hvd_error *err);
+int vm_prepare(const struct vm *vm, const struct vm_config *config, uint64_t generation,
+	       struct hvd_error *err);
+int vm_commit(const struct vm *vm, struct hvd_error *err);
+void vm_discard(const struct vm *vm);
 /*
  * vm_identity.c: give config, disks and NICs an identity where they have none of their own: that of
  * vm (NULL: a new one) and what vm has in the same place, else one that nothing of vm has.
  */
 int vm_complete(struct vm_config *config, const struct vm *vm, struct hvd_error *err);
 
+/*
+ * vm_plan.c: the next step of the change of vm's definition to target: *config is then its
+ * definition, and *running what its process has (zero: that is left alone). All that comes or
+ * changes is one step, each disk or NIC that goes is one. Both are valid before, and the caller's to
+ * clear in either outcome. 1: there is a step, 0: nothing is left to do.
+ */
+int vm_next_step(const struct vm *vm, const struct vm_config *target, bool next_boot,
+		 struct vm_config *config, struct vm_config *running, struct hvd_error *err);
+/* Is config, made complete, a definition that vm may change to? */
+int vm_check_change(const struct vm *vm, struct vm_config *config,
+		    const struct update_options *options, struct hvd_error *err);
+/* What waits for the next start. 0 or -ENOMEM; schema_clear(&plan_schema, ret) frees it. */
+int vm_find_pending(const struct vm *vm, struct plan *ret);
+
 /* vm_update.c: hvd ends, call back what is pending. */
 void vm_update_drop(struct vm *vm);
+/*
+ * The process says which generation's spec it has: make an unsettled change complete, or forget it.
+ */
+void vm_update_recover(struct vm *vm, uint32_t generation);
 
 /* vm_check.c: what changed from old (NULL: everything) against host and network list. */
 int vm_check(const struct manager *manager, const struct vm_config *config,
@@ -108,11 +140,28 @@ void vm_find_process(struct vm *vm);
 /* The process is to end or has ended: wait for that. */
 void vm_await_end(struct vm *vm);
 
-/* vm_start.c: a memfd with config as hvd-vmm reads it. */
-int vm_make_spec(const struct vm_config *config, struct hvd_error *err);
+/*
+ * vm_networks.c: have the networks of config's NICs, but of those that running (NULL: none) has,
+ * made and up; fn is called once, before return or later. The struct's first five are the caller's.
+ */
+struct vm_networks {
+	struct manager *manager;
+	const struct vm_config *config, *running;
+	network_done_fn fn;
+	void *ctx;
+
+	size_t nic;
+	struct network *network; /* being waited for */
+};
+void vm_networks_ready(struct vm_networks *w);
+void vm_networks_forget(struct vm_networks *w); /* fn is not called any more */
+
 /* Put the taps in files, which are those of config's NICs (-1: none), on their bridges. */
 int vm_bridge_taps(const struct manager *manager, const struct vm_config *config,
 		   const struct vm_files *files, struct hvd_error *err);
+
+/* vm_start.c: a memfd with config as hvd-vmm reads it. */
+int vm_make_spec(const struct vm_config *config, struct hvd_error *err);
 
 /* vm_start.c: the process is gone before the start was complete; info may be NULL. */
 void vm_start_ended(struct vm *vm, const struct unit_info *info);

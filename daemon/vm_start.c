@@ -18,17 +18,15 @@
 #include <unistd.h>
 
 #include "api/json.h"
-#include "daemon/bridge.h"
-#include "daemon/network.h"
+#include "daemon/store.h"
 #include "daemon/vm_private.h"
 
 #define START_TIMEOUT_USEC (30 * 1000000ULL)
 
 struct vm_start {
 	struct vm *vm;
-	size_t nic;              /* whose network is being waited for */
-	struct network *network; /* the one, or NULL */
-	struct unit_job *job;    /* once systemd has been asked */
+	struct vm_networks networks;
+	struct unit_job *job; /* once systemd has been asked */
 	sd_event_source *timer;
 	bool failing;
 	bool ask_unit; /* the process has ended: its unit knows why */
@@ -39,8 +37,7 @@ struct vm_start {
 
 static void start_free(struct vm_start *start)
 {
-	if (start->network)
-		network_forget(start->network, start);
+	vm_networks_forget(&start->networks);
 	unit_job_free(start->job);
 	sd_event_source_disable_unref(start->timer);
 	free(start);
@@ -206,7 +203,12 @@ static int make_runtime(struct vm *vm, struct hvd_error *err)
 	r = schema_copy(&vm_schema, &vm->running, &vm->config);
 	if (r < 0)
 		return hvd_err(err, ENOMEM, "out of memory");
-	r = vm_save_runtime(vm, &vm->running, err);
+	r = vm_runtime_path(vm->manager, vm->config.name, NULL, path);
+	if (r < 0)
+		return hvd_err(err, -r, "%s: %s", vm->manager->paths.runtime, strerror(-r));
+	r = store_make_folder(path, err);
+	if (r >= 0)
+		r = vm_save_runtime(vm, VM_SPEC_FILE, &vm->running, vm->generation, err);
 	if (r < 0)
 		return r;
 
@@ -214,28 +216,6 @@ static int make_runtime(struct vm *vm, struct hvd_error *err)
 	if (r >= 0)
 		r = control_listen(path);
 	return r < 0 ? hvd_err(err, -r, "%s: %s", path, strerror(-r)) : r;
-}
-
-int vm_bridge_taps(const struct manager *manager, const struct vm_config *config,
-		   const struct vm_files *files, struct hvd_error *err)
-{
-	for (size_t i = 0; i < config->n_nics; i++) {
-		const struct nic_config *nic = &config->nics[i];
-		const struct network *network;
-		char tap[16];
-		int r;
-
-		if (!nic->network || files->taps[i] < 0)
-			continue;
-		r = vm_files_tap_name(files->taps[i], tap);
-		if (r < 0)
-			return hvd_err(err, -r, "nics[%zu]: %s", i, strerror(-r));
-		network = manager_find_network(manager, nic->network);
-		r = bridge_add_port(network_config(network)->bridge, tap, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
 }
 
 /* Ask systemd for the unit and leave CONTROL_START in the socket that becomes its standard input. */
@@ -252,7 +232,7 @@ static int send_start(struct vm_start *start, const int *fds, size_t n, struct h
 	if (r < 0)
 		return hvd_err(err, -r, "control connection: %s", strerror(-r));
 
-	r = control_client_request(vm->control, CONTROL_START, 0, fds, n, on_started, start, err);
+	r = control_client_request(vm->control, CONTROL_START, (uint32_t)vm->generation, fds, n, on_started, start, err);
 	if (r < 0)
 		return r;
 	return unit_start(vm->manager->bus, &vm->config, &vm->manager->paths, theirs,
@@ -288,44 +268,15 @@ static int launch(struct vm_start *start, struct hvd_error *err)
 	return r;
 }
 
-static void on_network(void *ctx, int r, const struct hvd_error *err);
-
-/* Wait for the networks one after the other, then launch. */
-static void proceed(struct vm_start *start)
-{
-	struct vm *vm = start->vm;
-	struct hvd_error err = { 0 };
-
-	while (start->nic < vm->config.n_nics) {
-		const char *name = vm->config.nics[start->nic].network;
-
-		if (!name) {
-			start->nic++;
-			continue;
-		}
-		start->network = manager_find_network(vm->manager, name);
-		if (!start->network) {
-			hvd_err_field(&err, EINVAL, "nics", "there is no network %s", name);
-			fail(start, &err, false);
-			return;
-		}
-		network_ready(start->network, on_network, start);
-		return;
-	}
-	if (launch(start, &err) < 0)
-		fail(start, &err, false);
-}
-
-static void on_network(void *ctx, int r, const struct hvd_error *err)
+static void on_networks(void *ctx, int r, const struct hvd_error *err)
 {
 	struct vm_start *start = ctx;
+	struct hvd_error own = { 0 };
 
-	start->network = NULL;
-	start->nic++;
 	if (r < 0)
 		fail(start, err, false);
-	else
-		proceed(start);
+	else if (launch(start, &own) < 0)
+		fail(start, &own, false);
 }
 
 /* What a definition may not have met yet, or no longer meets. */
@@ -372,5 +323,7 @@ void vm_start(struct vm *vm, vm_done_fn done, void *ctx)
 	vm->end = VMM_REASON_NONE;
 	vm->stop_wanted = vm->restart_wanted = false;
 	vm_set_state(vm, VM_STARTING, NULL);
-	proceed(start);
+	start->networks = (struct vm_networks){ .manager = vm->manager, .config = &vm->config,
+						.fn = on_networks, .ctx = start };
+	vm_networks_ready(&start->networks);
 }

@@ -1,31 +1,58 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changes of a definition. Of a VM that runs:
+ * Changes of a definition, step by step (daemon/vm_plan.c). A step that reaches a process:
  *
- *	systemd gets the limits -> hvd-vmm gets what else can change -> the definition is stored
+ *	networks ready -> what is new is written beside the old -> systemd gets the limits
+ *	-> hvd-vmm gets what else has changed -> the new becomes the definition
  *
- * What one of them refuses is not stored. Limits come first because they can be taken back: that is
- * what happens when hvd-vmm refuses.
+ * What one of them refuses is not stored. Limits come before hvd-vmm because they can be taken back,
+ * and files are written first because there may be no space. When hvd ends in the middle, the
+ * next one finds the files and asks hvd-vmm whether it has got its part.
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "daemon/store.h"
 #include "daemon/vm_private.h"
+#include "vmm/base/log.h"
 
 struct vm_update {
 	struct vm *vm;
-	struct vm_config config;  /* the new definition */
-	struct vm_config running; /* what the process is to have; zero when there is none */
-	bool limits_set;
+	struct vm_config target;
+	bool next_boot;
+
+	/* The step: the definition, and what the process is to have, or zero. */
+	struct vm_config config, running;
+	struct vm_networks networks;
+	bool prepared, limits_set;
+	bool dropped; /* it is open what becomes of the step */
+
 	struct hvd_error err;
 	sd_bus_slot *slot;
 	vm_done_fn done;
 	void *ctx;
 };
 
+static void remove_next(const struct vm *vm)
+{
+	static const char *const files[] = { VM_NEXT_SPEC_FILE ".xml", VM_NEXT_FILE ".xml" };
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (vm_runtime_path(vm->manager, vm->config.name, files[i], path) >= 0)
+			unlink(path);
+}
+
 static struct vm_update *update_free(struct vm_update *update)
 {
+	if (update->prepared)
+		vm_discard(update->vm);
+	if (update->prepared && !update->dropped)
+		remove_next(update->vm);
+	vm_networks_forget(&update->networks);
 	sd_bus_slot_unref(update->slot);
+	schema_clear(&vm_schema, &update->target);
 	schema_clear(&vm_schema, &update->config);
 	schema_clear(&vm_schema, &update->running);
 	free(update);
@@ -34,9 +61,13 @@ static struct vm_update *update_free(struct vm_update *update)
 
 static void finish(struct vm_update *update)
 {
+	struct hvd_error err = update->err;
+	vm_done_fn done = update->done;
+	void *ctx = update->ctx;
+
 	update->vm->update = NULL;
-	update->done(update->ctx, update->err.code, update->err.code < 0 ? &update->err : NULL);
 	update_free(update);
+	done(ctx, err.code, err.code < 0 ? &err : NULL);
 }
 
 void vm_update_drop(struct vm *vm)
@@ -45,6 +76,9 @@ void vm_update_drop(struct vm *vm)
 
 	if (!update)
 		return;
+	/* What hvd-vmm makes of its part, the next hvd will ask it. */
+	update->dropped = true;
+	vm->control = control_client_free(vm->control);
 	update->err = (struct hvd_error){ 0 };
 	hvd_err(&update->err, ECANCELED, "hvd is stopping");
 	finish(update);
@@ -57,26 +91,46 @@ static void take_over(struct vm_config *place, struct vm_config *config)
 	*config = (struct vm_config){ 0 };
 }
 
-/* Everything has been agreed on: store it and make it the spec. */
+static bool reaches_process(const struct vm_update *update)
+{
+	return update->running.name && vm_has_process(update->vm);
+}
+
+static void next_step(struct vm_update *update);
+
+static void commit_running(struct vm_update *update)
+{
+	struct vm *vm = update->vm;
+	struct hvd_error err = { 0 };
+	char folder[PATH_MAX];
+
+	take_over(&vm->running, &update->running);
+	if (vm_runtime_path(vm->manager, vm->config.name, NULL, folder) >= 0 &&
+	    store_rename(folder, VM_NEXT_SPEC_FILE, VM_SPEC_FILE, &err) < 0)
+		log_warning("VM %s: %s", vm->config.name, err.msg);
+	remove_next(vm);
+}
+
+/* Everything has been agreed on. */
 static void commit(struct vm_update *update)
 {
 	struct vm *vm = update->vm;
-	int r = 0;
+	int r = vm_commit(vm, &update->err);
 
+	if (r >= 0) {
+		vm->generation++;
+		take_over(&vm->config, &update->config);
+	}
 	/* Whatever becomes of the definition, the process has this. */
-	if (update->running.name && vm_has_process(vm)) {
-		take_over(&vm->running, &update->running);
-		r = vm_save_runtime(vm, &vm->running, &update->err);
+	if (reaches_process(update))
+		commit_running(update);
+	update->prepared = update->limits_set = false;
+	if (r < 0) {
+		finish(update);
+		return;
 	}
-	if (r >= 0 && !schema_equal(&vm_schema, &vm->config, &update->config)) {
-		r = vm_save(vm, &update->config, vm->generation + 1, &update->err);
-		if (r >= 0) {
-			take_over(&vm->config, &update->config);
-			vm->generation++;
-			manager_notify(vm->manager, MANAGER_VM_SPEC, vm);
-		}
-	}
-	finish(update);
+	manager_notify(vm->manager, MANAGER_VM_SPEC, vm);
+	next_step(update);
 }
 
 static void on_taken_back(void *ctx, int r, const struct hvd_error *err)
@@ -96,17 +150,34 @@ static void fail(struct vm_update *update)
 		finish(update);
 }
 
+/* A new connection asks hvd-vmm what it has, as after a restart of hvd. */
+static void lose_contact(struct vm_update *update)
+{
+	struct vm *vm = update->vm;
+
+	update->dropped = true;
+	vm->unsettled = true;
+	finish(update);
+	vm->control = control_client_free(vm->control);
+	vm_find_process(vm);
+}
+
 static void on_reply(void *ctx, int r, const struct control_message *reply,
 		     const struct hvd_error *err)
 {
 	struct vm_update *update = ctx;
 
+	if (update->dropped)
+		return;
 	if (r >= 0) {
 		commit(update);
 		return;
 	}
 	update->err = *err;
-	fail(update);
+	if (r == -ETIMEDOUT && !reply)
+		lose_contact(update);
+	else
+		fail(update);
 }
 
 static int send_files(struct vm_update *update, const struct vm_files *files, int spec,
@@ -118,7 +189,8 @@ static int send_files(struct vm_update *update, const struct vm_files *files, in
 
 	fds[0] = spec;
 	n = 1 + vm_files_pack(files, &update->running, &vm->running, fds + 1);
-	return control_client_request(vm->control, CONTROL_UPDATE, 0, fds, n, on_reply, update, err);
+	return control_client_request(vm->control, CONTROL_UPDATE, (uint32_t)(vm->generation + 1),
+				      fds, n, on_reply, update, err);
 }
 
 static int send_update(struct vm_update *update, struct hvd_error *err)
@@ -158,7 +230,7 @@ static void tell_vmm(struct vm_update *update)
 {
 	bool wanted = false;
 
-	if (vm_has_process(update->vm))
+	if (reaches_process(update))
 		schema_diff(&vm_schema, &update->vm->running, &update->running, is_for_vmm, &wanted);
 	if (!wanted)
 		commit(update);
@@ -180,24 +252,65 @@ static void on_limits(void *ctx, int r, const struct hvd_error *err)
 	tell_vmm(update);
 }
 
-static void begin(struct vm_update *update)
+static int prepare(struct vm_update *update, struct hvd_error *err)
+{
+	struct vm *vm = update->vm;
+	uint64_t generation = vm->generation + 1;
+	int r = 0;
+
+	update->prepared = true;
+	if (reaches_process(update))
+		r = vm_save_runtime(vm, VM_NEXT_FILE, &update->config, generation, err);
+	if (r >= 0 && reaches_process(update))
+		r = vm_save_runtime(vm, VM_NEXT_SPEC_FILE, &update->running, generation, err);
+	return r < 0 ? r : vm_prepare(vm, &update->config, generation, err);
+}
+
+static void on_networks(void *ctx, int r, const struct hvd_error *err)
+{
+	struct vm_update *update = ctx;
+	struct vm *vm = update->vm;
+
+	if (r < 0)
+		update->err = *err;
+	else
+		r = prepare(update, &update->err);
+	if (r >= 0 && (!reaches_process(update) ||
+		       schema_equal(&resources_schema, &vm->running.resources,
+				    &update->running.resources))) {
+		tell_vmm(update);
+		return;
+	}
+	if (r >= 0)
+		r = vm->manager->bus ? unit_set_limits(vm->manager->bus, &update->running,
+						       on_limits, update, &update->slot,
+						       &update->err)
+				     : hvd_err(&update->err, ENOTCONN, "no system bus");
+	if (r < 0)
+		finish(update);
+}
+
+static void next_step(struct vm_update *update)
 {
 	struct vm *vm = update->vm;
 	int r;
 
-	if (!vm_has_process(vm)) {
-		commit(update);
-		return;
-	}
-	if (schema_equal(&resources_schema, &vm->running.resources, &update->running.resources)) {
-		tell_vmm(update);
-		return;
-	}
-	r = vm->manager->bus ? unit_set_limits(vm->manager->bus, &update->running, on_limits,
-					       update, &update->slot, &update->err)
-			     : hvd_err(&update->err, ENOTCONN, "no system bus");
-	if (r < 0)
+	r = vm_next_step(vm, &update->target, update->next_boot, &update->config,
+			 &update->running, &update->err);
+	if (r <= 0) {
 		finish(update);
+		return;
+	}
+	if (!reaches_process(update)) {
+		on_networks(update, 0, NULL);
+		return;
+	}
+	update->networks = (struct vm_networks){ .manager = vm->manager,
+						 .config = &update->running,
+						 .running = &vm->running,
+						 .fn = on_networks,
+						 .ctx = update };
+	vm_networks_ready(&update->networks);
 }
 
 static int refuse_never(void *ctx, const struct field *field, const char *path)
@@ -207,51 +320,99 @@ static int refuse_never(void *ctx, const struct field *field, const char *path)
 	return 0;
 }
 
-static int check(const struct vm *vm, struct vm_config *config, struct hvd_error *err)
-{
-	int r;
-
-	if (vm->state == VM_STARTING || vm->update)
-		return hvd_err(err, EBUSY, "VM %s is being %s; try again in a moment",
-			       vm->config.name, vm->update ? "changed" : "started");
-	r = vm_complete(config, vm, err);
-	if (r >= 0)
-		r = schema_diff(&vm_schema, &vm->config, config, refuse_never, err);
-	return r < 0 ? r : vm_check(vm->manager, config, &vm->config, err);
-}
-
-/* What the process has, with those of the changes to config that can reach it. */
-static int find_running(const struct vm *vm, const struct vm_config *config, struct vm_config *ret,
-			struct hvd_error *err)
-{
-	int r = schema_copy(&vm_schema, ret, &vm->running);
-
-	if (r >= 0)
-		r = schema_apply_live(&vm_schema, ret, &vm->config, config);
-	return r < 0 ? hvd_err(err, -r, "out of memory") : 0;
-}
-
-void vm_update(struct vm *vm, struct vm_config *config, vm_done_fn done, void *ctx)
+void vm_update(struct vm *vm, struct vm_config *config, const struct update_options *options,
+	       vm_done_fn done, void *ctx)
 {
 	struct vm_update *update = calloc(1, sizeof(*update));
 	struct hvd_error err = { 0 };
 	int r;
 
-	r = update ? check(vm, config, &err) : hvd_err(&err, ENOMEM, "out of memory");
-	if (r >= 0 && vm_has_process(vm))
-		r = find_running(vm, config, &update->running, &err);
+	r = update ? vm_check_change(vm, config, options, &err)
+		   : hvd_err(&err, ENOMEM, "out of memory");
+	if (r >= 0)
+		r = schema_diff(&vm_schema, &vm->config, config, refuse_never, &err);
 	if (r < 0) {
 		schema_clear(&vm_schema, config);
-		if (update)
-			schema_clear(&vm_schema, &update->running);
 		free(update);
 		done(ctx, r, &err);
 		return;
 	}
 	update->vm = vm;
+	update->next_boot = options->next_boot;
 	update->done = done;
 	update->ctx = ctx;
-	take_over(&update->config, config);
+	take_over(&update->target, config);
 	vm->update = update;
-	begin(update);
+	next_step(update);
+}
+
+/* --- after a restart of hvd */
+
+static void on_limits_again(void *ctx, int r, const struct hvd_error *err)
+{
+	struct vm *vm = ctx;
+
+	vm->limits_slot = sd_bus_slot_unref(vm->limits_slot);
+	if (r < 0)
+		log_warning("VM %s: limits: %s", vm->config.name, err->msg);
+}
+
+static int load_next(const char *folder, const char *file, struct vm_config *ret,
+		     uint64_t *generation, struct hvd_error *err)
+{
+	int r = store_load(folder, file, &vm_schema, ret, generation, err);
+
+	if (r < 0)
+		*ret = (struct vm_config){ 0 };
+	return r;
+}
+
+/* The change was agreed on: what is left to do is to write it down. */
+static int complete(struct vm *vm, const char *folder, struct vm_config *config,
+		    uint64_t generation, struct hvd_error *err)
+{
+	struct vm_config running;
+	int r = 0;
+
+	if (vm->generation < generation) {
+		r = vm_save(vm, config, generation, err);
+		if (r < 0)
+			return r;
+		take_over(&vm->config, config);
+		vm->generation = generation;
+	}
+	r = load_next(folder, VM_NEXT_SPEC_FILE, &running, &generation, err);
+	if (r == -ENOENT)
+		return 0; /* this was done */
+	if (r < 0)
+		return r;
+	take_over(&vm->running, &running);
+	return store_rename(folder, VM_NEXT_SPEC_FILE, VM_SPEC_FILE, err);
+}
+
+void vm_update_recover(struct vm *vm, uint32_t has)
+{
+	struct vm_config config;
+	struct hvd_error err = { 0 };
+	char folder[PATH_MAX];
+	uint64_t generation;
+	int r = 0;
+
+	if (!vm->unsettled)
+		return;
+	vm->unsettled = false;
+	if (vm_runtime_path(vm->manager, vm->config.name, NULL, folder) < 0 ||
+	    load_next(folder, VM_NEXT_FILE, &config, &generation, NULL) < 0)
+		return;
+	if (has == (uint32_t)generation || vm->generation >= generation)
+		r = complete(vm, folder, &config, generation, &err);
+	if (r < 0)
+		log_err("VM %s: %s", vm->config.name, err.msg);
+	schema_clear(&vm_schema, &config);
+	remove_next(vm);
+	/* systemd has either those of the new or those of the old */
+	vm->limits_slot = sd_bus_slot_unref(vm->limits_slot);
+	if (vm->manager->bus)
+		unit_set_limits(vm->manager->bus, &vm->running, on_limits_again, vm,
+				&vm->limits_slot, NULL);
 }

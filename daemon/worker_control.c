@@ -32,6 +32,7 @@ struct worker {
 	struct loop *loop;
 	const struct sandbox *sandbox;
 	struct vm_config config;
+	uint32_t spec; /* the number that came with it */
 	struct vmm *vmm; /* NULL until CONTROL_START */
 	struct list connections;
 	unsigned n_connections;
@@ -218,6 +219,7 @@ static int do_update(struct worker *worker, const struct control_message *msg, i
 	if (r >= 0) {
 		schema_clear(&vm_schema, &worker->config);
 		worker->config = config;
+		worker->spec = msg->arg;
 	} else {
 		schema_clear(&vm_schema, &config);
 	}
@@ -259,6 +261,7 @@ static int handle(struct worker *worker, const struct control_message *msg, int 
 		if (worker->started)
 			return hvd_err(err, EBUSY, "started already");
 		*n = 0;
+		worker->spec = msg->arg;
 		return start(worker, fds, n_start, err);
 	}
 	if (msg->type >= ARRAY_SIZE(requests) || !requests[msg->type])
@@ -281,6 +284,7 @@ static void reply(struct connection *conn, const struct control_message *msg, in
 	for (size_t i = 0; i < n; i++)
 		close(fds[i]);
 	control_set_error(&answer, r, &err);
+	answer.arg = worker->spec;
 	answer.state = worker->vmm ? vmm_state(worker->vmm) : VMM_CREATED;
 	send_or_cut(conn, &answer);
 

@@ -28,7 +28,7 @@ void process_answer(struct process *p, const struct control_message *request, in
 {
 	struct control_message msg = { .version = CONTROL_VERSION, .type = CONTROL_REPLY,
 				       .serial = request->serial, .result = r,
-				       .state = p->vmm_state };
+				       .state = p->vmm_state, .arg = p->number };
 
 	snprintf(msg.text, sizeof(msg.text), "%s", text);
 	assert_int_equal(control_send(p->conn, &msg, NULL, 0), 0);
@@ -94,7 +94,8 @@ static int answer_status(sd_event_source *s, void *userdata)
 	return 0;
 }
 
-struct vm *process_adopt(struct scene *scene, struct process *p, enum vmm_state vmm_state)
+struct vm *process_adopt_numbered(struct scene *scene, struct process *p, enum vmm_state vmm_state,
+				  uint32_t number)
 {
 	const struct manager_paths paths = { scene->state, scene->runtime, "/nonexistent" };
 	struct hvd_error err = { 0 };
@@ -103,9 +104,10 @@ struct vm *process_adopt(struct scene *scene, struct process *p, enum vmm_state 
 
 	scene_stop(scene);
 	scene_path(scene, "run/vms/demo", path);
-	assert_int_equal(mkdir(path, 0700), 0);
+	assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
 	scene_path(scene, "run/vms/demo/control", path);
-	*p = (struct process){ .listener = control_listen(path), .conn = -1, .vmm_state = vmm_state };
+	*p = (struct process){ .listener = control_listen(path), .conn = -1,
+				.vmm_state = vmm_state, .number = number };
 	assert_true(p->listener >= 0);
 
 	assert_int_equal(sd_event_new(&scene->event), 0);
@@ -116,6 +118,11 @@ struct vm *process_adopt(struct scene *scene, struct process *p, enum vmm_state 
 	assert_int_equal(manager_new(scene->event, NULL, &paths, &scene->manager, &err), 0);
 	sd_event_source_disable_unref(defer);
 	return manager_find_vm(scene->manager, "demo");
+}
+
+struct vm *process_adopt(struct scene *scene, struct process *p, enum vmm_state vmm_state)
+{
+	return process_adopt_numbered(scene, p, vmm_state, 0);
 }
 
 void scene_run(struct scene *scene)

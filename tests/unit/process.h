@@ -12,10 +12,13 @@
 struct process {
 	int listener, conn;
 	enum vmm_state vmm_state;
+	uint32_t number; /* of the spec that it has */
 };
 
 /* hvd, which has defined "demo", starts again and finds a process in this state. */
 struct vm *process_adopt(struct scene *scene, struct process *p, enum vmm_state vmm_state);
+struct vm *process_adopt_numbered(struct scene *scene, struct process *p, enum vmm_state vmm_state,
+				  uint32_t number);
 
 /*
  * Take what hvd has sent: the next request is of this type. Its descriptors (at most CONTROL_MAX_FDS)

@@ -184,7 +184,7 @@ static void test_listeners(void **state)
 
 	assert_int_equal(schema_copy(&vm_schema, &config, vm_config(vm)), 0);
 	config.vcpus = 2;
-	vm_update(vm, &config, on_done, &r);
+	vm_update(vm, &config, &(struct update_options){ 0 }, on_done, &r);
 	assert_int_equal(r, 0);
 	assert_int_equal(counter.events[MANAGER_VM_SPEC], 1);
 

@@ -236,7 +236,7 @@ static void test_details(void **state)
 	expect(property("VmSpec", "memory"),
 	       "{\"type\": [\"integer\", \"string\"], \"multipleOf\": 2097152, "
 	       "\"default\": 536870912}");
-	expect(property("VmSpec", "name"), "{\"x-hvd-applies\": \"never\"}");
+	expect(property("VmSpec", "name"), "{\"x-hvd-applies\": \"immutable\"}");
 	expect(property("Resources", "cpu_weight"),
 	       "{\"minimum\": 0, \"maximum\": 10000, \"x-hvd-applies\": \"live\"}");
 	expect(property("Disk", "cache"),

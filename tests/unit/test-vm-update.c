@@ -17,7 +17,8 @@
 #include "vmm/base/macro.h"
 
 /* A merge patch, '/D/' in it being the scene's folder. */
-static void patch(struct scene *scene, struct vm *vm, struct outcome *o, const char *text)
+static void patch_with(struct scene *scene, struct vm *vm, struct outcome *o, const char *text,
+		       const struct update_options *options)
 {
 	AUTO(json_decref) json_t *json = NULL;
 	struct hvd_error err = { 0 };
@@ -34,7 +35,12 @@ static void patch(struct scene *scene, struct vm *vm, struct outcome *o, const c
 	    json_merge_obj(&vm_schema, vm_config(vm), json, &config, &err) < 0)
 		fail_msg("%s: %s: %s", full, err.field, err.msg);
 	*o = (struct outcome){ 0 };
-	vm_update(vm, &config, outcome_set, o);
+	vm_update(vm, &config, options, outcome_set, o);
+}
+
+static void patch(struct scene *scene, struct vm *vm, struct outcome *o, const char *text)
+{
+	patch_with(scene, vm, o, text, &(struct update_options){ 0 });
 }
 
 static void patch_now(struct scene *scene, struct vm *vm, const char *text)
@@ -227,17 +233,260 @@ static void test_refused(void **state)
 	assert_int_equal(vm_state(vm), VM_SHUTOFF);
 }
 
-static void test_hvd_ends(void **state)
+/* The next update has these disks, and n_files new ones; it is granted. */
+static void grant(struct scene *scene, struct process *p, const char *ids, size_t n_files)
+{
+	struct control_message msg;
+	struct vm_config config;
+
+	take_update(p, &msg, &config, n_files);
+	expect_disks(&config, ids);
+	schema_clear(&vm_schema, &config);
+	process_answer(p, &msg, 0, "");
+	scene_run(scene);
+}
+
+static void refuse(struct scene *scene, struct process *p, const char *ids, int r)
+{
+	struct control_message msg;
+	struct vm_config config;
+
+	take_update(p, &msg, &config, 0);
+	expect_disks(&config, ids);
+	schema_clear(&vm_schema, &config);
+	process_answer(p, &msg, r, "no");
+	scene_run(scene);
+}
+
+static struct vm *adopt_three(struct scene *scene, struct process *p)
+{
+	struct vm *vm = scene_define(scene, "demo");
+
+	patch_now(scene, vm, "{\"disks\":[{\"path\":\"/D/a\"},{\"path\":\"/D/b\"},{\"path\":\"/D/c\"}]}");
+	return process_adopt(scene, p, VMM_RUNNING);
+}
+
+/* What goes goes last, one after the other; when one stays, the spec says what is true. */
+static void test_steps(void **state)
+{
+	struct scene *scene = *state;
+	struct outcome o;
+	struct process p;
+	struct vm *vm = adopt_three(scene, &p);
+	uint64_t generation = vm_generation(vm);
+
+	scene_write(scene, "d", "one more");
+	patch(scene, vm, &o, "{\"vcpus\":2,\"disks\":[{\"path\":\"/D/d\"},{\"path\":\"/D/c\"}]}");
+	grant(scene, &p, "vda vdb vdc vdd", 1);
+	assert_int_equal(o.calls, 0);
+	assert_int_equal(vm_generation(vm), generation + 1);
+	assert_int_equal(vm_config(vm)->vcpus, 2);
+	grant(scene, &p, "vdb vdc vdd", 0);
+	refuse(scene, &p, "vdc vdd", -ETIMEDOUT);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.r, -ETIMEDOUT);
+	assert_int_equal(vm_generation(vm), generation + 2);
+	expect_disks(&vm->running, "vdb vdc vdd");
+	assert_int_equal(vm_config(vm)->n_disks, 3);
+	assert_true(vm_config_find_disk(vm_config(vm), "vdb") >= 0);
+
+	/* asked again, it lets go; then the spec is as it was wanted, in its order */
+	patch(scene, vm, &o, "{\"disks\":[{\"path\":\"/D/d\"},{\"path\":\"/D/c\"}]}");
+	grant(scene, &p, "vdc vdd", 0);
+	assert_int_equal(o.r, 0);
+	expect_disks(vm_config(vm), "vdd vdc");
+	process_die(&p);
+}
+
+/* What is wanted later waits, also when another change is made at once. */
+static void test_next_boot(void **state)
+{
+	const struct update_options later = { .next_boot = true };
+	struct scene *scene = *state;
+	struct vm_status status;
+	struct outcome o;
+	struct process p;
+	struct vm *vm = adopt_three(scene, &p);
+
+	patch_with(scene, vm, &o, "{\"disks\":[{\"path\":\"/D/a\"}]}", &later);
+	assert_int_equal(o.r, 0);
+	process_expect_nothing(&p);
+	expect_disks(vm_config(vm), "vda");
+	expect_disks(&vm->running, "vda vdb vdc");
+	assert_int_equal(vm_get_status(vm, &status), 0);
+	assert_int_equal(status.n_pending, 2);
+	assert_string_equal(status.pending[0].field, "disks[vdb]");
+	schema_clear(&vm_status_schema, &status);
+
+	/* an id that the process still has is not for another disk */
+	patch(scene, vm, &o, "{\"disks\":[{\"path\":\"/D/a\"},{\"path\":\"/D/c\",\"id\":\"vdb\"}]}");
+	assert_int_equal(o.r, -EBUSY);
+	assert_string_equal(o.err.field, "disks[1].id");
+
+	scene_write(scene, "d", "one more");
+	patch(scene, vm, &o, "{\"disks\":[{\"path\":\"/D/a\"},{\"path\":\"/D/d\"}]}");
+	grant(scene, &p, "vda vdb vdc vdd", 1);
+	assert_int_equal(o.r, 0);
+	/* taken back, it waits no more */
+	patch_now(scene, vm, "{\"disks\":[{\"id\":\"vda\",\"path\":\"/D/a\"},{\"id\":\"vdd\",\"path\":\"/D/d\"},"
+			     "{\"id\":\"vdb\",\"path\":\"/D/b\"},{\"id\":\"vdc\",\"path\":\"/D/c\"}]}");
+	assert_int_equal(vm_get_status(vm, &status), 0);
+	assert_int_equal(status.n_pending, 0);
+	schema_clear(&vm_status_schema, &status);
+	process_die(&p);
+	scene_run(scene);
+
+	/* without a process nothing waits */
+	patch_now(scene, vm, "{\"vcpus\":3}");
+	assert_int_equal(vm_get_status(vm, &status), 0);
+	assert_int_equal(status.n_pending, 0);
+	schema_clear(&vm_status_schema, &status);
+}
+
+static void expect_plan(struct vm *vm, const struct vm_config *change, bool next_boot,
+			const char *want)
+{
+	const struct update_options options = { .next_boot = next_boot };
+	struct hvd_error err = { 0 };
+	struct vm_config config;
+	char have[512] = "";
+	struct plan plan;
+
+	assert_int_equal(schema_copy(&vm_schema, &config, change), 0);
+	if (vm_plan(vm, &config, &options, &plan, &err) < 0)
+		fail_msg("%s: %s", err.field, err.msg);
+	for (size_t i = 0; i < plan.n_changes; i++) {
+		size_t len = strlen(have);
+
+		snprintf(have + len, sizeof(have) - len, "%s%s %s", i ? ", " : "",
+			 plan.changes[i].field, field_applies_names[plan.changes[i].applies]);
+	}
+	assert_string_equal(have, want);
+	schema_clear(&plan_schema, &plan);
+	schema_clear(&vm_schema, &config);
+}
+
+static void test_plan(void **state)
+{
+	struct scene *scene = *state;
+	struct vm_config change;
+	struct process p;
+	struct vm *vm = adopt_three(scene, &p);
+
+	assert_int_equal(schema_copy(&vm_schema, &change, vm_config(vm)), 0);
+	expect_plan(vm, &change, false, "");
+	change.vcpus++;
+	change.disks[0].cache = DISK_CACHE_UNSAFE;
+	strcpy(change.disks[1].id, "new");
+	change.resources.cpu_weight = 5;
+	expect_plan(vm, &change, false,
+		    "vcpus next-boot, disks[vda].cache next-boot, disks[vdb] live, disks[new] live, "
+		    "resources.cpu_weight live");
+	expect_plan(vm, &change, true,
+		    "vcpus next-boot, disks[vda].cache next-boot, disks[vdb] next-boot, "
+		    "disks[new] next-boot, resources.cpu_weight next-boot");
+	strcpy(change.name, "xxxx");
+	change.disks[0].cache = DISK_CACHE_WRITEBACK;
+	change.resources.cpu_weight = 0;
+	expect_plan(vm, &change, false,
+		    "name immutable, vcpus next-boot, disks[vdb] live, disks[new] live");
+	process_expect_nothing(&p);
+	process_die(&p);
+	scene_run(scene);
+	expect_plan(vm, &change, false,
+		    "name immutable, vcpus next-boot, disks[vdb] next-boot, disks[new] next-boot");
+	schema_clear(&vm_schema, &change);
+}
+
+static void test_generation(void **state)
+{
+	struct update_options options = { .generation = 1 };
+	struct scene *scene = *state;
+	struct vm *vm = scene_define(scene, "demo");
+	struct outcome o;
+
+	patch_with(scene, vm, &o, "{\"vcpus\":2}", &options);
+	assert_int_equal(o.r, 0);
+	patch_with(scene, vm, &o, "{\"vcpus\":3}", &options);
+	assert_int_equal(o.r, -ESTALE);
+	assert_int_equal(vm_config(vm)->vcpus, 2);
+}
+
+/* What cannot be written is not asked for. */
+static void test_no_space(void **state)
 {
 	struct scene *scene = *state;
 	struct outcome o;
 	struct process p;
 	struct vm *vm = adopt(scene, &p);
+	char path[256];
 
+	/* a folder in the place of the file: root may write anything else */
+	scene_path(scene, "state/vms/demo.xml.new", path);
+	assert_int_equal(mkdir(path, 0700), 0);
 	patch(scene, vm, &o, "{\"disks\":[]}");
+	assert_int_equal(o.r, -EISDIR);
+	process_expect_nothing(&p);
+	assert_false(scene_exists(scene, "run/vms/demo/next.xml"));
+	assert_false(scene_exists(scene, "run/vms/demo/next-definition.xml"));
+	assert_int_equal(rmdir(path), 0);
+	process_die(&p);
+}
+
+/* --- hvd ends in the middle */
+
+/* The process has this number when the next hvd asks it. */
+static struct vm *find_again(struct scene *scene, struct process *p, uint32_t number)
+{
 	scene_stop(scene);
+	process_die(p);
+	return process_adopt_numbered(scene, p, VMM_RUNNING, number);
+}
+
+static void test_hvd_ends_before(void **state)
+{
+	struct scene *scene = *state;
+	struct outcome o;
+	struct process p;
+	struct vm *vm = adopt(scene, &p);
+	uint64_t generation = vm_generation(vm);
+
+	patch(scene, vm, &o, "{\"disks\":[],\"vcpus\":3}");
+	vm = find_again(scene, &p, (uint32_t)generation);
 	assert_int_equal(o.calls, 1);
 	assert_int_equal(o.r, -ECANCELED);
+	assert_int_equal(vm_generation(vm), generation);
+	expect_disks(vm_config(vm), "vda");
+	expect_disks(&vm->running, "vda");
+	assert_false(scene_exists(scene, "run/vms/demo/next-definition.xml"));
+	patch(scene, vm, &o, "{\"disks\":[]}");
+	grant(scene, &p, "", 0);
+	assert_int_equal(o.r, 0);
+	process_die(&p);
+}
+
+static void test_hvd_ends_after(void **state)
+{
+	struct scene *scene = *state;
+	struct outcome o;
+	struct process p;
+	struct vm *vm = adopt(scene, &p);
+	uint64_t generation = vm_generation(vm);
+
+	patch(scene, vm, &o, "{\"disks\":[],\"vcpus\":3}");
+	vm = find_again(scene, &p, (uint32_t)generation + 1);
+	assert_int_equal(vm_generation(vm), generation + 1);
+	expect_disks(vm_config(vm), "");
+	assert_int_equal(vm_config(vm)->vcpus, 3);
+	expect_disks(&vm->running, "");
+	assert_int_equal(vm->running.vcpus, 1);
+	assert_false(scene_exists(scene, "run/vms/demo/next.xml"));
+
+	/* and it is stored */
+	vm = find_again(scene, &p, (uint32_t)generation + 1);
+	assert_int_equal(vm_generation(vm), generation + 1);
+	expect_disks(vm_config(vm), "");
+	expect_disks(&vm->running, "");
 	process_die(&p);
 }
 
@@ -247,7 +496,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_ids_are_chosen_and_kept), TEST(test_ids_and_macs_of_nics),
-		TEST(test_later), TEST(test_at_once), TEST(test_refused), TEST(test_hvd_ends),
+		TEST(test_later), TEST(test_at_once), TEST(test_refused), TEST(test_steps),
+		TEST(test_next_boot), TEST(test_plan), TEST(test_generation), TEST(test_no_space),
+		TEST(test_hvd_ends_before), TEST(test_hvd_ends_after),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,7 +132,7 @@ static void update(struct vm *vm, struct outcome *o, uint32_t vcpus, const char 
 		config.name = strdup(name);
 	}
 	*o = (struct outcome){ 0 };
-	vm_update(vm, &config, outcome_set, o);
+	vm_update(vm, &config, &(struct update_options){ 0 }, outcome_set, o);
 	assert_int_equal(o->calls, 1);
 	assert_null(config.name); /* taken in either outcome */
 }

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options of operations, and what a change comes to. */
+#include "api/vm_schema.h"
+
+#define GENERATION(type)                                                                           \
+	{ "generation", NULL, U64(struct type, generation), .min = 1,                              \
+	  .help = "Only if this is the generation of the spec still; If-Match says the same" }
+
+static const struct field update_options_fields[] = {
+	{ "dry_run", NULL, BOOL(struct update_options, dry_run),
+	  .help = "Change nothing, tell what would change and when" },
+	{ "next_boot", NULL, BOOL(struct update_options, next_boot),
+	  .help = "Leave a VM that runs as it is: all changes wait for its next start" },
+	GENERATION(update_options),
+};
+const struct schema update_options_schema = {
+	.name = "UpdateOptions",
+	.size = sizeof(struct update_options),
+	SCHEMA_FIELDS(update_options_fields),
+};
+
+static const struct field delete_options_fields[] = { GENERATION(delete_options) };
+const struct schema delete_options_schema = {
+	.name = "DeleteOptions",
+	.size = sizeof(struct delete_options),
+	SCHEMA_FIELDS(delete_options_fields),
+};
+
+static const struct field change_fields[] = {
+	{ "field", NULL, STR(struct plan_change, field), .read_only = true,
+	  .help = "What changes, such as vcpus, disks[vda].cache or disks[vdb]" },
+	{ "applies", NULL, ENUM(struct plan_change, applies), .names = field_applies_names,
+	  .read_only = true,
+	  .help = "When: live (at once), next-boot (at the next start), or immutable (never: the "
+		  "change is refused)" },
+};
+static const struct schema change_schema = {
+	.name = "Change",
+	.size = sizeof(struct plan_change),
+	SCHEMA_FIELDS(change_fields),
+};
+
+static const struct field plan_fields[] = {
+	{ "changes", NULL, LIST(struct plan, changes, n_changes, change_schema), .read_only = true,
+	  .help = "What changes" },
+};
+const struct schema plan_schema = {
+	.name = "Plan",
+	.size = sizeof(struct plan),
+	SCHEMA_FIELDS(plan_fields),
+};
+
+static const char *const console_mode_names[_CONSOLE_MODE_MAX + 1] = {
+	[CONSOLE_WRITE] = "write",
+	[CONSOLE_READ] = "read",
+};
+
+static const struct field console_options_fields[] = {
+	{ "mode", NULL, ENUM(struct console_options, mode), .names = console_mode_names,
+	  .def = "write", .help = "Type and read (one at a time may), or only read" },
+};
+const struct schema console_options_schema = {
+	.name = "ConsoleOptions",
+	.size = sizeof(struct console_options),
+	SCHEMA_FIELDS(console_options_fields),
+};
