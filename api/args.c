@@ -55,45 +55,6 @@ static bool find(const struct schema *schema, const char *name, size_t len, stru
 	return false;
 }
 
-/* A scalar as JSON. Its text form is tried on a value of its own, so that errors come at once. */
-static int to_json(const struct field *field, const char *text, json_t **ret, struct hvd_error *err)
-{
-	union {
-		uint64_t number;
-		char *text;
-		uint8_t bytes[16];
-	} value = { .bytes = { 0 } };
-	struct field alone = *field;
-	json_t *json;
-	int r;
-
-	alone.offset = 0;
-	r = *text || field->type != FIELD_STR ? field_set_text(&alone, &value, text, err) : 0;
-	if (r < 0)
-		return r;
-
-	switch (field->type) {
-	case FIELD_STR:
-		free(value.text);
-		json = json_string(text);
-		break;
-	case FIELD_BOOL:
-		json = json_boolean(field_get_number(&alone, &value));
-		break;
-	case FIELD_U32:
-	case FIELD_U64:
-		json = json_integer((json_int_t)field_get_number(&alone, &value));
-		break;
-	default:
-		json = json_string(text);
-		break;
-	}
-	if (!json)
-		return hvd_err_field(err, EINVAL, field->name, "is not UTF-8 text");
-	*ret = json;
-	return 0;
-}
-
 static int path_to_json(const struct field *field, const char *text, json_t **ret,
 			struct hvd_error *err)
 {
@@ -101,7 +62,7 @@ static int path_to_json(const struct field *field, const char *text, json_t **re
 	AUTO(free) char *path = NULL;
 
 	if (!*text || *text == '/')
-		return to_json(field, text, ret, err);
+		return json_from_text(field, text, ret, err);
 	dir = getcwd(NULL, 0);
 	if (!dir)
 		return hvd_err_field(err, errno, field->name, "working directory: %s",
@@ -110,13 +71,13 @@ static int path_to_json(const struct field *field, const char *text, json_t **re
 		path = NULL;
 		return hvd_err_field(err, ENOMEM, field->name, "out of memory");
 	}
-	return to_json(field, path, ret, err);
+	return json_from_text(field, path, ret, err);
 }
 
 static int scalar_to_json(const struct field *field, const char *text, json_t **ret,
 			  struct hvd_error *err)
 {
-	return field->path ? path_to_json(field, text, ret, err) : to_json(field, text, ret, err);
+	return field->path ? path_to_json(field, text, ret, err) : json_from_text(field, text, ret, err);
 }
 
 /* Cut the next item off *text ("a,,b,c": "a,b"), in place. */

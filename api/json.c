@@ -270,6 +270,46 @@ json_t *json_from_obj(const struct schema *schema, const void *obj)
 	return TAKE(json);
 }
 
+/* The text is tried on a value of its own, so that errors come at once. */
+int json_from_text(const struct field *field, const char *text, json_t **ret,
+		   struct hvd_error *err)
+{
+	union {
+		uint64_t number;
+		char *text;
+		uint8_t bytes[16];
+	} value = { .bytes = { 0 } };
+	struct field alone = *field;
+	json_t *json;
+	int r;
+
+	alone.offset = 0;
+	r = *text || field->type != FIELD_STR ? field_set_text(&alone, &value, text, err) : 0;
+	if (r < 0)
+		return r;
+
+	switch (field->type) {
+	case FIELD_STR:
+		free(value.text);
+		json = json_string(text);
+		break;
+	case FIELD_BOOL:
+		json = json_boolean(field_get_number(&alone, &value));
+		break;
+	case FIELD_U32:
+	case FIELD_U64:
+		json = json_integer((json_int_t)field_get_number(&alone, &value));
+		break;
+	default:
+		json = json_string(text);
+		break;
+	}
+	if (!json)
+		return hvd_err_field(err, EINVAL, field->name, "is not UTF-8 text");
+	*ret = json;
+	return 0;
+}
+
 /* RFC 7396 §2. target is an object that the caller owns alone. */
 static int merge(json_t *target, json_t *patch)
 {

@@ -30,6 +30,10 @@ int json_to_obj(const struct schema *schema, json_t *json, void *obj, struct hvd
  */
 json_t *json_from_obj(const struct schema *schema, const void *obj);
 
+/* One scalar from its text form ("yes", "512M") to what json_to_obj() takes for it. */
+int json_from_text(const struct field *field, const char *text, json_t **ret,
+		   struct hvd_error *err);
+
 /*
  * RFC 7396: result = obj patched with json, checked; null resets a member to its default, lists
  * are replaced whole. patch is not changed, nor is obj; *ret_obj is uninitialised memory.

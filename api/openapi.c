@@ -50,23 +50,55 @@ static json_t *result_content(const struct op *op)
 		       openapi_ref("schemas", name, op->result == RESULT_LIST ? "List" : ""));
 }
 
+/* {"media/type": {"schema": …}} of the resource, or of the plan where there may be one. */
+static json_t *object_content(const struct op *op)
+{
+	char name[32];
+
+	if (!op_is_update(op) || op->result_schema == &plan_schema || op_success_status(op) == 201)
+		return result_content(op);
+	resource_name(op, name);
+	return content(JSON_TYPE, json_pack("{s:[o, o]}", "anyOf", openapi_ref("schemas", name, ""),
+					    openapi_ref("schemas", plan_schema.name, "")));
+}
+
+static json_t *etag_header(void)
+{
+	return json_pack("{s:{s:s, s:{s:s}}}", "ETag", "description",
+			 "The generation of the VM's spec, for If-Match", "schema", "type",
+			 "string");
+}
+
+/* Does the answer say of which generation it is? */
+static bool has_etag(const struct op *op)
+{
+	return op->list || (op->result == RESULT_OBJECT && op->result_schema == &vm_schema);
+}
+
 static json_t *success(const struct op *op)
 {
+	AUTO(json_decref) json_t *etag = has_etag(op) ? etag_header() : NULL;
+
 	switch (op->result) {
 	case RESULT_NONE:
 		return json_pack("{s:s}", "description", "Done");
 	case RESULT_STREAM:
 		return json_pack("{s:s}", "description", "The connection becomes a WebSocket");
 	default:
-		return json_pack("{s:s, s:o}", "description", "Done", "content",
-				 result_content(op));
+		return json_pack("{s:s, s:o, s:O*}", "description", "Done", "content",
+				 object_content(op), "headers", etag);
 	}
+}
+
+static bool takes_generation(const struct op *op)
+{
+	return op->options && schema_field(op->options, "generation");
 }
 
 /* Which problems an operation may answer with, by what it is. */
 static bool may_fail_with(const struct op *op, unsigned status)
 {
-	bool body = op->args || op->body_type;
+	bool body = op->args || op->body_type, update = op_is_update(op);
 	bool starts = op->states & OP_STATE(VM_SHUTOFF) && op->method == HTTP_POST;
 
 	switch (status) {
@@ -75,21 +107,24 @@ static bool may_fail_with(const struct op *op, unsigned status)
 	case 503:
 		return true;
 	case 400:
+		return body || op->options;
+	case 412:
+		return takes_generation(op);
 	case 413:
 	case 415:
 		return body;
 	case 404:
 		return strchr(op->path, '{');
 	case 409:
-		return op->states || (body && !op->args_partial);
+		return op->states || update || body;
 	case 422:
-		return body || starts;
+		return body || starts || op->options;
 	case 501:
-		return starts;
+		return starts || update;
 	case 504:
-		return op->states;
+		return op->states || update;
 	case 507:
-		return body || starts;
+		return body || starts || update;
 	default:
 		return false;
 	}
@@ -103,6 +138,11 @@ static json_t *responses(const struct op *op)
 
 	snprintf(status, sizeof(status), "%u", op_success_status(op));
 	r = put(all, status, success(op));
+	if (r == 0 && op_is_update(op) && op_success_status(op) == 201)
+		r = put(all, "200",
+			json_pack("{s:s, s:o}", "description", "With dry_run: the plan", "content",
+				  content(JSON_TYPE,
+					  openapi_ref("schemas", plan_schema.name, ""))));
 	for (size_t i = 0; i < n_error_classes && r == 0; i++) {
 		if (!may_fail_with(op, error_classes[i].status))
 			continue;
@@ -139,10 +179,29 @@ static json_t *states_of(const struct op *op)
 	return TAKE(states);
 }
 
+/* Of the path, of the query, and If-Match. */
+static json_t *parameters_of(const struct op *op)
+{
+	AUTO(json_decref) json_t *all = json_array();
+	char name[16];
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < OP_MAX_PARAMETERS; i++) {
+		op_parameter(op, i, name);
+		if (name[0])
+			r = json_array_append_new(all, openapi_ref("parameters", name, ""));
+	}
+	for (size_t i = 0; r == 0 && op->options && i < op->options->n_fields; i++)
+		r = json_array_append_new(
+			all, openapi_ref("parameters", op->options->fields[i].name, ""));
+	if (r == 0 && takes_generation(op))
+		r = json_array_append_new(all, openapi_ref("parameters", "If-Match", ""));
+	return r == 0 ? TAKE(all) : NULL;
+}
+
 static json_t *operation(const struct op *op)
 {
 	AUTO(json_decref) json_t *o = NULL;
-	char parameter[16];
 	int noun = (int)strcspn(op->name, ".");
 	int r = 0;
 
@@ -152,10 +211,8 @@ static json_t *operation(const struct op *op)
 		      polkit_actions[op->access]);
 	if (!o)
 		return NULL;
-	op_parameter(op, parameter);
-	if (parameter[0])
-		r = put(o, "parameters",
-			json_pack("[o]", openapi_ref("parameters", parameter, "")));
+	if (strchr(op->path, '{') || op->options)
+		r = put(o, "parameters", parameters_of(op));
 	if (r == 0 && (op->args || op->body_type))
 		r = put(o, "requestBody", request_body(op));
 	if (r == 0 && op->states)
@@ -190,28 +247,61 @@ static json_t *paths(void)
 	return TAKE(all);
 }
 
-static const char *parameter_help(const char *name)
+static const struct {
+	const char *name, *help;
+} path_parameters[] = {
+	{ "vm", "Name or UUID of a VM" },
+	{ "network", "Name of a network" },
+	{ "disk", "Id of a disk" },
+	{ "nic", "Id of a network interface" },
+};
+
+static int add_path_parameters(json_t *all)
 {
-	return strcmp(name, "vm") == 0 ? "Name or UUID of a VM" : "Name of a network";
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(path_parameters); i++)
+		r = put(all, path_parameters[i].name,
+			json_pack("{s:s, s:s, s:b, s:s, s:{s:s, s:i, s:s}}", "name",
+				  path_parameters[i].name, "in", "path", "required", 1,
+				  "description", path_parameters[i].help, "schema", "type",
+				  "string", "maxLength", OP_NAME_SIZE - 1, "pattern",
+				  "^[A-Za-z0-9._-]+$"));
+	return r;
+}
+
+static int add_options(json_t *all, const struct schema *options)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < options->n_fields; i++) {
+		const struct field *field = &options->fields[i];
+
+		if (!json_object_get(all, field->name))
+			r = put(all, field->name,
+				json_pack("{s:s, s:s, s:s, s:o}", "name", field->name, "in",
+					  "query", "description", field->help, "schema",
+					  openapi_field_type(field)));
+	}
+	return r;
 }
 
 static json_t *parameters(void)
 {
 	AUTO(json_decref) json_t *all = json_object();
-	char name[16];
+	int r;
 
-	for (const struct op *op = ops; op < ops + _OP_MAX; op++) {
-		op_parameter(op, name);
-		if (!name[0] || json_object_get(all, name))
-			continue;
-		if (put(all, name,
-			json_pack("{s:s, s:s, s:b, s:s, s:{s:s, s:i, s:s}}", "name", name, "in",
-				  "path", "required", 1, "description", parameter_help(name),
-				  "schema", "type", "string", "maxLength", 63, "pattern",
-				  "^[A-Za-z0-9._-]+$")) < 0)
-			return NULL;
-	}
-	return TAKE(all);
+	r = add_path_parameters(all);
+	for (const struct op *op = ops; op < ops + _OP_MAX && r == 0; op++)
+		if (op->options)
+			r = add_options(all, op->options);
+	if (r == 0)
+		r = put(all, "If-Match",
+			json_pack("{s:s, s:s, s:s, s:{s:s}}", "name", "If-Match", "in", "header",
+				  "description",
+				  "Only if the spec is of this generation still: an ETag, or *",
+				  "schema", "type", "string"));
+	return r == 0 ? TAKE(all) : NULL;
 }
 
 /* One response per HTTP status: "Problem404". Several codes may share one. */
@@ -306,6 +396,8 @@ static json_t *schemas(void)
 			r = openapi_add_schema(all, op->args, op->args_partial);
 		if (r == 0 && op->result_schema)
 			r = add_resource(all, op);
+		if (r == 0 && op_is_update(op))
+			r = openapi_add_schema(all, &plan_schema, false);
 	}
 	return r == 0 ? TAKE(all) : NULL;
 }

@@ -130,6 +130,11 @@ static json_t *field_type(const struct field *field, bool patch)
 	return list_schema(field, patch);
 }
 
+json_t *openapi_field_type(const struct field *field)
+{
+	return field_type(field, false);
+}
+
 static int describe(const struct field *field, json_t *s)
 {
 	char text[256];

@@ -6,6 +6,9 @@
 
 #include "api/schema.h"
 
+/* The type alone, without description. */
+json_t *openapi_field_type(const struct field *field);
+
 /* {"$ref": "#/components/<kind>/<name><suffix>"} */
 json_t *openapi_ref(const char *kind, const char *name, const char *suffix);
 

@@ -25,6 +25,9 @@ const char *const polkit_actions[_ACCESS_MAX] = {
 #define HAS_PROCESS (OP_STATE(VM_STARTING) | RUNNING | PAUSED | OP_STATE(VM_STOPPING))
 
 #define VM_RESOURCE .result_schema = &vm_schema, .status_schema = &vm_status_schema
+#define DISK        .result_schema = &disk_schema, .list = "disks"
+#define NIC         .result_schema = &nic_schema, .list = "nics"
+#define UPDATE      .options = &update_options_schema
 
 const struct op ops[_OP_MAX] = {
 	[OP_VM_CREATE] = { "vm.create", HTTP_POST, "/v1/vms", "CreateVM", "vm create",
@@ -36,11 +39,11 @@ const struct op ops[_OP_MAX] = {
 			.result = RESULT_OBJECT, VM_RESOURCE,
 			.help = "Show what was asked of a VM and what it is doing" },
 	[OP_VM_PATCH] = { "vm.patch", HTTP_PATCH, "/v1/vms/{vm}", "Update", "vm set", ACCESS_MANAGE,
-			  .args = &vm_schema, .args_partial = true, .result = RESULT_OBJECT,
-			  VM_RESOURCE,
+			  .args = &vm_schema, .args_partial = true,
+			  .options = &update_options_schema, .result = RESULT_OBJECT, VM_RESOURCE,
 			  .help = "Change a VM: at once where that can be, else at its next start" },
 	[OP_VM_DELETE] = { "vm.delete", HTTP_DELETE, "/v1/vms/{vm}", "Delete", "vm delete",
-			   ACCESS_MANAGE, OFF,
+			   ACCESS_MANAGE, OFF, .options = &delete_options_schema,
 			   .help = "Remove the definition of a VM; its disks stay" },
 	[OP_VM_START] = { "vm.start", HTTP_POST, "/v1/vms/{vm}/actions/start", "Start", "vm start",
 			  ACCESS_OPERATE, OFF, .help = "Start a VM" },
@@ -68,8 +71,45 @@ const struct op ops[_OP_MAX] = {
 			       .body_type = "application/xml",
 			       .help = "Define a VM from libvirt-style XML" },
 	[OP_VM_CONSOLE] = { "vm.console", HTTP_GET, "/v1/vms/{vm}/console", "OpenConsole",
-			    "vm console", ACCESS_OPERATE, HAS_PROCESS, .result = RESULT_STREAM,
+			    "vm console", ACCESS_OPERATE, HAS_PROCESS,
+			    .options = &console_options_schema, .result = RESULT_STREAM,
 			    .help = "Connect to the console of a VM" },
+	[OP_DISK_LIST] = { "disk.list", HTTP_GET, "/v1/vms/{vm}/disks", "ListDisks", "disk list",
+			   ACCESS_READ, .result = RESULT_LIST, DISK,
+			   .help = "List the disks of a VM" },
+	[OP_DISK_GET] = { "disk.get", HTTP_GET, "/v1/vms/{vm}/disks/{disk}", "GetDisk",
+			  "disk show", ACCESS_READ, .result = RESULT_OBJECT, DISK,
+			  .help = "Show a disk of a VM" },
+	[OP_DISK_ATTACH] = { "disk.attach", HTTP_POST, "/v1/vms/{vm}/disks", "AttachDisk",
+			     "disk attach", ACCESS_MANAGE, .args = &disk_schema, UPDATE,
+			     .result = RESULT_OBJECT, DISK, .help = "Give a VM one more disk" },
+	[OP_DISK_PATCH] = { "disk.patch", HTTP_PATCH, "/v1/vms/{vm}/disks/{disk}", "UpdateDisk",
+			    "disk set", ACCESS_MANAGE, .args = &disk_schema, .args_partial = true,
+			    UPDATE, .result = RESULT_OBJECT, DISK,
+			    .help = "Change a disk of a VM" },
+	[OP_DISK_DETACH] = { "disk.detach", HTTP_DELETE, "/v1/vms/{vm}/disks/{disk}",
+			     "DetachDisk", "disk detach", ACCESS_MANAGE, UPDATE,
+			     .result = RESULT_OBJECT, .result_schema = &plan_schema,
+			     .list = "disks",
+			     .help = "Take a disk from a VM; its file stays" },
+	[OP_NIC_LIST] = { "nic.list", HTTP_GET, "/v1/vms/{vm}/nics", "ListNICs", "nic list",
+			  ACCESS_READ, .result = RESULT_LIST, NIC,
+			  .help = "List the network interfaces of a VM" },
+	[OP_NIC_GET] = { "nic.get", HTTP_GET, "/v1/vms/{vm}/nics/{nic}", "GetNIC", "nic show",
+			 ACCESS_READ, .result = RESULT_OBJECT, NIC,
+			 .help = "Show a network interface of a VM" },
+	[OP_NIC_ATTACH] = { "nic.attach", HTTP_POST, "/v1/vms/{vm}/nics", "AttachNIC",
+			    "nic attach", ACCESS_MANAGE, .args = &nic_schema, UPDATE,
+			    .result = RESULT_OBJECT, NIC,
+			    .help = "Give a VM one more network interface" },
+	[OP_NIC_PATCH] = { "nic.patch", HTTP_PATCH, "/v1/vms/{vm}/nics/{nic}", "UpdateNIC",
+			   "nic set", ACCESS_MANAGE, .args = &nic_schema, .args_partial = true,
+			   UPDATE, .result = RESULT_OBJECT, NIC,
+			   .help = "Change a network interface of a VM" },
+	[OP_NIC_DETACH] = { "nic.detach", HTTP_DELETE, "/v1/vms/{vm}/nics/{nic}", "DetachNIC",
+			    "nic detach", ACCESS_MANAGE, UPDATE, .result = RESULT_OBJECT,
+			    .result_schema = &plan_schema, .list = "nics",
+			    .help = "Take a network interface from a VM" },
 	[OP_NETWORK_LIST] = { "network.list", HTTP_GET, "/v1/networks", "ListNetworks",
 			      "network list", ACCESS_READ, .result = RESULT_LIST,
 			      .result_schema = &network_schema, .help = "List virtual networks" },
@@ -90,46 +130,57 @@ static bool name_char(char c)
 	       c == '-' || c == '_' || c == '.';
 }
 
-/*
- * Does path match pattern? *at and *len say where in path a {parameter} stands. Names need no
- * percent-encoding, so that a path with one names nothing.
- */
-static bool match(const char *pattern, const char *path, const char **at, size_t *len)
+/* Where in a path its {parameters} stand. */
+struct place {
+	const char *at;
+	size_t len;
+};
+
+/* Does path match pattern? Names need no percent-encoding, so that a path with one names nothing. */
+static bool match(const char *pattern, const char *path, struct place places[OP_MAX_PARAMETERS])
 {
-	*at = path;
-	*len = 0;
+	size_t n = 0;
+
+	memset(places, 0, sizeof(*places) * OP_MAX_PARAMETERS);
 	while (*pattern) {
+		struct place *place = &places[n];
+
 		if (*pattern != '{') {
 			if (*pattern++ != *path++)
 				return false;
 			continue;
 		}
 		pattern = strchr(pattern, '}') + 1;
-		*at = path;
+		place->at = path;
 		while (name_char(*path))
 			path++;
-		*len = (size_t)(path - *at);
-		if (!*len || *len > 63)
+		place->len = (size_t)(path - place->at);
+		if (!place->len || place->len >= OP_NAME_SIZE)
 			return false;
+		n++;
 	}
 	return !*path;
 }
 
-int op_route(const char *method, const char *path, const struct op **ret, char name[static 64],
+static void copy_name(char name[static OP_NAME_SIZE], const struct place *place)
+{
+	snprintf(name, OP_NAME_SIZE, "%.*s", (int)place->len, place->at ? place->at : "");
+}
+
+int op_route(const char *method, const char *path, const struct op **ret, struct op_names *names,
 	     unsigned *allow)
 {
+	struct place places[OP_MAX_PARAMETERS];
 	unsigned methods = 0;
-	const char *at;
-	size_t len;
 
 	for (const struct op *op = ops; op < ops + _OP_MAX; op++) {
-		if (!match(op->path, path, &at, &len))
+		if (!match(op->path, path, places))
 			continue;
 		methods |= 1u << op->method;
 		if (strcmp(http_method_names[op->method], method) != 0)
 			continue;
-		memcpy(name, at, len);
-		name[len] = '\0';
+		copy_name(names->name, &places[0]);
+		copy_name(names->item, &places[1]);
 		*ret = op;
 		return 0;
 	}
@@ -152,10 +203,12 @@ const struct op *op_by_verb(const char *noun, const char *verb)
 	return NULL;
 }
 
-void op_parameter(const struct op *op, char name[static 16])
+void op_parameter(const struct op *op, unsigned i, char name[static 16])
 {
 	const char *open = strchr(op->path, '{');
 
+	while (open && i--)
+		open = strchr(open + 1, '{');
 	snprintf(name, 16, "%.*s", open ? (int)strcspn(open + 1, "}") : 0, open ? open + 1 : "");
 }
 

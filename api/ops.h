@@ -26,6 +26,16 @@ enum op_id {
 	OP_VM_XML,
 	OP_VM_DEFINE_XML,
 	OP_VM_CONSOLE,
+	OP_DISK_LIST,
+	OP_DISK_GET,
+	OP_DISK_ATTACH,
+	OP_DISK_PATCH,
+	OP_DISK_DETACH,
+	OP_NIC_LIST,
+	OP_NIC_GET,
+	OP_NIC_ATTACH,
+	OP_NIC_PATCH,
+	OP_NIC_DETACH,
 	OP_NETWORK_LIST,
 	OP_NETWORK_GET,
 	OP_HOST_GET,
@@ -61,6 +71,8 @@ struct op {
 	unsigned states;                 /* OP_STATE() bits in which it is allowed; OP_ANY_STATE */
 	const struct schema *args;       /* body, or NULL */
 	bool args_partial;               /* the body is a merge patch (RFC 7396) of args */
+	const struct schema *options;    /* query, or NULL: how it is to be done */
+	const char *list;                /* the member of the spec whose items it is about, or NULL */
 	enum op_result result;
 	const struct schema *result_schema; /* spec part of the resource, or NULL */
 	/*
@@ -75,19 +87,36 @@ struct op {
 
 extern const struct op ops[_OP_MAX];
 
+/* What the {parameters} of a path stand for, "" where there is none. */
+#define OP_NAME_SIZE 64
+struct op_names {
+	char name[OP_NAME_SIZE]; /* {vm}, name or UUID, or {network} */
+	char item[OP_NAME_SIZE]; /* {disk} or {nic}: its id */
+};
+
 /*
- * Match a request path against the table. On success *ret is the operation and name (at least
- * 64 bytes) the {vm} or {network} of the path, or "". -ENOENT: no such path; -ENOTSUP: the path
- * exists, not with this method, and *allow (a bit per http_method) says with which.
+ * Match a request path against the table. On success *ret is the operation and *names what the path
+ * names. -ENOENT: no such path; -ENOTSUP: the path exists, not with this method, and *allow (a bit
+ * per http_method) says with which.
  */
-int op_route(const char *method, const char *path, const struct op **ret, char name[static 64],
+int op_route(const char *method, const char *path, const struct op **ret, struct op_names *names,
 	     unsigned *allow);
 
 /* verb may be NULL: "host" and "openapi" are verbs of one word. NULL: no such operation. */
 const struct op *op_by_verb(const char *noun, const char *verb);
 
-/* The {parameter} of the path without braces ("vm"), or "" when it has none. */
-void op_parameter(const struct op *op, char name[static 16]);
+/* The i-th {parameter} of the path without braces ("vm"), or "" when it has none. */
+#define OP_MAX_PARAMETERS 2
+void op_parameter(const struct op *op, unsigned i, char name[static 16]);
+
+/*
+ * A change of a spec: with its option dry_run it answers with a plan (plan_schema). Whatever takes
+ * the option generation takes If-Match.
+ */
+static inline bool op_is_update(const struct op *op)
+{
+	return op->options == &update_options_schema;
+}
 
 /* HTTP status of success: 200, 201 (created), 204 (nothing to tell), 101 (a stream). */
 unsigned op_success_status(const struct op *op);

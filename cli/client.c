@@ -213,26 +213,70 @@ void client_answer_clear(struct client_answer *answer)
 	*answer = (struct client_answer){ 0 };
 }
 
-int client_path(const char *template, const char *name, char **ret, struct hvd_error *err)
+static int put_escaped(FILE *f, const char *text)
 {
-	const char *open = strchr(template, '{'), *close = open ? strchr(open, '}') : NULL;
-	char *escaped, *path = NULL;
-	int n;
+	char *escaped = curl_easy_escape(NULL, text, 0);
 
-	if (!close) {
-		path = strdup(template);
-	} else {
-		escaped = curl_easy_escape(NULL, name, 0);
-		if (!escaped)
-			return hvd_err(err, ENOMEM, "out of memory");
-		n = asprintf(&path, "%.*s%s%s", (int)(open - template), template, escaped,
-			     close + 1);
-		curl_free(escaped);
-		if (n < 0)
-			path = NULL;
+	if (!escaped)
+		return -ENOMEM;
+	fputs(escaped, f);
+	curl_free(escaped);
+	return 0;
+}
+
+static int put_template(FILE *f, const char *template, const char *name, const char *item)
+{
+	const char *open;
+	int r = 0;
+
+	while (r == 0 && (open = strchr(template, '{'))) {
+		fwrite(template, 1, (size_t)(open - template), f);
+		r = put_escaped(f, name);
+		name = item ? item : "";
+		template = strchr(open, '}') + 1;
 	}
-	if (!path)
+	fputs(template, f);
+	return r;
+}
+
+static int put_query(FILE *f, const json_t *query)
+{
+	char separator = '?';
+	const char *key;
+	json_t *value;
+	int r = 0;
+
+	json_object_foreach((json_t *)query, key, value) {
+		fprintf(f, "%c%s=", separator, key);
+		separator = '&';
+		if (json_is_string(value))
+			r = r < 0 ? r : put_escaped(f, json_string_value(value));
+		else if (json_is_boolean(value))
+			fputs(json_is_true(value) ? "true" : "false", f);
+		else
+			fprintf(f, "%lld", (long long)json_integer_value(value));
+	}
+	return r;
+}
+
+int client_path(const char *template, const char *name, const char *item, const json_t *query,
+		char **ret, struct hvd_error *err)
+{
+	char *path = NULL;
+	size_t len;
+	FILE *f = open_memstream(&path, &len);
+	int r;
+
+	if (!f)
 		return hvd_err(err, ENOMEM, "out of memory");
+	r = put_template(f, template, name, item);
+	if (r == 0)
+		r = put_query(f, query);
+	if (fclose(f) != 0 || r < 0) {
+		free(path);
+		return hvd_err(err, ENOMEM, "out of memory");
+	}
 	*ret = path;
 	return 0;
 }
+

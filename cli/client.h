@@ -50,9 +50,12 @@ static inline void auto_client_answer_clear(struct client_answer *answer)
 }
 
 /*
- * Put name, escaped, in the place of the {…} of an operation's path. Heap memory in *ret. -ENOMEM.
+ * Put names, escaped, in the places of the {…} of an operation's path: name in the first, item (may
+ * be NULL where there is none) in the second; and query, an object of scalars or NULL, behind it.
+ * Heap memory in *ret. -ENOMEM.
  */
-int client_path(const char *template, const char *name, char **ret, struct hvd_error *err);
+int client_path(const char *template, const char *name, const char *item, const json_t *query,
+		char **ret, struct hvd_error *err);
 
 /* What a connect(2) that failed with errnum means for a person. Returns -ENOTCONN or -EACCES. */
 int client_connect_error(const char *socket, int errnum, struct hvd_error *err);

@@ -21,17 +21,25 @@ static const struct verb *find_verb(const char *name)
 	return NULL;
 }
 
-/* What stands behind the verb: the name in the path, of the new thing, or of a document's file. */
-static void set_operand(struct command *command, const struct op *op)
+static void upper(char *text)
 {
-	char *operand = command->operand;
+	for (; *text; text++)
+		*text = (char)toupper(*text);
+}
 
-	op_parameter(op, operand);
-	for (; *operand; operand++)
-		*operand = (char)toupper(*operand);
-	if (operand != command->operand || op->method != HTTP_POST)
-		return;
-	strcpy(operand, op->body_type ? "FILE" : "NAME");
+/* What stands behind the verb: names in the path, of the new thing, or of a document's file. */
+static void set_operands(struct command *command, const struct op *op)
+{
+	op_parameter(op, 0, command->operand);
+	op_parameter(op, 1, command->item);
+	if (op->method == HTTP_POST && !*command->operand)
+		strcpy(command->operand, op->body_type ? "FILE" : "NAME");
+	if (op->method == HTTP_POST && op->list) {
+		snprintf(command->item, sizeof(command->item), "%s", op->args->fields[0].name);
+		command->item_is_setting = true;
+	}
+	upper(command->operand);
+	upper(command->item);
 }
 
 static void add_command(struct commands *commands, const char *name, const struct op *op)
@@ -47,12 +55,14 @@ static void add_command(struct commands *commands, const char *name, const struc
 	command->verb = name[len] ? name + len + 1 : "";
 	command->op = op;
 	command->settings = op && op->method != HTTP_GET ? op->args : NULL;
+	command->how = op && op->result != RESULT_STREAM ? op->options : NULL;
 	if (op)
-		set_operand(command, op);
+		set_operands(command, op);
 	else
 		strcpy(command->operand, "VM");
 	command->run = verb && verb->run ? verb->run : command_call;
 	command->help = op ? op->help : verb->help;
+	command->thing = verb && verb->thing ? verb->thing : "VM";
 	command->done = verb ? verb->done : NULL;
 	command->example = verb ? verb->example : NULL;
 }
@@ -90,6 +100,16 @@ void commands_init(struct commands *commands)
 void command_name(const struct command *command, char name[static 40])
 {
 	snprintf(name, 40, "%s%s%s", command->noun, *command->verb ? " " : "", command->verb);
+}
+
+void command_operands(const struct command *command, char text[static 40])
+{
+	const char *format = !*command->item ? "%s" : command->item_is_setting ? "%s [%s]" : "%s %s";
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	snprintf(text, 40, format, command->operand, command->item);
+#pragma GCC diagnostic pop
 }
 
 bool command_is_noun(const struct commands *commands, const char *noun)
@@ -192,6 +212,8 @@ static int unknown_flag(const struct command *command, const char *name, const c
 			offer_flag(&nearest, option_specs[i].flag, NULL, NULL);
 	if (command->settings)
 		args_each(command->settings, offer_flag, &nearest);
+	if (command->how)
+		args_each(command->how, offer_flag, &nearest);
 	if (nearest.best.name)
 		return hvd_err(err, EINVAL, "no option %s; did you mean %s?", typed,
 			       nearest.best.name);
@@ -202,12 +224,14 @@ static int unknown_flag(const struct command *command, const char *name, const c
 static int take_flag(struct invocation *inv, const char *name, int argc, char **argv, int *index,
 		     struct hvd_error *err)
 {
-	const struct schema *settings = inv->command->settings;
+	const struct schema *settings = inv->command->settings, *how = inv->command->how;
 	int r;
 
 	r = options_take(&inv->options, name, argc, argv, index, err);
 	if (r == 0 && settings)
 		r = args_take(settings, argc, argv, index, inv->body, err);
+	if (r == 0 && how)
+		r = args_take(how, argc, argv, index, inv->query, err);
 	if (r == 0)
 		return unknown_flag(inv->command, name, argv[*index], err);
 	return r;
@@ -215,15 +239,35 @@ static int take_flag(struct invocation *inv, const char *name, int argc, char **
 
 static int take_operand(struct invocation *inv, const char *arg, struct hvd_error *err)
 {
-	if (!*inv->command->operand)
+	const struct command *command = inv->command;
+	const char **place = !inv->operand ? &inv->operand : &inv->item;
+	const char *what = !inv->operand ? command->operand : command->item;
+
+	if (!*command->operand)
 		return hvd_err(err, EINVAL, "\"%s\" is one word too many", arg);
-	if (inv->operand)
+	if (!*what || *place)
 		return hvd_err(err, EINVAL, "\"%s\" is one word too many, after %s \"%s\"", arg,
-			       inv->command->operand, inv->operand);
+			       *command->item ? command->item : command->operand,
+			       inv->item ? inv->item : inv->operand);
 	if (!*arg)
-		return hvd_err(err, EINVAL, "%s is empty", inv->command->operand);
-	inv->operand = arg;
+		return hvd_err(err, EINVAL, "%s is empty", what);
+	*place = arg;
 	return 0;
+}
+
+/* The second operand in the place of a flag. */
+static int take_setting(struct invocation *inv, struct hvd_error *err)
+{
+	const struct field *field = &inv->command->settings->fields[0];
+	json_t *value;
+	int r;
+
+	r = json_from_text(field, inv->item, &value, err);
+	if (r < 0)
+		return hvd_err_in(err, r, "%s", inv->command->item);
+	return json_object_set_new(inv->body, field->name, value) < 0
+		       ? hvd_err(err, ENOMEM, "out of memory")
+		       : 0;
 }
 
 /* Nothing that the command needs is missing. */
@@ -238,6 +282,9 @@ static int check_complete(const struct invocation *inv, const char *name, struct
 	    !(inv->options.file && !strchr(command->op->path, '{')))
 		return hvd_err(err, EINVAL, "%s is missing; hvcli %s --help tells more",
 			       command->operand, name);
+	if (*command->item && !command->item_is_setting && !inv->item)
+		return hvd_err(err, EINVAL, "%s is missing; hvcli %s --help tells more",
+			       command->item, name);
 	if (command->op && command->op->args_partial && !inv->options.file &&
 	    !json_object_size(inv->body))
 		return hvd_err(err, EINVAL, "nothing to change; hvcli %s --help lists what can be",
@@ -269,7 +316,10 @@ int command_parse(struct invocation *inv, int argc, char **argv, struct hvd_erro
 			i++;
 		}
 	}
-	return check_complete(inv, name, err);
+	r = check_complete(inv, name, err);
+	if (r == 0 && inv->item && inv->command->item_is_setting)
+		r = take_setting(inv, err);
+	return r;
 }
 
 /* The request's body: settings as JSON, or a document as it is. *type NULL: there is none. */
@@ -299,7 +349,8 @@ int command_request(struct client *client, const struct invocation *inv, struct 
 	struct client_body body = { 0 };
 	int r;
 
-	r = client_path(op->path, inv->operand ? inv->operand : "", &path, err);
+	r = client_path(op->path, inv->operand ? inv->operand : "", inv->item, inv->query, &path,
+			err);
 	if (r < 0)
 		return r;
 	r = build_body(inv, &body.type, &text, err);

@@ -21,7 +21,9 @@ struct invocation {
 	const struct command *command;
 	struct options options;
 	const char *operand; /* name of a VM or network, a file; NULL when there is none */
+	const char *item;    /* the second one: id of a disk or NIC, …; NULL when there is none */
 	json_t *body;        /* settings given as flags: an object, empty when none were */
+	json_t *query;       /* how it is to be done, likewise */
 };
 
 typedef int (*command_fn)(struct client *client, const struct invocation *inv,
@@ -31,11 +33,19 @@ struct command {
 	char noun[16];                 /* "vm" */
 	const char *verb;              /* "start"; "" where the noun stands alone ("host") */
 	char operand[16];              /* "VM", "NETWORK", "NAME", "FILE"; "": takes none */
+	/*
+	 * "DISK", "NIC", or what stands for the first of the settings: that may be missing, because
+	 * another setting may take its place.
+	 */
+	char item[16];
+	bool item_is_setting;
 	const struct schema *settings; /* whose flags it takes, or NULL */
+	const struct schema *how;      /* whose flags say how it is to be done, or NULL */
 	const struct op *op;           /* what it asks of hvd; NULL: several things */
 	command_fn run;
 	const char *help;    /* one line */
-	const char *done;    /* what to say of the VM after success: "started"; NULL: nothing */
+	const char *thing;   /* what it is done to: "Disk"; NULL: a VM */
+	const char *done;    /* what to say of it after success: "started"; NULL: nothing */
 	const char *example; /* a command line, or NULL */
 };
 
@@ -48,6 +58,9 @@ struct commands {
 
 /* All commands, those of a noun together. */
 void commands_init(struct commands *commands);
+
+/* What stands behind the verb: "", "VM", "VM DISK", "VM [PATH]". */
+void command_operands(const struct command *command, char text[static 40]);
 
 /* "vm start", or "host" where there is no verb. */
 void command_name(const struct command *command, char name[static 40]);

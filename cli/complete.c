@@ -45,27 +45,44 @@ static void offer_flag_values(void *ctx, const char *flag, const char *hint,
 	offer_all(c, field->names);
 }
 
-/* Names of all VMs or networks; nothing when hvd does not answer. */
-static void offer_names(const struct completion *c, enum op_id list, const char *socket)
+/* Names of all VMs or networks, ids of a VM's disks; nothing when hvd does not answer. */
+static void offer_names(const struct completion *c, const struct op *list, const char *of,
+			const char *socket)
 {
 	AUTO(client_answer_clear) struct client_answer answer = { 0 };
 	AUTO(client_free) struct client *client = NULL;
+	AUTO(free) char *path = NULL;
 	size_t index;
 	json_t *item;
 
-	if (client_new(socket, &client, NULL) < 0 ||
-	    client_call(client, ops[list].method, ops[list].path, NULL, &answer, NULL) < 0)
+	if (client_path(list->path, of, NULL, NULL, &path, NULL) < 0 ||
+	    client_new(socket, &client, NULL) < 0 ||
+	    client_call(client, list->method, path, NULL, &answer, NULL) < 0)
 		return;
 	json_array_foreach(json_object_get(answer.json, "items"), index, item) {
-		const char *name = value_string_at(item, "name");
+		const char *name = value_string_at(item, list->list ? "id" : "name");
 
 		if (name)
 			offer(c, name);
 	}
 }
 
+/* The words that may stand behind a verb, the second one behind the first (NULL: not there yet). */
+static void complete_operand(struct completion *c, const struct command *command,
+			     const char *first, const char *socket)
+{
+	if (!first && !strcmp(command->operand, "VM"))
+		offer_names(c, &ops[OP_VM_LIST], "", socket);
+	else if (!first && !strcmp(command->operand, "NETWORK"))
+		offer_names(c, &ops[OP_NETWORK_LIST], "", socket);
+	else if (first && !strcmp(command->item, "NETWORK"))
+		offer_names(c, &ops[OP_NETWORK_LIST], "", socket);
+	else if (first && *command->item && !command->item_is_setting)
+		offer_names(c, op_by_verb(command->noun, "list"), first, socket);
+}
+
 static void complete_command(struct completion *c, const struct command *command,
-			     const struct options *options)
+			     const char *first, const struct options *options)
 {
 	char name[40];
 	const struct option_spec *spec;
@@ -78,6 +95,8 @@ static void complete_command(struct completion *c, const struct command *command
 	}
 	if (command->settings)
 		args_each(command->settings, offer_flag_values, c);
+	if (command->how)
+		args_each(command->how, offer_flag_values, c);
 	if (c->value)
 		return;
 	if (c->partial[0] == '-') {
@@ -86,10 +105,10 @@ static void complete_command(struct completion *c, const struct command *command
 				offer(c, option_specs[i].flag);
 		if (command->settings)
 			args_each(command->settings, offer_flag, c);
-	} else if (!strcmp(command->operand, "VM")) {
-		offer_names(c, OP_VM_LIST, options->socket);
-	} else if (!strcmp(command->operand, "NETWORK")) {
-		offer_names(c, OP_NETWORK_LIST, options->socket);
+		if (command->how)
+			args_each(command->how, offer_flag, c);
+	} else {
+		complete_operand(c, command, first, options->socket);
 	}
 }
 
@@ -110,6 +129,12 @@ static void complete_words(const struct completion *c, const struct commands *co
 	}
 }
 
+/* Behind the verb, before any flag. */
+static const char *first_operand(int argc, char **argv)
+{
+	return argc > 0 && argv[0][0] != '-' ? argv[0] : NULL;
+}
+
 void complete(const struct commands *commands, int argc, char **argv, FILE *f)
 {
 	struct completion c = { .partial = argc ? argv[argc - 1] : "", .f = f };
@@ -122,7 +147,8 @@ void complete(const struct commands *commands, int argc, char **argv, FILE *f)
 	c.previous = argc > 1 ? argv[argc - 2] : "";
 	if (i < argc - 1 &&
 	    command_find(commands, argc - 1 - i, argv + i, &command, &used, NULL) == 0)
-		complete_command(&c, command, &options);
+		complete_command(&c, command, first_operand(argc - 1 - i - used, argv + i + used),
+				 &options);
 	else
 		complete_words(&c, commands, i < argc - 1 ? argv[i] : NULL);
 }

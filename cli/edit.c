@@ -10,6 +10,7 @@
 
 #include "cli/body.h"
 #include "cli/output.h"
+#include "cli/value.h"
 #include "cli/vm_state.h"
 
 static int diff_member(json_t *patch, const char *name, const json_t *from, json_t *to)
@@ -95,11 +96,12 @@ static int read_settings(const char *path, json_t **ret, struct hvd_error *err)
 	return 0;
 }
 
-/* Send what has changed. 1: sent, 0: nothing has changed. */
-static int send_changes(struct client *client, const struct invocation *inv, const json_t *spec,
+/* Send what has changed, unless vm has been changed meanwhile. 1: sent, 0: nothing has changed. */
+static int send_changes(struct client *client, const struct invocation *inv, const json_t *vm,
 			const char *path, struct hvd_error *err)
 {
-	AUTO(json_decref) json_t *edited = NULL, *patch = NULL;
+	const json_t *spec = json_object_get(vm, "spec");
+	AUTO(json_decref) json_t *edited = NULL, *patch = NULL, *query = NULL;
 	AUTO(free) char *text = NULL, *url = NULL;
 	struct client_body body = { .type = "application/merge-patch+json" };
 	int r;
@@ -115,7 +117,8 @@ static int send_changes(struct client *client, const struct invocation *inv, con
 	body.text = text = json_dumps(patch, JSON_COMPACT);
 	if (!text)
 		return hvd_err(err, ENOMEM, "out of memory");
-	r = client_path(ops[OP_VM_PATCH].path, inv->operand, &url, err);
+	query = json_pack("{sO*}", "generation", value_at(vm, "status.generation"));
+	r = client_path(ops[OP_VM_PATCH].path, inv->operand, NULL, query, &url, err);
 	if (r == 0)
 		r = client_call(client, HTTP_PATCH, url, &body, NULL, err);
 	return r < 0 ? r : 1;
@@ -124,21 +127,19 @@ static int send_changes(struct client *client, const struct invocation *inv, con
 int vm_edit(struct client *client, const struct invocation *inv, struct hvd_error *err)
 {
 	AUTO(json_decref) json_t *vm = NULL;
-	const json_t *spec;
 	char path[64];
 	int r;
 
 	r = vm_get(client, inv->operand, &vm, err);
 	if (r < 0)
 		return r;
-	spec = json_object_get(vm, "spec");
-	r = write_settings(spec, path, err);
+	r = write_settings(json_object_get(vm, "spec"), path, err);
 	if (r < 0)
 		return r;
 
 	r = run_editor(path, err);
 	if (r == 0)
-		r = send_changes(client, inv, spec, path, err);
+		r = send_changes(client, inv, vm, path, err);
 	if (r < 0)
 		return hvd_err_prefix(err, r, "your text is kept in %s", path);
 	unlink(path);

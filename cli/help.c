@@ -45,11 +45,12 @@ static void print_options(const char *title, const char *command, enum which whi
 
 static void print_command(const struct command *command, FILE *f, unsigned width)
 {
-	char name[40];
+	char name[40], operands[40];
 	int at;
 
 	command_name(command, name);
-	at = fprintf(f, "%*s%s %s", COMMAND_INDENT, "", name, command->operand);
+	command_operands(command, operands);
+	at = fprintf(f, "%*s%s %s", COMMAND_INDENT, "", name, operands);
 	text_wrap(f, command->help, (unsigned)at, HELP_COLUMN, width);
 }
 
@@ -85,11 +86,11 @@ void help_overview(const struct commands *commands, const char *noun, FILE *f)
 void help_command(const struct command *command, FILE *f)
 {
 	unsigned width = terminal_prose_width(f);
-	char name[40];
+	char name[40], operands[40];
 
 	command_name(command, name);
-	fprintf(f, "Usage: hvcli %s%s%s [OPTION…]\n", name, *command->operand ? " " : "",
-		command->operand);
+	command_operands(command, operands);
+	fprintf(f, "Usage: hvcli %s%s%s [OPTION…]\n", name, *operands ? " " : "", operands);
 	text_wrap(f, command->help, 0, 0, width);
 	if (!strcmp(command->operand, "VM"))
 		fputs("VM is a name or a UUID.\n", f);
@@ -97,6 +98,10 @@ void help_command(const struct command *command, FILE *f)
 		fputs("FILE is a path, or - for standard input.\n", f);
 
 	print_options("Options of this command", name, OPTIONS_OWN, f, width);
+	if (command->how) {
+		fputs("\nHow it is done\n", f);
+		args_help(command->how, f, width);
+	}
 	print_options("Options of all commands", name, OPTIONS_COMMON, f, width);
 	if (command->settings) {
 		fputs("\nSettings\n", f);

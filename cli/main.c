@@ -56,13 +56,14 @@ static int run(const struct invocation *inv, const char *name)
 static int run_command(const struct command *command, const struct options *options, int argc,
 		       char **argv)
 {
-	AUTO(json_decref) json_t *body = json_object();
-	struct invocation inv = { .command = command, .options = *options, .body = body };
+	AUTO(json_decref) json_t *body = json_object(), *query = json_object();
+	struct invocation inv = { .command = command, .options = *options, .body = body,
+				  .query = query };
 	struct hvd_error err = { 0 };
 	char name[40];
 
 	command_name(command, name);
-	if (!body)
+	if (!body || !query)
 		return EXIT_FAILURE;
 	if (command_parse(&inv, argc, argv, &err) < 0)
 		return usage(name, &err);

@@ -25,13 +25,13 @@ static int print_json(const json_t *json, FILE *f)
 }
 
 /* Line by line what other commands take as operand. */
-static int print_names(const json_t *items, FILE *f)
+static int print_names(const struct op *op, const json_t *items, FILE *f)
 {
 	size_t index;
 	json_t *item;
 
 	json_array_foreach(items, index, item) {
-		const char *name = value_string_at(item, "name");
+		const char *name = value_string_at(item, op->list ? "id" : "name");
 		AUTO(free) char *clean = name ? text_clean(name) : NULL;
 
 		if (clean)
@@ -92,24 +92,51 @@ static int print_object(const struct op *op, const json_t *obj, const struct she
 	return sheet_object(sheet, op->result_schema->name, op->result_schema, obj);
 }
 
-/* After a change: what has happened to what. */
+/* "VM demo started", "Disk vdb attached to VM demo". */
 static int print_done(const struct invocation *inv, const json_t *obj, FILE *f)
 {
-	const char *name = value_string_at(obj, "name");
+	const struct command *command = inv->command;
+	bool item = command->op && command->op->list;
+	const char *name = value_string_at(obj, item ? "id" : "name");
 	AUTO(free) char *clean = NULL;
 
 	if (!name)
-		name = inv->operand;
-	if (!name || (!inv->command->done && inv->options.format != OUTPUT_NAME))
+		name = item ? inv->item : inv->operand;
+	if (!name || (!command->done && inv->options.format != OUTPUT_NAME))
 		return 0;
 	clean = text_clean(name);
 	if (!clean)
 		return -ENOMEM;
 	if (inv->options.format == OUTPUT_NAME)
 		fprintf(f, "%s\n", clean);
+	else if (item)
+		fprintf(f, "%s %s %s VM %s\n", command->thing, clean, command->done, inv->operand);
 	else
-		fprintf(f, "VM %s %s\n", clean, inv->command->done);
+		fprintf(f, "%s %s %s\n", command->thing, clean, command->done);
 	return 0;
+}
+
+/* FIELD APPLIES */
+static int print_plan(const json_t *plan, FILE *f)
+{
+	static const struct column columns[] = { { .heading = "FIELD" }, { .heading = "APPLIES" } };
+	AUTO(table_free) struct table *table = NULL;
+	size_t index;
+	json_t *change;
+	int r;
+
+	r = table_new(columns, ARRAY_SIZE(columns), &table);
+	json_array_foreach(json_object_get(plan, "changes"), index, change) {
+		const char *cells[] = { value_string_at(change, "field"),
+					value_string_at(change, "applies") };
+
+		r = r < 0 ? r : table_add(table, cells);
+	}
+	if (r == 0 && !json_array_size(json_object_get(plan, "changes")))
+		fputs("Nothing would change\n", f);
+	else if (r == 0)
+		r = table_print(table, f, terminal_width(f), terminal_colour(f));
+	return r;
 }
 
 static int print_items(const struct invocation *inv, const json_t *json, FILE *f)
@@ -119,7 +146,7 @@ static int print_items(const struct invocation *inv, const json_t *json, FILE *f
 	if (!json_is_array(items))
 		return -EPROTO;
 	if (inv->options.format == OUTPUT_NAME)
-		return print_names(items, f);
+		return print_names(inv->command->op, items, f);
 	return output_list(inv->command->op, items, inv->options.format, f, terminal_width(f),
 			   terminal_colour(f));
 }
@@ -140,6 +167,8 @@ static int print_answer(const struct invocation *inv, const struct client_answer
 		return -EPROTO;
 	if (inv->options.format == OUTPUT_JSON)
 		return answer->json ? print_json(answer->json, f) : 0;
+	if (json_is_true(json_object_get(inv->query, "dry_run")))
+		return print_plan(answer->json, f);
 	if (op->result == RESULT_LIST)
 		return print_items(inv, answer->json, f);
 	if (op->method != HTTP_GET || inv->options.format == OUTPUT_NAME)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "api/json.h"
 #include "cli/text.h"
 #include "cli/value.h"
 #include "vmm/base/cleanup.h"
@@ -44,29 +45,40 @@ static int plain_field(const struct sheet *sheet, const struct field *field, con
 	return sheet_line(sheet, label, text);
 }
 
-/* Disks, NICs: one line for each, numbered as in the paths of error messages. */
+/* The label of an item is its id, which is then no part of its line; without one, its place. */
+static int item_line(const struct sheet *sheet, const struct schema *schema, size_t index,
+		     const json_t *item)
+{
+	struct field one = { .type = FIELD_STRUCT, .sub = schema };
+	AUTO(json_decref) json_t *rest = json_copy((json_t *)item);
+	AUTO(free) char *text = NULL;
+	const char *key = schema->key ? value_string_at(item, schema->key) : NULL;
+	char label[64];
+	int r;
+
+	snprintf(label, sizeof(label), "%zu", index);
+	if (key) {
+		AUTO(free) char *clean = text_clean(key);
+
+		snprintf(label, sizeof(label), "%s", clean ? clean : "?");
+		json_object_del(rest, schema->key);
+	}
+	r = rest ? value_line(&one, rest, &text) : -ENOMEM;
+	return r < 0 ? r : sheet_line(sheet, label, text ? text : "-");
+}
+
+/* Disks, NICs: one line for each. */
 static int list_field(const struct sheet *sheet, const struct field *field, const json_t *list)
 {
 	size_t index;
 	json_t *item;
+	int r = 0;
 
 	if (json_array_size(list))
 		sheet_heading(sheet, field->name);
-	json_array_foreach(list, index, item) {
-		struct field one = { .type = FIELD_STRUCT, .sub = field->sub };
-		AUTO(free) char *text = NULL;
-		char label[24];
-		int r;
-
-		r = value_line(&one, item, &text);
-		if (r < 0)
-			return r;
-		snprintf(label, sizeof(label), "%zu", index);
-		r = sheet_line(sheet, label, text ? text : "-");
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	json_array_foreach(list, index, item)
+		r = r < 0 ? r : item_line(sheet, field->sub, index, item);
+	return r;
 }
 
 /* One line is enough: scalars, and lists of them. */

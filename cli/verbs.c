@@ -33,7 +33,7 @@ static int follow_console(struct client *client, const struct invocation *inv, c
 	enum console_end end;
 	int r;
 
-	r = client_path(ops[OP_VM_CONSOLE].path, vm, &path, err);
+	r = client_path(ops[OP_VM_CONSOLE].path, vm, NULL, NULL, &path, err);
 	if (r < 0)
 		return r;
 	if (asprintf(&query, "%s%s", path, inv->options.read_only ? "?mode=read" : "") < 0) {
@@ -139,44 +139,46 @@ static int vm_wait(struct client *client, const struct invocation *inv, struct h
 	return vm_wait_for(client, inv->operand, (enum vm_state)state, inv->options.timeout, err);
 }
 
-/* Settings that a VM which has a process gets only when it is started again. */
-static void tell_later(const json_t *patch, const json_t *vm)
+/* What of the VM's settings waits for its next start. */
+static int tell_pending(struct client *client, const char *name, struct hvd_error *err)
 {
-	enum vm_state state = vm_resource_state(vm);
-	bool first = true;
-
-	if (state == VM_SHUTOFF || state == VM_FAILED)
-		return;
-	for (size_t i = 0; i < vm_schema.n_fields; i++) {
-		const struct field *field = &vm_schema.fields[i];
-
-		if (!json_object_get(patch, field->name) || field->applies == APPLIES_LIVE)
-			continue;
-		printf("%s%s", first ? "At its next start: " : ", ", field->name);
-		first = false;
-	}
-	if (!first)
-		putchar('\n');
-}
-
-static int vm_set(struct client *client, const struct invocation *inv, struct hvd_error *err)
-{
-	AUTO(client_answer_clear) struct client_answer answer = { 0 };
+	AUTO(json_decref) json_t *vm = NULL;
+	const json_t *pending;
+	size_t index;
+	json_t *item;
 	int r;
 
-	r = command_request(client, inv, &answer, err);
-	if (r == 0)
-		r = output_answer(inv, &answer, err);
-	if (r == 0 && inv->options.format == OUTPUT_TABLE)
-		tell_later(inv->body, answer.json);
-	return r;
+	r = vm_get(client, name, &vm, err);
+	if (r < 0)
+		return r;
+	pending = value_at(vm, "status.pending");
+	json_array_foreach(pending, index, item) {
+		const char *field = value_string_at(item, "field");
+		AUTO(free) char *clean = field ? text_clean(field) : NULL;
+
+		printf("%s%s", index ? ", " : "At its next start: ", clean ? clean : "?");
+	}
+	if (json_array_size(pending))
+		putchar('\n');
+	return 0;
+}
+
+/* Whatever changes a VM that may run. */
+static int change(struct client *client, const struct invocation *inv, struct hvd_error *err)
+{
+	int r = command_call(client, inv, err);
+
+	if (r < 0 || inv->options.format != OUTPUT_TABLE ||
+	    json_is_true(json_object_get(inv->query, "dry_run")))
+		return r;
+	return tell_pending(client, inv->operand, err);
 }
 
 const struct verb verbs[] = {
 	{ "vm create", vm_create, .done = "created",
 	  .example = "hvcli vm create demo --kernel vmlinuz --initrd initrd.gz --memory 512M \\\n"
 		     "      --vcpus 2 --disk root.img --nic network=default --start --console" },
-	{ "vm set", vm_set, .done = "changed",
+	{ "vm set", change, .done = "changed",
 	  .example = "hvcli vm set demo --cpu-quota 50 --memory-max 1G" },
 	{ "vm delete", .done = "deleted" },
 	{ "vm start", vm_start, .done = "started" },
@@ -190,6 +192,14 @@ const struct verb verbs[] = {
 	{ .name = "vm console", .run = vm_console },
 	{ "vm edit", vm_edit, .done = "changed",
 	  .help = "Change the settings of a VM in $VISUAL, $EDITOR or vi" },
+	{ "disk attach", change, .thing = "Disk", .done = "attached to",
+	  .example = "hvcli disk attach demo /srv/data.img --cache none" },
+	{ "disk set", change, .thing = "Disk", .done = "changed in" },
+	{ "disk detach", change, .thing = "Disk", .done = "detached from" },
+	{ "nic attach", change, .thing = "NIC", .done = "attached to",
+	  .example = "hvcli nic attach demo default" },
+	{ "nic set", change, .thing = "NIC", .done = "changed in" },
+	{ "nic detach", change, .thing = "NIC", .done = "detached from" },
 	{ "vm wait", vm_wait, .help = "Wait until a VM is in a state",
 	  .example = "hvcli vm wait demo --for shutoff --timeout 60" },
 };

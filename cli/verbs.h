@@ -11,7 +11,8 @@ struct verb {
 	const char *name;    /* "vm start" */
 	command_fn run;      /* NULL: command_call() */
 	const char *help;    /* only where there is no such operation; these take a VM */
-	const char *done;    /* what is said of the VM after success: "started"; NULL: nothing */
+	const char *thing;   /* what it is done to: "Disk"; NULL: a VM */
+	const char *done;    /* what is said of it after success: "started"; NULL: nothing */
 	const char *example; /* a command line as help shows it, or NULL */
 };
 

@@ -16,7 +16,7 @@ int vm_action(struct client *client, enum op_id id, const char *vm, struct hvd_e
 	AUTO(free) char *path = NULL;
 	int r;
 
-	r = client_path(ops[id].path, vm, &path, err);
+	r = client_path(ops[id].path, vm, NULL, NULL, &path, err);
 	if (r < 0)
 		return r;
 	return client_call(client, ops[id].method, path, NULL, NULL, err);
@@ -28,7 +28,7 @@ int vm_get(struct client *client, const char *vm, json_t **ret, struct hvd_error
 	AUTO(free) char *path = NULL;
 	int r;
 
-	r = client_path(ops[OP_VM_GET].path, vm, &path, err);
+	r = client_path(ops[OP_VM_GET].path, vm, NULL, NULL, &path, err);
 	if (r == 0)
 		r = client_call(client, HTTP_GET, path, NULL, &answer, err);
 	if (r < 0)

@@ -37,6 +37,7 @@ static struct bus_call *bus_call_free(struct bus_call *bc)
 	sd_bus_message_unref(bc->message);
 	call_clear(&bc->call);
 	json_decref(bc->call.args);
+	json_decref(bc->call.options);
 	free(bc);
 	return NULL;
 }
@@ -202,32 +203,18 @@ static void on_identified(void *ctx, int r, const struct hvd_error *err, uid_t u
 
 /* ---- arguments ---- */
 
-static int read_name(struct bus_call *bc, struct hvd_error *err)
+static int read_name(struct bus_call *bc, char name[static OP_NAME_SIZE], struct hvd_error *err)
 {
-	const char *name;
+	const char *text;
 	int r;
 
-	r = sd_bus_message_read(bc->message, "s", &name);
+	r = sd_bus_message_read(bc->message, "s", &text);
 	if (r < 0)
 		return hvd_err_prefix(err, r, "name");
-	if (strlen(name) >= sizeof(bc->call.name))
-		return hvd_err(err, ENOENT, "there is no %.64s…", name);
-	strcpy(bc->call.name, name);
+	if (strlen(text) >= OP_NAME_SIZE)
+		return hvd_err(err, ENOENT, "there is no %.64s…", text);
+	strcpy(name, text);
 	return 0;
-}
-
-static int read_mode(struct bus_call *bc, struct hvd_error *err)
-{
-	const char *mode;
-	int r;
-
-	r = sd_bus_message_read(bc->message, "s", &mode);
-	if (r < 0)
-		return hvd_err_prefix(err, r, "mode");
-	if (strcmp(mode, "read") && strcmp(mode, "write"))
-		return hvd_err_field(err, EINVAL, "mode", "must be read or write");
-	bc->call.args = json_pack("{ss}", "mode", mode);
-	return bc->call.args ? 0 : hvd_err(err, ENOMEM, "out of memory");
 }
 
 static int read_argument(struct bus_call *bc, enum bus_argument argument, struct hvd_error *err)
@@ -236,9 +223,11 @@ static int read_argument(struct bus_call *bc, enum bus_argument argument, struct
 
 	switch (argument) {
 	case BUS_ARGUMENT_NAME:
-		return read_name(bc, err);
-	case BUS_ARGUMENT_MODE:
-		return read_mode(bc, err);
+		return read_name(bc, bc->call.name, err);
+	case BUS_ARGUMENT_ITEM:
+		return read_name(bc, bc->call.item, err);
+	case BUS_ARGUMENT_OPTIONS:
+		return dbus_read_json(bc->message, &bc->call.options, err);
 	case BUS_ARGUMENT_OBJECT:
 		return dbus_read_json(bc->message, &bc->call.args, err);
 	case BUS_ARGUMENT_TEXT:

@@ -14,9 +14,10 @@ static const struct {
 	char name[NAME_SIZE];
 } arguments[] = {
 	[BUS_ARGUMENT_NAME] = { "s", "name" },
+	[BUS_ARGUMENT_ITEM] = { "s", "id" },
 	[BUS_ARGUMENT_OBJECT] = { "a{sv}", "spec" },
 	[BUS_ARGUMENT_TEXT] = { "s", "document" },
-	[BUS_ARGUMENT_MODE] = { "s", "mode" },
+	[BUS_ARGUMENT_OPTIONS] = { "a{sv}", "options" },
 }, results[] = {
 	[BUS_RESULT_NONE] = { "", "" },
 	[BUS_RESULT_PATH] = { "o", "path" },
@@ -33,7 +34,7 @@ bool bus_is_vm_op(const struct op *op)
 {
 	char parameter[16];
 
-	op_parameter(op, parameter);
+	op_parameter(op, 0, parameter);
 	return strcmp(parameter, "vm") == 0;
 }
 
@@ -42,15 +43,18 @@ size_t bus_arguments_of(const struct op *op, enum bus_argument ret[static BUS_MA
 	char parameter[16];
 	size_t n = 0;
 
-	op_parameter(op, parameter);
+	op_parameter(op, 0, parameter);
 	if (*parameter && !bus_is_vm_op(op))
 		ret[n++] = BUS_ARGUMENT_NAME;
+	op_parameter(op, 1, parameter);
+	if (*parameter)
+		ret[n++] = BUS_ARGUMENT_ITEM;
 	if (op->args)
 		ret[n++] = BUS_ARGUMENT_OBJECT;
 	else if (op->body_type)
 		ret[n++] = BUS_ARGUMENT_TEXT;
-	if (op->result == RESULT_STREAM)
-		ret[n++] = BUS_ARGUMENT_MODE;
+	if (op->options)
+		ret[n++] = BUS_ARGUMENT_OPTIONS;
 	return n;
 }
 
@@ -62,7 +66,10 @@ enum bus_result bus_result_of(const struct op *op)
 		[RESULT_STREAM] = BUS_RESULT_FD,
 	};
 
-	return op_success_status(op) == 201 ? BUS_RESULT_PATH : of[op->result];
+	/* only VMs are objects of their own */
+	if (op_success_status(op) == 201 && op->status_schema)
+		return BUS_RESULT_PATH;
+	return of[op->result];
 }
 
 const struct op *bus_op(bool vm, const char *member)

@@ -4,8 +4,9 @@
  * and the field tables of spec and status (properties).
  *
  * Methods: an op whose path has {vm} is on org.hvd1.VM, else on org.hvd1.Manager. Arguments, in
- * this order: name of another resource (s), spec or patch (a{sv}), text (s), console mode (s).
- * Results: object a{sv}, list aa{sv}, text s, stream h; what creates a VM returns its path (o).
+ * this order: name of another resource (s), id of a disk or NIC (s), spec or patch (a{sv}), text (s),
+ * options (a{sv}). Results: object a{sv}, list aa{sv}, text s, stream h; what creates a VM returns
+ * its path (o).
  */
 #pragma once
 
@@ -15,7 +16,13 @@
 #include "api/ops.h"
 #include "vmm/base/cleanup.h"
 
-enum bus_argument { BUS_ARGUMENT_NAME, BUS_ARGUMENT_OBJECT, BUS_ARGUMENT_TEXT, BUS_ARGUMENT_MODE };
+enum bus_argument {
+	BUS_ARGUMENT_NAME,
+	BUS_ARGUMENT_ITEM,
+	BUS_ARGUMENT_OBJECT,
+	BUS_ARGUMENT_TEXT,
+	BUS_ARGUMENT_OPTIONS
+};
 #define BUS_MAX_ARGUMENTS 3
 
 enum bus_result {

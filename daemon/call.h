@@ -30,8 +30,11 @@ struct call {
 	const struct op *op;
 	struct peer peer;
 	/* {vm} (name or UUID) or {network} of the path, or ""; the core makes it the VM's name. */
-	char name[64];
+	char name[OP_NAME_SIZE];
+	/* {disk} or {nic} of the path, or ""; the core makes it the id of a new one. */
+	char item[OP_NAME_SIZE];
 	json_t *args;     /* body, or NULL */
+	json_t *options;  /* as op->options has them, or NULL */
 	const char *text; /* body of a text operation (XML), or NULL */
 
 	/*
@@ -39,12 +42,13 @@ struct call {
 	 * (heap), or stream.
 	 */
 	json_t *result;
+	bool planned;        /* dry_run: result is a plan */
+	uint64_t generation; /* of the spec that result is or is a part of; 0: none */
 	char *document;
 	int stream; /* RESULT_STREAM: the front end's end of a stream socket, or -1 */
 
 	call_done_fn done;
 	void *front_data;
-	void *core_data; /* the handler's own */
 };
 
 void call_dispatch(struct manager *manager, struct call *call);
@@ -52,5 +56,5 @@ void call_dispatch(struct manager *manager, struct call *call);
 /* For handlers. r == 0: success. */
 void call_finish(struct call *call, int r, const struct hvd_error *err);
 
-/* Free the answers, not args and text, which are the front end's; after done. */
+/* Free the answers, not args, options and text, which are the front end's; after done. */
 void call_clear(struct call *call);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/handlers.h"
+#include "daemon/handlers_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -56,6 +56,7 @@ static void define(struct manager *manager, struct call *call, struct vm_config 
 		return;
 	}
 	strcpy(call->name, vm_config(vm)->name);
+	call->generation = vm_generation(vm);
 	finish_json(call, resource_vm(vm));
 }
 
@@ -100,40 +101,28 @@ static void vm_list(struct manager *manager, struct vm *vm, struct call *call)
 
 static void vm_get(struct manager *manager, struct vm *vm, struct call *call)
 {
+	call->generation = vm_generation(vm);
 	finish_json(call, resource_vm(vm));
 }
 
-static void on_updated(void *ctx, int r, const struct hvd_error *err)
+int call_options(const struct call *call, void *options, struct hvd_error *err)
 {
-	struct call *call = ctx;
-	struct manager *manager = call->core_data;
+	AUTO(json_decref) json_t *none = json_object();
+	json_t *given = call->options ? call->options : none;
 
-	if (r < 0)
-		call_finish(call, r, err);
-	else
-		finish_json(call, resource_vm(manager_find_vm(manager, call->name)));
-}
-
-static void vm_patch(struct manager *manager, struct vm *vm, struct call *call)
-{
-	struct hvd_error err = { 0 };
-	struct vm_config config;
-	int r;
-
-	r = json_merge_obj(&vm_schema, vm_config(vm), call->args, &config, &err);
-	if (r < 0) {
-		call_finish(call, r, &err);
-		return;
-	}
-	call->core_data = manager;
-	vm_update(vm, &config, &(struct update_options){ 0 }, on_updated, call);
+	return given ? json_to_obj(call->op->options, given, options, err)
+		     : hvd_err(err, ENOMEM, "out of memory");
 }
 
 static void vm_delete(struct manager *manager, struct vm *vm, struct call *call)
 {
+	struct delete_options options;
 	struct hvd_error err = { 0 };
-	int r = vm_undefine(vm, &err);
+	int r;
 
+	r = call_options(call, &options, &err);
+	if (r >= 0)
+		r = vm_undefine(vm, options.generation, &err);
 	call_finish(call, r, r < 0 ? &err : NULL);
 }
 
@@ -179,12 +168,16 @@ static void vm_xml(struct manager *manager, struct vm *vm, struct call *call)
 	finish_text(call, xml_from_obj(&vm_schema, vm_config(vm), &text) < 0 ? NULL : text);
 }
 
-/* "mode" is "read", or "write", which is also what none means. */
 static void console(struct manager *manager, struct vm *vm, struct call *call)
 {
-	const char *mode = json_string_value(json_object_get(call->args, "mode"));
+	struct console_options options;
+	struct hvd_error err = { 0 };
+	int r = call_options(call, &options, &err);
 
-	vm_console(vm, !mode || strcmp(mode, "read") != 0, &call->stream, on_done, call);
+	if (r < 0)
+		call_finish(call, r, &err);
+	else
+		vm_console(vm, options.mode == CONSOLE_WRITE, &call->stream, on_done, call);
 }
 
 static void network_list(struct manager *manager, struct vm *vm, struct call *call)
@@ -229,7 +222,7 @@ const handler_fn handlers[_OP_MAX] = {
 	[OP_VM_CREATE] = vm_create,
 	[OP_VM_LIST] = vm_list,
 	[OP_VM_GET] = vm_get,
-	[OP_VM_PATCH] = vm_patch,
+	[OP_VM_PATCH] = handle_vm_patch,
 	[OP_VM_DELETE] = vm_delete,
 	[OP_VM_START] = start,
 	[OP_VM_SHUTDOWN] = shut_down,
@@ -241,6 +234,16 @@ const handler_fn handlers[_OP_MAX] = {
 	[OP_VM_XML] = vm_xml,
 	[OP_VM_DEFINE_XML] = vm_define_xml,
 	[OP_VM_CONSOLE] = console,
+	[OP_DISK_LIST] = handle_item_list,
+	[OP_DISK_GET] = handle_item_get,
+	[OP_DISK_ATTACH] = handle_item_attach,
+	[OP_DISK_PATCH] = handle_item_patch,
+	[OP_DISK_DETACH] = handle_item_detach,
+	[OP_NIC_LIST] = handle_item_list,
+	[OP_NIC_GET] = handle_item_get,
+	[OP_NIC_ATTACH] = handle_item_attach,
+	[OP_NIC_PATCH] = handle_item_patch,
+	[OP_NIC_DETACH] = handle_item_detach,
 	[OP_NETWORK_LIST] = network_list,
 	[OP_NETWORK_GET] = network_get,
 	[OP_HOST_GET] = host_get,

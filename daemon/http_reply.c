@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/http_reply.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +10,19 @@
 #include "api/errors.h"
 #include "api/json.h"
 
-/* Takes body over (heap). extra: one more header, or NULL. */
+#define HEADERS_MAX   2
+#define LOCATION_SIZE 256
+
+struct header {
+	const char *name, *value; /* NULL: none */
+};
+
+/* Takes body over (heap). */
 static enum MHD_Result reply(struct MHD_Connection *connection, unsigned status, char *body,
-			     const char *type, const char *extra, const char *value)
+			     const char *type, const struct header extra[HEADERS_MAX])
 {
 	struct MHD_Response *response;
-	enum MHD_Result r = MHD_NO;
+	enum MHD_Result r;
 
 	response = MHD_create_response_from_buffer(body ? strlen(body) : 0, body,
 						   body ? MHD_RESPMEM_MUST_FREE
@@ -23,9 +31,12 @@ static enum MHD_Result reply(struct MHD_Connection *connection, unsigned status,
 		free(body);
 		return MHD_NO;
 	}
-	if (MHD_add_response_header(response, MHD_HTTP_HEADER_SERVER, HTTP_SERVER_NAME) &&
-	    (!type || MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type)) &&
-	    (!extra || MHD_add_response_header(response, extra, value)))
+	r = MHD_add_response_header(response, MHD_HTTP_HEADER_SERVER, HTTP_SERVER_NAME);
+	if (type && r)
+		r = MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	for (size_t i = 0; extra && i < HEADERS_MAX && extra[i].name && r; i++)
+		r = MHD_add_response_header(response, extra[i].name, extra[i].value);
+	if (r)
 		r = MHD_queue_response(connection, status, response);
 	MHD_destroy_response(response);
 	return r;
@@ -46,33 +57,52 @@ static char *json_line(const json_t *json)
 }
 
 static enum MHD_Result reply_json(struct MHD_Connection *connection, unsigned status,
-				  const json_t *json, const char *extra, const char *value)
+				  const json_t *json, const struct header extra[HEADERS_MAX])
 {
 	char *text = json_line(json);
 
 	if (!text)
 		return MHD_NO;
-	return reply(connection, status, text, "application/json", extra, value);
+	return reply(connection, status, text, "application/json", extra);
 }
 
-/* 201 says where the new resource is: below its collection, by name. */
-static enum MHD_Result reply_created(struct MHD_Connection *connection, const struct call *call)
+/* Where a new resource is: below its collection, by name. False: it has none. */
+static bool location_of(const struct call *call, char location[static LOCATION_SIZE])
 {
 	const char *name = json_string_value(json_object_get(call->result, "name"));
-	char location[256];
 
-	/* the collection: the path up to its third "/", as of "/v1/vms/import" */
-	snprintf(location, sizeof(location), "%.*s/%s", (int)strcspn(call->op->path + 4, "/") + 4,
-		 call->op->path, name ? name : "");
-	return reply_json(connection, MHD_HTTP_CREATED, call->result,
-			  name ? MHD_HTTP_HEADER_LOCATION : NULL, location);
+	if (call->op->list)
+		snprintf(location, LOCATION_SIZE, "/v1/vms/%s/%s/%s", call->name, call->op->list,
+			 call->item);
+	else /* the collection: the path up to its third "/", as of "/v1/vms/import" */
+		snprintf(location, LOCATION_SIZE, "%.*s/%s",
+			 (int)strcspn(call->op->path + 4, "/") + 4, call->op->path,
+			 name ? name : "");
+	return call->op->list || name;
+}
+
+/* With the generation of the spec as its ETag; 201 says where the new resource is. */
+static enum MHD_Result reply_object(struct MHD_Connection *connection, const struct call *call,
+				    const json_t *json)
+{
+	unsigned status = call->planned ? MHD_HTTP_OK : op_success_status(call->op);
+	struct header extra[HEADERS_MAX] = { 0 };
+	char location[LOCATION_SIZE], tag[32];
+	size_t n = 0;
+
+	snprintf(tag, sizeof(tag), "\"%" PRIu64 "\"", call->generation);
+	if (call->generation)
+		extra[n++] = (struct header){ MHD_HTTP_HEADER_ETAG, tag };
+	if (status == MHD_HTTP_CREATED && location_of(call, location))
+		extra[n++] = (struct header){ MHD_HTTP_HEADER_LOCATION, location };
+	return reply_json(connection, status, json, extra);
 }
 
 static enum MHD_Result reply_list(struct MHD_Connection *connection, const struct call *call)
 {
 	AUTO(json_decref) json_t *list = json_pack("{sO}", "items", call->result);
 
-	return list ? reply_json(connection, MHD_HTTP_OK, list, NULL, NULL) : MHD_NO;
+	return list ? reply_object(connection, call, list) : MHD_NO;
 }
 
 enum MHD_Result http_reply_call(struct MHD_Connection *connection, struct call *call)
@@ -81,16 +111,13 @@ enum MHD_Result http_reply_call(struct MHD_Connection *connection, struct call *
 
 	switch (call->op->result) {
 	case RESULT_OBJECT:
-		if (status == MHD_HTTP_CREATED)
-			return reply_created(connection, call);
-		return reply_json(connection, status, call->result, NULL, NULL);
+		return reply_object(connection, call, call->result);
 	case RESULT_LIST:
 		return reply_list(connection, call);
 	case RESULT_DOCUMENT:
-		return reply(connection, status, TAKE(call->document), call->op->result_type, NULL,
-			     NULL);
+		return reply(connection, status, TAKE(call->document), call->op->result_type, NULL);
 	default:
-		return reply(connection, status, NULL, NULL, NULL, NULL);
+		return reply(connection, status, NULL, NULL, NULL);
 	}
 }
 
@@ -110,8 +137,8 @@ enum MHD_Result http_reply_error(struct MHD_Connection *connection, const struct
 				 unsigned status, unsigned allow)
 {
 	AUTO(json_decref) json_t *problem = problem_to_json(err);
-	const char *extra = NULL;
-	char value[64], *text;
+	struct header extra[HEADERS_MAX] = { 0 };
+	char allowed[64], *text;
 
 	if (!problem)
 		return MHD_NO;
@@ -121,17 +148,16 @@ enum MHD_Result http_reply_error(struct MHD_Connection *connection, const struct
 		json_object_set_new(problem, "code", json_string("upgrade-required"));
 		json_object_set_new(problem, "title", json_string("Upgrade Required"));
 		/* also the answer to a wrong Sec-WebSocket-Version (RFC 6455 §4.4) */
-		extra = "Sec-WebSocket-Version";
-		snprintf(value, sizeof(value), "13");
+		extra[0] = (struct header){ "Sec-WebSocket-Version", "13" };
 	} else {
 		status = error_class_of_error(err)->status;
 		if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
-			extra = MHD_HTTP_HEADER_ALLOW;
-			allow_header(allow, value, sizeof(value));
+			allow_header(allow, allowed, sizeof(allowed));
+			extra[0] = (struct header){ MHD_HTTP_HEADER_ALLOW, allowed };
 		}
 	}
 	text = json_line(problem);
-	return text ? reply(connection, status, text, HTTP_PROBLEM_TYPE, extra, value) : MHD_NO;
+	return text ? reply(connection, status, text, HTTP_PROBLEM_TYPE, extra) : MHD_NO;
 }
 
 enum MHD_Result http_reply_upgrade(struct MHD_Connection *connection, const char *accept_key,

@@ -41,6 +41,7 @@ static struct http_request *request_free(struct http_request *req)
 {
 	call_clear(&req->call);
 	json_decref(req->call.args);
+	json_decref(req->call.options);
 	free(req->body);
 	free(req);
 	return NULL;
@@ -85,17 +86,20 @@ static int check_access(struct http_request *req)
 static int check_route(struct http_request *req, const char *url, const char *method)
 {
 	struct call *call = &req->call;
+	struct op_names names = { 0 };
 	int r;
 
 	/* libmicrohttpd leaves the body out of the answer to HEAD */
 	if (!strcmp(method, MHD_HTTP_METHOD_HEAD))
 		method = MHD_HTTP_METHOD_GET;
-	r = op_route(method, url, &call->op, call->name, &req->allow);
+	r = op_route(method, url, &call->op, &names, &req->allow);
 	if (r == -ENOTSUP)
 		return hvd_err(&req->error, ENOSYS, "%.200s does not take %.16s", url, method);
 	if (r < 0)
 		return hvd_err(&req->error, ENOENT,
 			       "there is no %.200s; /v1/openapi.json lists what there is", url);
+	strcpy(call->name, names.name);
+	strcpy(call->item, names.item);
 	return 0;
 }
 
@@ -106,33 +110,64 @@ static enum MHD_Result add_query(void *ctx, enum MHD_ValueKind kind, const char 
 										   : MHD_NO;
 }
 
-/* Parameters of a GET are its arguments, as strings. */
+static int take_option(struct http_request *req, const char *key, const char *text)
+{
+	const struct op *op = req->call.op;
+	const struct field *field = op->options ? schema_field(op->options, key) : NULL;
+	json_t *value;
+	int r;
+
+	if (!field)
+		return hvd_err_field(&req->error, EINVAL, key, "%s has no such query parameter",
+				     op->name);
+	if (!req->call.options)
+		req->call.options = json_object();
+	r = json_from_text(field, text, &value, &req->error);
+	if (r < 0)
+		return r;
+	return json_object_set_new(req->call.options, key, value) < 0
+		       ? hvd_err(&req->error, ENOMEM, "out of memory")
+		       : 0;
+}
+
 static int take_query(struct http_request *req)
 {
 	AUTO(json_decref) json_t *query = json_object();
-	const struct op *op = req->call.op;
 	const char *key;
 	json_t *value;
+	int r = 0;
 
 	if (!query || MHD_get_connection_values(req->connection, MHD_GET_ARGUMENT_KIND, add_query,
 						query) != (int)json_object_size(query))
 		return hvd_err(&req->error, EBADMSG, "the query is not valid or names one twice");
 	json_object_foreach(query, key, value)
-		if (op->result != RESULT_STREAM || strcmp(key, "mode"))
-			return hvd_err_field(&req->error, EINVAL, key,
-					     "%s has no such query parameter", op->name);
-	if (json_object_size(query))
-		req->call.args = TAKE(query);
-	return 0;
+		r = r < 0 ? r : take_option(req, key, json_string_value(value));
+	return r;
 }
 
-static int check_mode(struct http_request *req)
+/*
+ * RFC 9110 §13.1.1. A tag is the number of a spec's generation in quotes; any other is of nothing
+ * that there is.
+ */
+static int take_if_match(struct http_request *req)
 {
-	const char *mode = json_string_value(json_object_get(req->call.args, "mode"));
+	const char *tag = header(req, MHD_HTTP_HEADER_IF_MATCH);
+	const struct op *op = req->call.op;
+	char number[24] = "";
+	size_t len;
 
-	if (!mode || !strcmp(mode, "read") || !strcmp(mode, "write"))
+	if (!tag || op->method == HTTP_GET || !strcmp(tag, "*"))
 		return 0;
-	return hvd_err_field(&req->error, EINVAL, "mode", "must be read or write");
+	if (!op->options || !schema_field(op->options, "generation"))
+		return hvd_err(&req->error, EBADMSG, "%s takes no If-Match", op->name);
+	if (strchr(tag, ','))
+		return hvd_err(&req->error, EBADMSG, "If-Match: one ETag, as GET gave it, or *");
+	len = strlen(tag);
+	if (len > 2 && len < sizeof(number) && tag[0] == '"' && tag[len - 1] == '"')
+		snprintf(number, sizeof(number), "%.*s", (int)len - 2, tag + 1);
+	if (number_parse(number, &(uint64_t){ 0 }) < 0 || number[0] == '0')
+		return hvd_err(&req->error, ESTALE, "%.40s is not the ETag of any spec", tag);
+	return take_option(req, "generation", number);
 }
 
 /* RFC 6455 §4.2.1 */
@@ -154,7 +189,7 @@ static int check_handshake(struct http_request *req, const char *method, const c
 	if (!key || websocket_accept_key(key, req->accept_key) < 0)
 		return hvd_err(&req->error, EBADMSG,
 			       "Sec-WebSocket-Key must be 16 bytes in base64");
-	return check_mode(req);
+	return 0;
 }
 
 static int check_type(struct http_request *req)
@@ -199,6 +234,8 @@ static int check_head(struct http_request *req, const char *url, const char *met
 	if (r < 0)
 		return r;
 	r = take_query(req);
+	if (r >= 0)
+		r = take_if_match(req);
 	if (r < 0)
 		return r;
 	if (req->call.op->result == RESULT_STREAM)
@@ -306,7 +343,7 @@ static void request_upgraded(void *cls, struct MHD_Connection *connection, void 
 {
 	struct http_request *req = cls;
 	struct http_client *client = req->client;
-	const char *mode = json_string_value(json_object_get(req->call.args, "mode"));
+	const char *mode = json_string_value(json_object_get(req->call.options, "mode"));
 	struct websocket_config config = {
 		.sock = sock, .stream = req->call.stream,
 		.early = early, .n_early = n_early,

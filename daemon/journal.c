@@ -86,17 +86,18 @@ void journal_operation(const struct call *call, int r, const struct hvd_error *e
 	describe_outcome(r, err, outcome);
 	describe_peer(&call->peer, who, sizeof(who));
 	if (!have_journal()) {
-		log_line(priority, "%s%s%s by %s: %s", call->op->name, call->name[0] ? " " : "",
-			 call->name, who, outcome);
+		log_line(priority, "%s%s%s%s%s by %s: %s", call->op->name, call->name[0] ? " " : "",
+			 call->name, call->item[0] ? " " : "", call->item, who, outcome);
 		return;
 	}
-	sd_journal_send("MESSAGE=%s%s%s by %s: %s", call->op->name, call->name[0] ? " " : "",
-			call->name, who, outcome,
+	sd_journal_send("MESSAGE=%s%s%s%s%s by %s: %s", call->op->name, call->name[0] ? " " : "",
+			call->name, call->item[0] ? " " : "", call->item, who, outcome,
 			"MESSAGE_ID=" MESSAGE_OPERATION,
 			"PRIORITY=%d", priority,
 			"HVD_EVENT=operation",
 			"HVD_OPERATION=%s", call->op->name,
 			"HVD_VM=%s", call->name,
+			"HVD_ITEM=%s", call->item,
 			"HVD_FRONT=%s", call->peer.front,
 			"HVD_UID=%u", (unsigned)call->peer.uid,
 			"HVD_PID=%d", (int)call->peer.pid,

@@ -21,6 +21,23 @@ json_t *resource_vm(const struct vm *vm)
 			 json_object_get(spec, "uuid"), "spec", spec, "status", status);
 }
 
+json_t *resource_items(const struct vm *vm, const struct field *list)
+{
+	const struct vm_config *config = vm_config(vm);
+	AUTO(json_decref) json_t *items = json_array();
+
+	for (size_t i = 0; items && i < *field_count(list, config); i++)
+		if (json_array_append_new(items, json_from_obj(list->sub,
+							       field_list_item(list, config, i))) < 0)
+			return NULL;
+	return TAKE(items);
+}
+
+json_t *resource_item(const struct vm *vm, const struct field *list, const char *id)
+{
+	return json_from_obj(list->sub, field_list_find(list, vm_config(vm), id));
+}
+
 json_t *resource_host(const struct manager *manager)
 {
 	struct host_info info = manager->host; /* its strings stay the manager's */

@@ -8,6 +8,9 @@
 
 /* {"name", "uuid", "spec", "status"} */
 json_t *resource_vm(const struct vm *vm);
+/* All items of a list of the spec, or the one of this id. */
+json_t *resource_items(const struct vm *vm, const struct field *list);
+json_t *resource_item(const struct vm *vm, const struct field *list, const char *id);
 json_t *resource_host(const struct manager *manager);
 /* What was asked of a network. */
 json_t *resource_network(const struct network *network);

@@ -108,7 +108,7 @@ int vm_define(struct manager *manager, struct vm_config *config, struct vm **ret
 	return 0;
 }
 
-int vm_undefine(struct vm *vm, struct hvd_error *err)
+int vm_undefine(struct vm *vm, uint64_t generation, struct hvd_error *err)
 {
 	char folder[PATH_MAX];
 	int r;
@@ -116,6 +116,9 @@ int vm_undefine(struct vm *vm, struct hvd_error *err)
 	if (vm_has_process(vm) || vm->update)
 		return hvd_err(err, EBUSY, "VM %s is %s", vm->config.name,
 			       vm_state_names[vm->state]);
+	r = vm_check_generation(vm, generation, err);
+	if (r < 0)
+		return r;
 
 	r = definitions_folder(vm->manager, folder);
 	if (r < 0)

@@ -56,6 +56,15 @@ static int check_ids(const struct vm *vm, const struct vm_config *config, struct
 	return r;
 }
 
+int vm_check_generation(const struct vm *vm, uint64_t generation, struct hvd_error *err)
+{
+	if (!generation || generation == vm->generation)
+		return 0;
+	return hvd_err(err, ESTALE,
+		       "VM %s has been changed meanwhile: its spec is of generation %" PRIu64
+		       ", not %" PRIu64, vm->config.name, vm->generation, generation);
+}
+
 int vm_check_change(const struct vm *vm, struct vm_config *config,
 		    const struct update_options *options, struct hvd_error *err)
 {
@@ -64,12 +73,9 @@ int vm_check_change(const struct vm *vm, struct vm_config *config,
 	if (vm->state == VM_STARTING || vm->update || vm->unsettled)
 		return hvd_err(err, EBUSY, "VM %s is being %s; try again in a moment",
 			       vm->config.name, vm->state == VM_STARTING ? "started" : "changed");
-	if (options->generation && options->generation != vm->generation)
-		return hvd_err(err, ESTALE,
-			       "VM %s has been changed meanwhile: its spec is of generation %" PRIu64
-			       ", not %" PRIu64, vm->config.name, vm->generation,
-			       options->generation);
-	r = vm_complete(config, vm, err);
+	r = vm_check_generation(vm, options->generation, err);
+	if (r >= 0)
+		r = vm_complete(config, vm, err);
 	if (r >= 0)
 		r = check_ids(vm, config, err);
 	return r < 0 ? r : vm_check(vm->manager, config, &vm->config, err);

@@ -114,6 +114,9 @@ int vm_next_step(const struct vm *vm, const struct vm_config *target, bool next_
 /* Is config, made complete, a definition that vm may change to? */
 int vm_check_change(const struct vm *vm, struct vm_config *config,
 		    const struct update_options *options, struct hvd_error *err);
+/* -ESTALE unless the spec is of this generation; 0: any. */
+int vm_check_generation(const struct vm *vm, uint64_t generation, struct hvd_error *err);
+
 /* What waits for the next start. 0 or -ENOMEM; schema_clear(&plan_schema, ret) frees it. */
 int vm_find_pending(const struct vm *vm, struct plan *ret);
 

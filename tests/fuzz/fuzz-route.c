@@ -14,8 +14,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	AUTO(free) char *text = strndup((const char *)data, size);
 	const struct op *op = NULL;
+	struct op_names names;
 	unsigned allow = 0;
-	char name[64], *path;
+	char *path;
 	int r;
 
 	path = text ? strchr(text, ' ') : NULL;
@@ -23,9 +24,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	*path++ = '\0';
 
-	r = op_route(text, path, &op, name, &allow);
-	if (r == 0 && (op < ops || op >= ops + _OP_MAX || strlen(name) > 63 ||
-		       (strchr(op->path, '{') != NULL) != (name[0] != '\0')))
+	r = op_route(text, path, &op, &names, &allow);
+	if (r == 0 && (op < ops || op >= ops + _OP_MAX || strlen(names.name) > 63 ||
+		       strlen(names.item) > 63 ||
+		       (strchr(op->path, '{') != NULL) != (names.name[0] != '\0') ||
+		       (names.item[0] && !op->list)))
 		abort();
 	if (r == -ENOTSUP && !allow)
 		abort();

@@ -271,7 +271,7 @@ static void test_life_and_signals(void **state)
 	expect_signal(&seen, "InterfacesAdded /org/hvd1/vm/demo;");
 	expect_signal(&seen, "VMAdded /org/hvd1/vm/demo demo;");
 
-	m = call(BUS_VM_PATH "/demo", BUS_VM, "Update", "a{sv}", 1, "vcpus", "u", 2);
+	m = call(BUS_VM_PATH "/demo", BUS_VM, "Update", "a{sv}a{sv}", 1, "vcpus", "u", 2, 0);
 	assert_true(sd_bus_message_has_signature(m, "a{sv}"));
 	sd_bus_message_unref(m);
 	expect_signal(&seen, "PropertiesChanged /org/hvd1/vm/demo;");
@@ -285,7 +285,7 @@ static void test_life_and_signals(void **state)
 	sd_bus_message_unref(call(UP, BUS_VM, "Resume", ""));
 	expect_signal(&seen, "StateChanged /org/hvd1/vm/up running;");
 
-	sd_bus_message_unref(call(BUS_VM_PATH "/demo", BUS_VM, "Delete", ""));
+	sd_bus_message_unref(call(BUS_VM_PATH "/demo", BUS_VM, "Delete", "a{sv}", 0));
 	expect_signal(&seen, "InterfacesRemoved /org/hvd1/vm/demo;");
 	expect_signal(&seen, "VMRemoved /org/hvd1/vm/demo demo;");
 
@@ -301,7 +301,7 @@ static void test_life_and_signals(void **state)
 	assert_true(sd_bus_message_read(m, "s", &text) > 0);
 	assert_non_null(strstr(text, "<name>x-1</name>"));
 	sd_bus_message_unref(m);
-	sd_bus_message_unref(call("/org/hvd1/vm/x_2d1", BUS_VM, "Delete", ""));
+	sd_bus_message_unref(call("/org/hvd1/vm/x_2d1", BUS_VM, "Delete", "a{sv}", 0));
 	expect_signal(&seen, "VMRemoved /org/hvd1/vm/x_2d1 x-1;");
 	sd_bus_slot_unref(slot);
 }
@@ -357,15 +357,49 @@ static void test_errors(void **state)
 		   2, "name", "s", "up", "boot", "a{sv}", 1, "kernel", "s", "/bin/sh");
 	call_fails("org.hvd1.Error.Invalid", "boot.kernl", BUS_PATH, BUS_MANAGER, "CreateVM",
 		   "a{sv}", 2, "name", "s", "a", "boot", "a{sv}", 1, "kernl", "s", "/bin/sh");
-	call_fails("org.hvd1.Error.Invalid", "vcpus", UP, BUS_VM, "Update", "a{sv}", 1, "vcpus",
-		   "s", "many");
-	call_fails("org.hvd1.Error.Conflict", "stop it first", UP, BUS_VM, "Delete", "");
+	call_fails("org.hvd1.Error.Invalid", "vcpus", UP, BUS_VM, "Update", "a{sv}a{sv}", 1,
+		   "vcpus", "s", "many", 0);
+	call_fails("org.hvd1.Error.Invalid", "later", UP, BUS_VM, "Update", "a{sv}a{sv}", 0, 1,
+		   "later", "b", true);
+	call_fails("org.hvd1.Error.PreconditionFailed", "generation", UP, BUS_VM, "Update",
+		   "a{sv}a{sv}", 0, 1, "generation", "t", (uint64_t)77);
+	call_fails("org.hvd1.Error.NotFound", "vdz", UP, BUS_VM, "GetDisk", "s", "vdz");
+	call_fails("org.hvd1.Error.NotFound", "vdz", UP, BUS_VM, "DetachDisk", "sa{sv}", "vdz", 0);
+	call_fails("org.hvd1.Error.Conflict", "stop it first", UP, BUS_VM, "Delete", "a{sv}", 0);
 	call_fails("org.hvd1.Error.NotFound", "nowhere", BUS_PATH, BUS_MANAGER, "GetNetwork", "s",
 		   "nowhere");
-	call_fails("org.hvd1.Error.Invalid", "mode", UP, BUS_VM, "OpenConsole", "s", "sniff");
+	call_fails("org.hvd1.Error.Invalid", "mode", UP, BUS_VM, "OpenConsole", "a{sv}", 1,
+		   "mode", "s", "sniff");
 	call_fails(SD_BUS_ERROR_UNKNOWN_OBJECT, NULL, BUS_VM_PATH "/nobody", BUS_VM, "Start", "");
 	call_fails(SD_BUS_ERROR_INVALID_ARGS, NULL, UP, BUS_VM, "Start", "s", "now");
 	call_fails(SD_BUS_ERROR_UNKNOWN_METHOD, NULL, UP, BUS_VM, "CreateVM", "a{sv}", 0);
+}
+
+/* Disks and NICs are not objects: the VM has methods for them. */
+static void test_disks(void **state)
+{
+	const char *text;
+	sd_bus_message *m;
+
+	m = call(UP, BUS_VM, "AttachDisk", "a{sv}a{sv}", 2, "path", "s", "/bin/sh", "read_only", "b",
+		 true, 1, "dry_run", "b", true);
+	assert_true(sd_bus_message_enter_container(m, 'a', "{sv}") > 0);
+	assert_true(sd_bus_message_enter_container(m, 'e', "sv") > 0);
+	assert_true(sd_bus_message_read(m, "s", &text) > 0);
+	assert_string_equal(text, "changes");
+	sd_bus_message_unref(m);
+
+	m = call(UP, BUS_VM, "AttachDisk", "a{sv}a{sv}", 2, "path", "s", "/bin/sh", "read_only", "b",
+		 true, 0);
+	assert_true(sd_bus_message_has_signature(m, "a{sv}"));
+	sd_bus_message_unref(m);
+	m = call(UP, BUS_VM, "ListDisks", "");
+	assert_true(sd_bus_message_has_signature(m, "aa{sv}"));
+	sd_bus_message_unref(m);
+	sd_bus_message_unref(call(UP, BUS_VM, "UpdateDisk", "sa{sv}a{sv}", "vda", 1, "cache", "s",
+				  "none", 1, "next_boot", "b", true));
+	sd_bus_message_unref(call(UP, BUS_VM, "DetachDisk", "sa{sv}", "vda", 0));
+	call_fails("org.hvd1.Error.NotFound", "vda", UP, BUS_VM, "GetDisk", "s", "vda");
 }
 
 /* A VM is one object: not another one under its UUID. */
@@ -382,7 +416,7 @@ static void test_uuid_is_no_path(void **state)
 
 static void test_console(void **state)
 {
-	sd_bus_message *m = call(UP, BUS_VM, "OpenConsole", "s", "write");
+	sd_bus_message *m = call(UP, BUS_VM, "OpenConsole", "a{sv}", 1, "mode", "s", "write");
 	char buf[16] = "";
 	struct pollfd p;
 	int fd;
@@ -548,6 +582,7 @@ int main(void)
 		BUS_TEST(test_introspection),    BUS_TEST(test_properties),
 		BUS_TEST(test_life_and_signals), BUS_TEST(test_object_manager),
 		BUS_TEST(test_reading),          BUS_TEST(test_errors),
+		BUS_TEST(test_disks),
 		BUS_TEST(test_uuid_is_no_path),  BUS_TEST(test_console),
 		BUS_TEST(test_polkit),
 	};

@@ -132,6 +132,45 @@ static void test_xml(void **state)
 	call_clear(&out.call);
 }
 
+static json_t *item(const char *member, const char *text)
+{
+	return json_pack("{s:s}", member, text);
+}
+
+/* Each kind of item, by the same handlers. */
+static void test_items(void **state)
+{
+	struct scene *scene = *state;
+	struct outcome o;
+
+	scene_define(scene, "demo");
+	run(scene, &o, OP_DISK_ATTACH, "demo", item("path", scene->kernel), NULL);
+	assert_int_equal(o.r, 0);
+	assert_string_equal(o.call.item, "vda");
+	assert_int_equal(o.call.generation, 2);
+	call_clear(&o.call);
+	run(scene, &o, OP_NIC_ATTACH, "demo", item("tap", "lo"), NULL);
+	assert_int_equal(o.r, 0);
+	assert_string_equal(o.call.item, "net0");
+	call_clear(&o.call);
+	run(scene, &o, OP_NIC_LIST, "demo", NULL, NULL);
+	assert_int_equal(json_array_size(o.call.result), 1);
+	call_clear(&o.call);
+
+	run(scene, &o, OP_NIC_ATTACH, "demo", item("tap", "no-such-tap"), NULL);
+	assert_int_equal(o.r, -EINVAL);
+	assert_string_equal(o.err.field, "tap"); /* not nics[1].tap */
+	run(scene, &o, OP_NIC_ATTACH, "demo", item("path", "/x"), NULL);
+	assert_int_equal(o.r, -EINVAL);
+	for (size_t i = 1; i < VM_MAX_NICS; i++) {
+		run(scene, &o, OP_NIC_ATTACH, "demo", item("network", "default"), NULL);
+		assert_int_equal(o.r, 0);
+		call_clear(&o.call);
+	}
+	run(scene, &o, OP_NIC_ATTACH, "demo", item("network", "default"), NULL);
+	assert_int_equal(o.r, -ERANGE);
+}
+
 static void test_bad_arguments(void **state)
 {
 	struct scene *scene = *state;
@@ -184,7 +223,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_every_operation_has_a_handler), TEST(test_life), TEST(test_states),
-		TEST(test_xml), TEST(test_bad_arguments), TEST(test_others),
+		TEST(test_xml), TEST(test_items), TEST(test_bad_arguments), TEST(test_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,12 +46,14 @@ static int parse(struct line *line, const char *text)
 	if (r < 0)
 		return r;
 	line->inv.body = json_object();
+	line->inv.query = json_object();
 	return command_parse(&line->inv, line->argc - used, line->argv + used, &line->err);
 }
 
 static void done(struct line *line)
 {
 	json_decref(line->inv.body);
+	json_decref(line->inv.query);
 }
 
 static void assert_body(struct line *line, const char *expected)
@@ -271,6 +273,41 @@ static void test_options(void **state)
 	done(&line);
 }
 
+static void test_items(void **state)
+{
+	struct line line;
+	char *path;
+
+	assert_int_equal(parse(&line, "disk attach demo /b.img --cache none --next-boot"), 0);
+	assert_string_equal(line.inv.operand, "demo");
+	assert_body(&line, "{\"path\": \"/b.img\", \"cache\": \"none\"}");
+	assert_int_equal(client_path(line.inv.command->op->path, "demo", line.inv.item,
+				     line.inv.query, &path, NULL), 0);
+	assert_string_equal(path, "/v1/vms/demo/disks?next_boot=true");
+	free(path);
+	done(&line);
+
+	/* a setting may take the place of the first one */
+	assert_int_equal(parse(&line, "nic attach demo --tap tap0"), 0);
+	assert_body(&line, "{\"tap\": \"tap0\"}");
+	done(&line);
+
+	assert_int_equal(parse(&line, "disk set demo vda --no-read-only --generation 7"), 0);
+	assert_body(&line, "{\"read_only\": false}");
+	assert_int_equal(client_path(line.inv.command->op->path, "demo", line.inv.item,
+				     line.inv.query, &path, NULL), 0);
+	assert_string_equal(path, "/v1/vms/demo/disks/vda?generation=7");
+	free(path);
+	done(&line);
+
+	assert_usage("disk detach demo", "DISK is missing");
+	assert_usage("disk attach", "VM is missing");
+	assert_usage("disk detach demo vda vdb", "one word too many, after DISK");
+	assert_usage("nic set demo net0", "nothing to change");
+	assert_usage("disk detach demo vda --dry-rum", "did you mean --dry-run?");
+	assert_usage("disk list demo --dry-run", "no option --dry-run");
+}
+
 static void test_socket_of_environment(void **state)
 {
 	assert_int_equal(setenv("HVD_SOCKET", "/env.sock", 1), 0);
@@ -284,13 +321,13 @@ static void test_path(void **state)
 {
 	char *path;
 
-	assert_int_equal(client_path("/v1/vms/{vm}/xml", "demo", &path, NULL), 0);
+	assert_int_equal(client_path("/v1/vms/{vm}/xml", "demo", NULL, NULL, &path, NULL), 0);
 	assert_string_equal(path, "/v1/vms/demo/xml");
 	free(path);
-	assert_int_equal(client_path("/v1/vms/{vm}", "../host?x=1#", &path, NULL), 0);
+	assert_int_equal(client_path("/v1/vms/{vm}", "../host?x=1#", NULL, NULL, &path, NULL), 0);
 	assert_string_equal(path, "/v1/vms/..%2Fhost%3Fx%3D1%23");
 	free(path);
-	assert_int_equal(client_path("/v1/host", "", &path, NULL), 0);
+	assert_int_equal(client_path("/v1/host", "", NULL, NULL, &path, NULL), 0);
 	assert_string_equal(path, "/v1/host");
 	free(path);
 }
@@ -334,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_bad_file),
 		cmocka_unit_test(test_usage),
 		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_items),
 		cmocka_unit_test(test_socket_of_environment),
 		cmocka_unit_test(test_path),
 		cmocka_unit_test(test_diff),

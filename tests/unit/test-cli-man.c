@@ -33,11 +33,16 @@ static void test_commands(void **state)
 
 	commands_init(&commands);
 	for (size_t i = 0; i < commands.n; i++) {
+		const struct command *command = &commands.list[i];
 		char name[40], text[80];
+		int n;
 
-		command_name(&commands.list[i], name);
-		snprintf(text, sizeof(text), ".It Cm %s%s%s", name,
-			 *commands.list[i].operand ? " Ar " : "", commands.list[i].operand);
+		command_name(command, name);
+		n = snprintf(text, sizeof(text), ".It Cm %s%s%s", name,
+			     *command->operand ? " Ar " : "", command->operand);
+		if (*command->item)
+			snprintf(text + n, sizeof(text) - (size_t)n, " %sAr %s",
+				 command->item_is_setting ? "Op " : "", command->item);
 		assert_documented(text);
 	}
 }
@@ -61,7 +66,7 @@ static void check_flag(void *ctx, const char *flag, const char *hint, const stru
 
 	snprintf(text, sizeof(text), ".It Fl %s", flag + 1);
 	assert_documented(text);
-	if (field->type == FIELD_BOOL) {
+	if (field->type == FIELD_BOOL && schema_field(&vm_schema, field->name)) {
 		snprintf(text, sizeof(text), "Fl -no-%s", flag + 2);
 		assert_documented(text);
 	}
@@ -74,6 +79,7 @@ static void check_flag(void *ctx, const char *flag, const char *hint, const stru
 static void test_settings(void **state)
 {
 	args_each(&vm_schema, check_flag, NULL);
+	args_each(&update_options_schema, check_flag, NULL);
 }
 
 static int load_page(void **state)

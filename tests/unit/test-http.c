@@ -127,6 +127,19 @@ static const struct {
 	{ "GET", "/v1/vms/up/console?mode=sniff", UPGRADE KEY, NULL, 422, "invalid" },
 	{ "GET", "/v1/vms/up/console?mod=read", UPGRADE KEY, NULL, 422, "invalid" },
 	{ "GET", "/v1/vms/nobody/console", UPGRADE KEY, NULL, 404, "not-found" },
+	{ "GET", "/v1/vms/up/disks/vda", NULL, NULL, 404, "not-found" },
+	{ "DELETE", "/v1/vms/up/nics/net0", NULL, NULL, 404, "not-found" },
+	{ "PATCH", "/v1/vms/up/disks/vda", PATCH, "{}", 404, "not-found" },
+	{ "POST", "/v1/vms/up/disks", JSON, "{}", 422, "invalid" },
+	{ "POST", "/v1/vms/up/disks", JSON, "{\"path\":\"/nowhere\"}", 422, "invalid" },
+	{ "POST", "/v1/vms/up/disks?dry_run=maybe", JSON, "{\"path\":\"/bin/sh\"}", 422, "invalid" },
+	{ "POST", "/v1/vms/up/nics", JSON, "{\"network\":\"nowhere\"}", 422, "invalid" },
+	{ "PATCH", "/v1/vms/up?generation=77", PATCH, "{}", 412, "precondition-failed" },
+	{ "PATCH", "/v1/vms/up?generation=-1", PATCH, "{}", 422, "invalid" },
+	{ "PATCH", "/v1/vms/up", PATCH "If-Match: \"77\"\r\n", "{}", 412, "precondition-failed" },
+	{ "PATCH", "/v1/vms/up", PATCH "If-Match: W/\"1\"\r\n", "{}", 412, "precondition-failed" },
+	{ "PATCH", "/v1/vms/up", PATCH "If-Match: \"1\", \"2\"\r\n", "{}", 400, "bad-syntax" },
+	{ "POST", "/v1/vms/up/actions/pause", "If-Match: \"1\"\r\n", NULL, 400, "bad-syntax" },
 };
 
 static void test_errors(void **state)
@@ -147,17 +160,15 @@ static void test_errors(void **state)
 /* No operation is without a route, and all its neighbours are 405 with it in Allow. */
 static void test_every_operation(void **state)
 {
-	char path[128], parameter[16];
+	char path[128];
 
 	for (const struct op *op = ops; op < ops + _OP_MAX; op++) {
-		const char *open = strchr(op->path, '{');
+		const char *rest = op->path, *open;
 
-		op_parameter(op, parameter);
-		if (open)
-			snprintf(path, sizeof(path), "%.*snobody%s", (int)(open - op->path),
-				 op->path, strchr(op->path, '}') + 1);
-		else
-			snprintf(path, sizeof(path), "%s", op->path);
+		path[0] = '\0';
+		for (; (open = strchr(rest, '{')); rest = strchr(rest, '}') + 1)
+			sprintf(path + strlen(path), "%.*snobody", (int)(open - rest), rest);
+		strcat(path, rest);
 		http_ask(conn, http_method_names[op->method], path, op->body_type ? XML : JSON,
 			 op->args || op->body_type ? "{" : NULL);
 		assert_int_not_equal(conn->answer.status, 405);
@@ -196,6 +207,78 @@ static void test_life_of_a_definition(void **state)
 	assert_int_equal(http_ask(conn, "DELETE", "/v1/vms/imported", NULL, NULL), 204);
 	assert_int_equal(http_ask(conn, "GET", "/v1/openapi.json", NULL, NULL), 200);
 	assert_int_equal(http_ask(conn, "GET", "/v1/host", NULL, NULL), 200);
+}
+
+#define DISK(n) "/v1/vms/demo/disks" n
+
+static void expect_body(const char *part)
+{
+	if (!strstr(conn->answer.body, part))
+		fail_msg("no %s in %s", part, conn->answer.body);
+}
+
+/* Disks are resources of their own, and changes of them are changes of the spec. */
+static void test_disks(void **state)
+{
+	assert_int_equal(http_ask(conn, "POST", "/v1/vms", JSON, VM), 201);
+	assert_string_equal(http_header(conn, "ETag"), "\"1\"");
+	assert_int_equal(http_ask(conn, "GET", DISK(""), NULL, NULL), 200);
+	assert_string_equal(conn->answer.body, "{\"items\":[]}\n");
+
+	assert_int_equal(http_ask(conn, "POST", DISK("?dry_run=true"), JSON,
+				  "{\"path\":\"/bin/sh\"}"), 200);
+	expect_body("{\"changes\":[{\"field\":\"disks[vda]\",\"applies\":\"next-boot\"}]}");
+	assert_null(http_header(conn, "Location"));
+	assert_int_equal(http_ask(conn, "POST", DISK(""), JSON "If-Match: \"1\"\r\n",
+				  "{\"path\":\"/bin/sh\"}"), 201);
+	assert_string_equal(http_header(conn, "Location"), DISK("/vda"));
+	assert_string_equal(http_header(conn, "ETag"), "\"2\"");
+	expect_body("\"id\":\"vda\"");
+	/* of another generation, and the same file twice */
+	assert_int_equal(http_ask(conn, "POST", DISK(""), JSON "If-Match: \"1\"\r\n",
+				  "{\"path\":\"/bin/ls\"}"), 412);
+	assert_int_equal(http_ask(conn, "POST", DISK(""), JSON, "{\"path\":\"/bin/sh\"}"), 422);
+	expect_body("\"fields\":[{\"field\":\"path\"");
+
+	assert_int_equal(http_ask(conn, "GET", DISK("/vda"), NULL, NULL), 200);
+	assert_string_equal(http_header(conn, "ETag"), "\"2\"");
+	assert_int_equal(http_ask(conn, "PATCH", DISK("/vda"), PATCH, "{\"read_only\":true}"), 200);
+	expect_body("\"read_only\":true");
+	assert_int_equal(http_ask(conn, "PATCH", DISK("/vda"), PATCH, "{\"id\":\"vdb\"}"), 422);
+	expect_body("\"field\":\"id\"");
+	assert_int_equal(http_ask(conn, "PATCH", DISK("/vda"), PATCH, "{\"cache\":\"hot\"}"), 422);
+	expect_body("\"field\":\"cache\"");
+
+	assert_int_equal(http_ask(conn, "DELETE", DISK("/vda?dry_run=yes"), NULL, NULL), 200);
+	assert_int_equal(http_ask(conn, "DELETE", DISK("/vda"), NULL, NULL), 200);
+	expect_body("{\"changes\":[{\"field\":\"disks[vda]\"");
+	assert_int_equal(http_ask(conn, "GET", DISK("/vda"), NULL, NULL), 404);
+	assert_int_equal(http_ask(conn, "DELETE", "/v1/vms/demo", "If-Match: \"3\"\r\n", NULL), 412);
+	assert_int_equal(http_ask(conn, "DELETE", "/v1/vms/demo", "If-Match: *\r\n", NULL), 204);
+}
+
+/* Of a VM that runs: at once, or at its next start. */
+static void test_changes_while_running(void **state)
+{
+	assert_int_equal(http_ask(conn, "POST", "/v1/vms/up/disks?next_boot=true", JSON,
+				  "{\"path\":\"/bin/sh\",\"id\":\"later\",\"read_only\":true}"),
+			 201);
+	assert_int_equal(http_ask(conn, "POST", "/v1/vms/up/disks", JSON,
+				  "{\"path\":\"/bin/ls\",\"read_only\":true}"), 201);
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms/up", NULL, NULL), 200);
+	expect_body("\"pending\":[{\"field\":\"disks[later]\"}]");
+	assert_int_equal(http_ask(conn, "PATCH", "/v1/vms/up/disks/vda?dry_run=true", PATCH,
+				  "{\"cache\":\"unsafe\"}"), 200);
+	expect_body("{\"field\":\"disks[vda].cache\",\"applies\":\"next-boot\"}");
+	assert_int_equal(http_ask(conn, "PATCH", "/v1/vms/up?dry_run=true", PATCH,
+				  "{\"description\":\"x\",\"name\":\"down\"}"), 200);
+	expect_body("{\"field\":\"description\",\"applies\":\"live\"}");
+	expect_body("{\"field\":\"name\",\"applies\":\"immutable\"}");
+	assert_int_equal(http_ask(conn, "DELETE", "/v1/vms/up/disks/later", NULL, NULL), 200);
+	assert_int_equal(http_ask(conn, "DELETE", "/v1/vms/up/disks/vda", NULL, NULL), 200);
+	expect_body("\"live\"");
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms/up", NULL, NULL), 200);
+	expect_body("\"pending\":[]");
 }
 
 static void test_head(void **state)
@@ -630,6 +713,8 @@ int main(void)
 		SHARED(test_errors),
 		SHARED(test_every_operation),
 		SHARED(test_life_of_a_definition),
+		SHARED(test_disks),
+		SHARED(test_changes_while_running),
 		SHARED(test_head),
 		SHARED(test_pipelining),
 		SHARED(test_connection_close),

@@ -76,7 +76,7 @@ cd - >/dev/null
 expect 0 '^demo +shutoff +2 +512M +- +-$' hvcli vm list
 expect 0 '^demo$' hvcli vm list -o name
 expect 0 '^  kernel +'"$dir/images/vmlinuz" hvcli vm show demo
-expect 0 "^  0 +$dir/images/root.img" hvcli vm show demo
+expect 0 "^  vda +$dir/images/root.img$" hvcli vm show demo
 uuid=$(hvcli vm list -o wide | grep -oE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 expect 0 '"name": "demo"' hvcli vm show "$uuid" -o json
 expect 0 '<domain' hvcli vm xml demo
@@ -109,6 +109,28 @@ expect 0 '^  memory +512M$' hvcli vm show demo
 expect 1 'vm set: .*cpu_quota' hvcli vm set demo --cpu-quota 1000000
 expect 1 'vm set: name: ' hvcli vm set demo --name other
 expect 2 'nothing to change' hvcli vm set demo
+expect 0 '^vcpus +next-boot' hvcli vm set demo --vcpus 3 --dry-run
+expect 0 '"vcpus": 4' hvcli vm show demo -o json
+expect 4 'changed meanwhile' hvcli vm set demo --vcpus 3 --generation 1
+
+# disks and NICs
+cd "$dir/images"
+truncate -s 1M data.img
+expect 0 '^Disk vdb attached to VM demo$' hvcli disk attach demo data.img --cache none
+expect 0 '^vdb$' hvcli disk list demo -o name
+expect 0 'data.img +vdb +raw +none +no' hvcli disk list demo
+expect 0 '^Disk vdb changed in VM demo$' hvcli disk set demo vdb --read-only
+expect 0 '"read_only": true' hvcli disk show demo vdb -o json
+expect 0 '^disks.vdb. +next-boot$' hvcli disk detach demo vdb --dry-run
+expect 1 'disk attach: path: .*nothing.img' hvcli disk attach demo nothing.img
+cd - >/dev/null
+expect 1 'disk set: id: ' hvcli disk set demo vdb --id vdc
+expect 3 'no disk vdx; see hvcli disk list demo' hvcli disk detach demo vdx
+expect 0 '^vdb$' hvcli __complete disk detach demo ''
+expect 0 '^vdb$' hvcli disk detach demo vdb -o name
+expect 0 '^NIC net1 attached to VM demo$' hvcli nic attach demo default
+expect 0 '^default$' hvcli __complete nic attach demo def
+expect 0 '^NIC net1 detached from VM demo$' hvcli nic detach demo net1
 EDITOR="sed -i -e s/536870912/268435456/"
 export EDITOR
 expect 0 '^VM demo changed$' hvcli vm edit demo

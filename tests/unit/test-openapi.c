@@ -139,22 +139,45 @@ static void test_every_operation(void **state)
 	assert_int_equal(n, _OP_MAX);
 }
 
+static json_t *parameter_at(json_t *declared, size_t i)
+{
+	return resolve(json_string_value(get(json_array_get(declared, i), "$ref")));
+}
+
+static void check_parameter(json_t *parameter, const char *name, const char *in)
+{
+	assert_string_equal(json_string_value(get(parameter, "name")), name);
+	assert_string_equal(json_string_value(get(parameter, "in")), in);
+	get(parameter, "schema");
+	get(parameter, "description");
+}
+
 /* OpenAPI demands that each {name} of a path is declared, once, and required. */
 static void test_parameters(void **state)
 {
 	for (const struct op *op = ops; op < ops + _OP_MAX; op++) {
 		json_t *declared = json_object_get(find(op), "parameters");
+		bool guarded = false;
 		char name[16];
-		json_t *parameter;
+		size_t n = 0;
 
-		op_parameter(op, name);
-		assert_int_equal(json_array_size(declared), name[0] ? 1 : 0);
-		if (!name[0])
-			continue;
-		parameter = resolve(json_string_value(get(json_array_get(declared, 0), "$ref")));
-		assert_string_equal(json_string_value(get(parameter, "name")), name);
-		assert_string_equal(json_string_value(get(parameter, "in")), "path");
-		assert_true(json_is_true(get(parameter, "required")));
+		for (unsigned i = 0; i < OP_MAX_PARAMETERS; i++) {
+			op_parameter(op, i, name);
+			if (!name[0])
+				continue;
+			check_parameter(parameter_at(declared, n), name, "path");
+			assert_true(json_is_true(get(parameter_at(declared, n), "required")));
+			n++;
+		}
+		for (size_t i = 0; op->options && i < op->options->n_fields; i++) {
+			check_parameter(parameter_at(declared, n++), op->options->fields[i].name,
+					"query");
+			guarded |= strcmp(op->options->fields[i].name, "generation") == 0;
+		}
+		if (guarded)
+			check_parameter(parameter_at(declared, n++), "If-Match", "header");
+		assert_int_equal(json_object_get(get(find(op), "responses"), "412") != NULL, guarded);
+		assert_int_equal(json_array_size(declared), n);
 	}
 }
 
@@ -205,6 +228,10 @@ static void test_schemas(void **state)
 	check_schema(&vm_status_schema, "");
 	check_schema(&host_schema, "");
 	check_schema(&network_schema, "");
+	check_schema(&disk_schema, "");
+	check_schema(&disk_schema, "Patch");
+	check_schema(&nic_schema, "Patch");
+	check_schema(&plan_schema, "");
 }
 
 static json_t *property(const char *schema, const char *name)

@@ -32,6 +32,9 @@ static void test_complete(void **state)
 		assert_int_equal(op->result == RESULT_DOCUMENT, op->result_type != NULL);
 		assert_false(op->args && op->body_type);
 		assert_true(!op->args_partial || op->args);
+		/* a list has the items that the operation takes or gives */
+		assert_true(!op->list || schema_field(&vm_schema, op->list)->sub->key);
+		assert_true(!op_is_update(op) || strstr(op->path, "{vm}"));
 		/* what only reads must be GET, and GET must be safe to repeat */
 		assert_true((op->method == HTTP_GET) ==
 			    (op->access == ACCESS_READ || op->result == RESULT_STREAM));
@@ -58,29 +61,39 @@ static void test_unique(void **state)
 	}
 }
 
+/* The path with "name-0", "name-1" for its parameters; returns how many there are. */
+static unsigned fill_path(const struct op *op, char path[static 128])
+{
+	const char *p = op->path, *open;
+	unsigned n = 0;
+
+	path[0] = '\0';
+	for (; (open = strchr(p, '{')); p = strchr(open, '}') + 1)
+		sprintf(path + strlen(path), "%.*sname-%u", (int)(open - p), p, n++);
+	strcat(path, p);
+	return n;
+}
+
 /* Each operation is found again by its own path and by its verb. */
 static void test_found(void **state)
 {
 	for (const struct op *op = ops; op < ops + _OP_MAX; op++) {
-		const char *brace = strchr(op->path, '{');
-		char path[128], name[64] = "x", noun[32], parameter[16];
+		struct op_names names = { "x", "y" };
+		char path[128], noun[32], parameter[16];
 		const struct op *found = NULL;
 		const char *space = strchr(op->verb, ' ');
-		unsigned allow = 0;
+		unsigned allow = 0, n = fill_path(op, path);
 
-		op_parameter(op, parameter);
-		if (brace) {
-			assert_true(parameter[0]);
-			snprintf(path, sizeof(path), "%.*s%s%s", (int)(brace - op->path), op->path,
-				 "some-name", strchr(brace, '}') + 1);
-		} else {
-			assert_string_equal(parameter, "");
-			snprintf(path, sizeof(path), "%s", op->path);
+		assert_true(n <= OP_MAX_PARAMETERS);
+		for (unsigned i = 0; i < OP_MAX_PARAMETERS; i++) {
+			op_parameter(op, i, parameter);
+			assert_int_equal(parameter[0] != '\0', i < n);
 		}
 		assert_int_equal(
-			op_route(http_method_names[op->method], path, &found, name, &allow), 0);
+			op_route(http_method_names[op->method], path, &found, &names, &allow), 0);
 		assert_ptr_equal(found, op);
-		assert_string_equal(name, brace ? "some-name" : "");
+		assert_string_equal(names.name, n > 0 ? "name-0" : "");
+		assert_string_equal(names.item, n > 1 ? "name-1" : "");
 
 		snprintf(noun, sizeof(noun), "%.*s", (int)strcspn(op->verb, " "), op->verb);
 		assert_ptr_equal(op_by_verb(noun, space ? space + 1 : NULL), op);
@@ -104,6 +117,11 @@ static void test_no_route(void **state)
 		"/v1/vms//xml",
 		"/v1/vms/a/",
 		"/v1/vms/a/b",
+		"/v1/vms/a/disks/",
+		"/v1/vms/a/disks//",
+		"/v1/vms/a/disks/b/",
+		"/v1/vms//disks/b",
+		"/v1/vms/a/disks/b/c",
 		"/v1/vms/%61",
 		"/v1/vms/a%2fxml",
 		"/v1/vms/a b",
@@ -118,55 +136,56 @@ static void test_no_route(void **state)
 	};
 	const struct op *op = NULL;
 	unsigned allow = 77;
-	char name[64] = "untouched";
+	struct op_names names = { "untouched", "too" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
-		assert_int_equal(op_route("GET", paths[i], &op, name, &allow), -ENOENT);
+		assert_int_equal(op_route("GET", paths[i], &op, &names, &allow), -ENOENT);
 		assert_null(op);
 		assert_int_equal(allow, 77);
-		assert_string_equal(name, "untouched");
+		assert_string_equal(names.name, "untouched");
+		assert_string_equal(names.item, "too");
 	}
 }
 
 static void test_names(void **state)
 {
 	const struct op *op;
+	struct op_names names;
 	unsigned allow;
-	char name[64];
 
 	/* the longest that there is */
 	assert_int_equal(op_route("GET",
 				  "/v1/vms/a12345678901234567890123456789012345678901234567890"
 				  "123456789012",
-				  &op, name, &allow),
+				  &op, &names, &allow),
 			 0);
-	assert_int_equal(strlen(name), 63);
+	assert_int_equal(strlen(names.name), 63);
 	assert_int_equal(op_route("GET", "/v1/vms/4dea22b3-1d52-d8f3-2516-782e98ab3fa0/xml", &op,
-				  name, &allow),
+				  &names, &allow),
 			 0);
-	assert_string_equal(name, "4dea22b3-1d52-d8f3-2516-782e98ab3fa0");
+	assert_string_equal(names.name, "4dea22b3-1d52-d8f3-2516-782e98ab3fa0");
 	assert_int_equal(op_id(op), OP_VM_XML);
 
 	/* a VM may have the name of a literal path */
-	assert_int_equal(op_route("GET", "/v1/vms/import", &op, name, &allow), 0);
+	assert_int_equal(op_route("GET", "/v1/vms/import", &op, &names, &allow), 0);
 	assert_int_equal(op_id(op), OP_VM_GET);
-	assert_int_equal(op_route("POST", "/v1/vms/import", &op, name, &allow), 0);
+	assert_int_equal(op_route("POST", "/v1/vms/import", &op, &names, &allow), 0);
 	assert_int_equal(op_id(op), OP_VM_DEFINE_XML);
-	assert_string_equal(name, "");
+	assert_string_equal(names.name, "");
 }
 
 static void test_allow(void **state)
 {
 	const struct op *op = NULL;
+	struct op_names names;
 	unsigned allow = 0;
-	char name[64];
 
-	assert_int_equal(op_route("POST", "/v1/vms/a", &op, name, &allow), -ENOTSUP);
+	assert_int_equal(op_route("POST", "/v1/vms/a", &op, &names, &allow), -ENOTSUP);
 	assert_int_equal(allow, 1u << HTTP_GET | 1u << HTTP_PATCH | 1u << HTTP_DELETE);
-	assert_int_equal(op_route("GET", "/v1/vms/a/actions/start", &op, name, &allow), -ENOTSUP);
+	assert_int_equal(op_route("GET", "/v1/vms/a/actions/start", &op, &names, &allow), -ENOTSUP);
 	assert_int_equal(allow, 1u << HTTP_POST);
-	assert_int_equal(op_route("get", "/v1/vms", &op, name, &allow), -ENOTSUP);
-	assert_int_equal(op_route("", "/v1/vms", &op, name, &allow), -ENOTSUP);
+	assert_int_equal(op_route("get", "/v1/vms", &op, &names, &allow), -ENOTSUP);
+	assert_int_equal(op_route("", "/v1/vms", &op, &names, &allow), -ENOTSUP);
 	assert_int_equal(allow, 1u << HTTP_GET | 1u << HTTP_POST);
 	assert_null(op);
 }
@@ -180,6 +199,8 @@ static void test_success_status(void **state)
 	assert_int_equal(op_success_status(&ops[OP_VM_START]), 204);
 	assert_int_equal(op_success_status(&ops[OP_VM_DELETE]), 204);
 	assert_int_equal(op_success_status(&ops[OP_VM_CONSOLE]), 101);
+	assert_int_equal(op_success_status(&ops[OP_DISK_ATTACH]), 201);
+	assert_int_equal(op_success_status(&ops[OP_DISK_DETACH]), 200);
 }
 
 int main(void)

@@ -40,8 +40,8 @@ rest_is 200 PATCH "/v1/vms/$V" '{"resources": {"cpu_quota": null, "memory_high":
 limit "REST, reset" CPUQuotaPerSecUSec infinity cpu.max "max 100000"
 limit "REST, reset" MemoryHigh infinity memory.high max
 
-out=$(busctl call org.hvd1 "/org/hvd1/vm/$V" org.hvd1.VM Update 'a{sv}' 1 \
-	resources 'a{sv}' 1 cpu_weight u 333 2>&1) || fail "D-Bus Update: $out"
+out=$(busctl call org.hvd1 "/org/hvd1/vm/$V" org.hvd1.VM Update 'a{sv}a{sv}' 1 \
+	resources 'a{sv}' 1 cpu_weight u 333 0 2>&1) || fail "D-Bus Update: $out"
 limit "D-Bus" CPUWeight 333 cpu.weight 333
 
 equal "the spec follows" "$(vm_json "$V" | jq -c '.spec.resources | [.cpu_weight, .memory_max]')" \

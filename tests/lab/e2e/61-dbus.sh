@@ -52,7 +52,7 @@ equal "State after that" "$(property State)" running
 
 must vm Stop
 wait_for "State shutoff" is_property State shutoff
-must vm Delete
+must vm Delete 'a{sv}' 0
 busctl introspect org.hvd1 "$O" 2>/dev/null | grep -q org.hvd1.VM && fail "the object is still there"
 
 seen() { grep -q "$1" "$WORK/signals.log"; }

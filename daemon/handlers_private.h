@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the handlers (handlers*.c) share; nobody else includes this. */
+#pragma once
+
+#include "daemon/handlers.h"
+
+/* The call's options, or their defaults, into a struct of op->options. */
+int call_options(const struct call *call, void *options, struct hvd_error *err);
+
+/* handlers_update.c; the items are those of the list that the operation names. */
+void handle_vm_patch(struct manager *manager, struct vm *vm, struct call *call);
+void handle_item_list(struct manager *manager, struct vm *vm, struct call *call);
+void handle_item_get(struct manager *manager, struct vm *vm, struct call *call);
+void handle_item_attach(struct manager *manager, struct vm *vm, struct call *call);
+void handle_item_patch(struct manager *manager, struct vm *vm, struct call *call);
+void handle_item_detach(struct manager *manager, struct vm *vm, struct call *call);
