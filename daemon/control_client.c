@@ -181,12 +181,23 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
+static uint64_t timeout_of(enum control_type type)
+{
+	switch (type) {
+	case CONTROL_START:
+		return CONTROL_START_TIMEOUT_USEC;
+	case CONTROL_UPDATE:
+		return CONTROL_UPDATE_TIMEOUT_USEC;
+	default:
+		return CONTROL_TIMEOUT_USEC;
+	}
+}
+
 int control_client_request(struct control_client *client, enum control_type type, uint32_t arg,
 			   const int *fds, size_t n, control_reply_fn fn, void *ctx,
 			   struct hvd_error *err)
 {
 	struct control_message msg = { .version = CONTROL_VERSION, .type = type, .arg = arg };
-	uint64_t timeout = type == CONTROL_START ? CONTROL_START_TIMEOUT_USEC : CONTROL_TIMEOUT_USEC;
 	struct request *req;
 	int r;
 
@@ -201,8 +212,8 @@ int control_client_request(struct control_client *client, enum control_type type
 	req->serial = msg.serial = ++client->serial;
 	list_append(&client->requests, &req->node);
 
-	r = sd_event_add_time_relative(client->event, &req->timer, CLOCK_MONOTONIC, timeout, 0,
-				       on_timeout, req);
+	r = sd_event_add_time_relative(client->event, &req->timer, CLOCK_MONOTONIC,
+				       timeout_of(type), 0, on_timeout, req);
 	if (r >= 0)
 		r = control_send(client->sock, &msg, fds, n);
 	if (r < 0) {

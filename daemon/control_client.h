@@ -16,6 +16,7 @@
 
 #define CONTROL_TIMEOUT_USEC (10 * 1000000ULL)
 #define CONTROL_START_TIMEOUT_USEC (30 * 1000000ULL)
+#define CONTROL_UPDATE_TIMEOUT_USEC (45 * 1000000ULL) /* a guest has 30 s to let go of a device */
 
 struct control_client;
 

@@ -34,6 +34,12 @@ struct worker {
 	struct vm_config config;
 	uint32_t spec; /* the number that came with it */
 	struct vmm *vmm; /* NULL until CONTROL_START */
+	/* A CONTROL_UPDATE that the guest has a part in. */
+	struct {
+		struct connection *conn; /* NULL: has gone */
+		struct control_message request;
+		struct vm_config config;
+	} update;
 	struct list connections;
 	unsigned n_connections;
 	struct loop_source listener, signals, deadline;
@@ -45,6 +51,8 @@ static void connection_free(struct connection *conn)
 {
 	struct worker *worker = conn->worker;
 
+	if (worker->update.conn == conn)
+		worker->update.conn = NULL;
 	loop_remove(&conn->src);
 	list_remove(&conn->node);
 	close(conn->src.fd);
@@ -105,6 +113,40 @@ static void on_reset(void *ctx)
 	broadcast(worker, VMM_REASON_NONE, NULL);
 }
 
+/* Answer a request. err may be NULL. */
+static void answer(struct connection *conn, const struct control_message *request, int r,
+		   const struct hvd_error *err)
+{
+	struct worker *worker = conn->worker;
+	struct control_message msg = { .version = CONTROL_VERSION, .type = CONTROL_REPLY,
+				       .serial = request->serial, .arg = worker->spec };
+
+	control_set_error(&msg, r, err);
+	msg.state = worker->vmm ? vmm_state(worker->vmm) : VMM_CREATED;
+	send_or_cut(conn, &msg);
+}
+
+/* The VM has this configuration now. */
+static void take_config(struct worker *worker, const struct vm_config *config, uint32_t number)
+{
+	schema_clear(&vm_schema, &worker->config);
+	worker->config = *config;
+	worker->spec = number;
+}
+
+static void on_updated(void *ctx, int r, const struct hvd_error *err)
+{
+	struct worker *worker = ctx;
+
+	if (r >= 0)
+		take_config(worker, &worker->update.config, worker->update.request.arg);
+	else
+		schema_clear(&vm_schema, &worker->update.config);
+	if (worker->update.conn)
+		answer(worker->update.conn, &worker->update.request, r, err);
+	worker->update.conn = NULL;
+}
+
 static void on_thread(void *ctx, enum vmm_thread kind)
 {
 	struct worker *worker = ctx;
@@ -114,6 +156,7 @@ static void on_thread(void *ctx, enum vmm_thread kind)
 
 static const struct vmm_hooks hooks = {
 	.state_changed = on_state,
+	.updated = on_updated,
 	.was_reset = on_reset,
 	.thread_started = on_thread,
 };
@@ -162,6 +205,7 @@ static int start(struct worker *worker, int *fds, size_t n, struct hvd_error *er
 	return r < 0 ? r : vmm_start(worker->vmm, err);
 }
 
+/* Returns 1 when the answer comes later. */
 typedef int (*request_fn)(struct worker *worker, const struct control_message *msg, int *fds,
 			  size_t *n, struct hvd_error *err);
 
@@ -195,11 +239,22 @@ static int do_power_button(struct worker *worker, const struct control_message *
 	return vmm_power_button(worker->vmm, err);
 }
 
+static int update(struct worker *worker, const struct vm_config *config, const int *fds, size_t n,
+		  struct hvd_error *err)
+{
+	struct vm_files files = VM_FILES_INIT;
+	int r;
+
+	r = vm_files_unpack(config, &worker->config, fds, n, &files);
+	if (r < 0)
+		return hvd_err(err, -r, "CONTROL_UPDATE: descriptors do not fit the spec");
+	return vmm_update(worker->vmm, config, &files, err);
+}
+
 /* Descriptors: spec, then files of what is new. */
 static int do_update(struct worker *worker, const struct control_message *msg, int *fds, size_t *n,
 		     struct hvd_error *err)
 {
-	struct vm_files files = VM_FILES_INIT;
 	struct vm_config config;
 	size_t n_files = *n - 1;
 	int r;
@@ -210,18 +265,15 @@ static int do_update(struct worker *worker, const struct control_message *msg, i
 	if (r < 0)
 		return hvd_err_prefix(err, r, "spec");
 
-	*n = 1; /* the others have found an owner */
-	r = vm_files_unpack(&config, &worker->config, fds + 1, n_files, &files);
-	if (r < 0)
-		hvd_err(err, -r, "CONTROL_UPDATE: descriptors do not fit the spec");
-	else
-		r = vmm_update(worker->vmm, &config, &files, err);
-	if (r >= 0) {
-		schema_clear(&vm_schema, &worker->config);
-		worker->config = config;
-		worker->spec = msg->arg;
-	} else {
+	*n = 1; /* the others find an owner */
+	r = update(worker, &config, fds + 1, n_files, err);
+	if (r < 0) {
 		schema_clear(&vm_schema, &config);
+	} else if (r == 0) {
+		take_config(worker, &config, msg->arg);
+	} else {
+		worker->update.request = *msg;
+		worker->update.config = config;
 	}
 	return r;
 }
@@ -271,22 +323,20 @@ static int handle(struct worker *worker, const struct control_message *msg, int 
 	return requests[msg->type](worker, msg, fds, n, err);
 }
 
-/* Handle one request and answer it. */
+/* Handle one request and answer it, at once or later. */
 static void reply(struct connection *conn, const struct control_message *msg, int *fds, size_t n)
 {
 	struct worker *worker = conn->worker;
-	struct control_message answer = { .version = CONTROL_VERSION, .type = CONTROL_REPLY,
-					  .serial = msg->serial };
 	struct hvd_error err = { 0 };
 	int r;
 
 	r = handle(worker, msg, fds, &n, &err);
 	for (size_t i = 0; i < n; i++)
 		close(fds[i]);
-	control_set_error(&answer, r, &err);
-	answer.arg = worker->spec;
-	answer.state = worker->vmm ? vmm_state(worker->vmm) : VMM_CREATED;
-	send_or_cut(conn, &answer);
+	if (r == 1)
+		worker->update.conn = conn;
+	else
+		answer(conn, msg, r, &err);
 
 	if (msg->type == CONTROL_STOP && r >= 0)
 		vmm_stop(worker->vmm);
@@ -424,6 +474,7 @@ static void tear_down(struct worker *worker)
 	list_for_each(conn, &worker->connections, node)
 		connection_free(conn);
 	schema_clear(&vm_schema, &worker->config);
+	schema_clear(&vm_schema, &worker->update.config);
 	loop_free(worker->loop);
 	if (worker->listener.fd >= 0)
 		close(worker->listener.fd);

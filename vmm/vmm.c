@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <semaphore.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
 
 #include "vmm/arch/machine.h"
 #include "vmm/base/thread.h"
@@ -22,6 +25,11 @@ struct vmm {
 
 	struct machine *machine; /* NULL once stopped */
 	enum vmm_state state;
+
+	/* The guest has been asked to let go of what is not in next. */
+	bool detaching;
+	struct vm_config next;
+	struct loop_source deadline;
 };
 
 static void set_state(struct vmm *vmm, enum vmm_state state, enum vmm_reason reason,
@@ -31,14 +39,24 @@ static void set_state(struct vmm *vmm, enum vmm_state state, enum vmm_reason rea
 	vmm->hooks->state_changed(vmm->ctx, state, reason, err);
 }
 
+static void end_detaching(struct vmm *vmm)
+{
+	vmm->detaching = false;
+	loop_remove(&vmm->deadline);
+	close(vmm->deadline.fd);
+}
+
 static void stop(struct vmm *vmm, enum vmm_reason reason, const struct hvd_error *err)
 {
+	if (vmm->detaching)
+		end_detaching(vmm);
 	vmm->machine = machine_free(vmm->machine);
 	set_state(vmm, VMM_STOPPED, reason, err);
 }
 
 static void on_event(void *ctx, enum vcpu_event event, const struct hvd_error *error);
 static void on_vcpu_thread(void *ctx);
+static void on_detached(void *ctx);
 
 static int make_machine(struct vmm *vmm, struct hvd_error *err)
 {
@@ -50,10 +68,28 @@ static int make_machine(struct vmm *vmm, struct hvd_error *err)
 		.console = vmm->console,
 		.on_event = on_event,
 		.on_vcpu_thread = on_vcpu_thread,
+		.on_detached = on_detached,
 		.ctx = vmm,
 	};
 
 	return machine_new(&args, &vmm->machine, err);
+}
+
+/* The machine has what config says. */
+static void take_config(struct vmm *vmm, const struct vm_config *config, struct vm_files *added)
+{
+	vm_files_update(&vmm->files, &vmm->config, config, added);
+	vmm->config = *config;
+}
+
+static void on_detached(void *ctx)
+{
+	struct vmm *vmm = ctx;
+	struct vm_files none = VM_FILES_INIT;
+
+	end_detaching(vmm);
+	take_config(vmm, &vmm->next, &none);
+	vmm->hooks->updated(vmm->ctx, 0, NULL);
 }
 
 /* A machine as after power-on, in the state that the VM had. */
@@ -63,6 +99,8 @@ static int reset(struct vmm *vmm, struct hvd_error *ret_err)
 	int r;
 
 	vmm->machine = machine_free(vmm->machine);
+	if (vmm->detaching)
+		on_detached(vmm);
 	r = make_machine(vmm, &err);
 	if (r < 0) {
 		hvd_err_prefix(&err, r, "reset");
@@ -192,6 +230,8 @@ struct vmm *vmm_free(struct vmm *vmm)
 	if (!vmm)
 		return NULL;
 
+	if (vmm->detaching)
+		end_detaching(vmm);
 	machine_free(vmm->machine);
 	if (vmm->io_started) {
 		loop_quit(vmm->io);
@@ -257,26 +297,71 @@ void vmm_stop(struct vmm *vmm)
 		stop(vmm, VMM_REASON_HOST_STOP, NULL);
 }
 
+static void on_deadline(struct loop_source *src, uint32_t events)
+{
+	struct vmm *vmm = container_of(src, struct vmm, deadline);
+	struct hvd_error err = { 0 };
+
+	end_detaching(vmm);
+	machine_keep(vmm->machine);
+	hvd_err(&err, ETIMEDOUT, "the guest has not let go of it within %d s", VMM_DETACH_SECONDS);
+	vmm->hooks->updated(vmm->ctx, -ETIMEDOUT, &err);
+}
+
+static int start_deadline(struct vmm *vmm, struct hvd_error *err)
+{
+	const struct itimerspec time = { .it_value.tv_sec = VMM_DETACH_SECONDS };
+	AUTO(close) int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	int r;
+
+	if (fd < 0 || timerfd_settime(fd, 0, &time, NULL) < 0)
+		return hvd_err(err, errno, "timer: %s", strerror(errno));
+	vmm->deadline = (struct loop_source){ .fd = fd, .fn = on_deadline };
+	r = loop_add(vmm->main, &vmm->deadline, EPOLLIN);
+	if (r < 0)
+		return hvd_err(err, -r, "timer: %s", strerror(-r));
+	TAKE_FD(fd);
+	return 0;
+}
+
+static int check_update(const struct vmm *vmm, struct hvd_error *err)
+{
+	if (vmm->state == VMM_STOPPED)
+		return wrong_state(vmm, "change", err);
+	if (vmm->detaching)
+		return hvd_err(err, EBUSY, "the guest has not let go yet of what is being detached");
+	return 0;
+}
+
 static int update(struct vmm *vmm, const struct vm_config *config, struct vm_files *files,
 		  struct hvd_error *err)
 {
 	int r;
 
-	if (vmm->state == VMM_STOPPED)
-		return wrong_state(vmm, "change", err);
-	r = machine_update(vmm->machine, config, err);
+	r = machine_update(vmm->machine, config, files, err);
 	if (r < 0)
 		return r;
-	vm_files_update(&vmm->files, &vmm->config, config, files);
-	vmm->config = *config;
-	return 0;
+	if (r == 0) {
+		take_config(vmm, config, files);
+		return 0;
+	}
+	r = start_deadline(vmm, err);
+	if (r < 0) {
+		machine_keep(vmm->machine);
+		return r;
+	}
+	vmm->next = *config;
+	vmm->detaching = true;
+	return 1;
 }
 
 int vmm_update(struct vmm *vmm, const struct vm_config *config, struct vm_files *files,
 	       struct hvd_error *err)
 {
-	int r = update(vmm, config, files, err);
+	int r = check_update(vmm, err);
 
+	if (r >= 0)
+		r = update(vmm, config, files, err);
 	vm_files_close(files);
 	return r;
 }

@@ -9,7 +9,7 @@
  * configuration and descriptors: no device or vGIC state can survive it.
  *
  * The VM copies struct vm_config itself; what it points to (strings, lists) stays the caller's, who
- * keeps it until the VM is freed or a vmm_update() has taken its place.
+ * keeps it until the VM is freed or a vmm_update() has put another in its place.
  */
 #pragma once
 
@@ -53,6 +53,12 @@ struct vmm_hooks {
 	/* After every change of state. err is set for VMM_REASON_ERROR only. */
 	void (*state_changed)(void *ctx, enum vmm_state state, enum vmm_reason reason,
 			      const struct hvd_error *err);
+	/*
+	 * What vmm_update() has returned 1 for is done, or has failed (r < 0): the VM has the new
+	 * configuration, or goes on with the old. Not called when the VM stops before that. May be
+	 * NULL where vmm_update() is not used.
+	 */
+	void (*updated)(void *ctx, int r, const struct hvd_error *err);
 	/* The guest was reset and runs again. May be NULL. */
 	void (*was_reset)(void *ctx);
 	/*
@@ -84,12 +90,19 @@ int vmm_power_button(struct vmm *vmm, struct hvd_error *err); /* asks the guest 
 void vmm_stop(struct vmm *vmm);                               /* does not ask */
 
 /*
- * Make config the VM's. Devices take at once what can change while the guest runs; all else is as at
- * the start of the VM, also after a reset, and the caller leaves it out of config. files: the
- * descriptors of disks and NICs that are new (vm_files_unpack()), taken in either outcome. All or
- * nothing: on failure the VM goes on with what it had. -EINVAL (stopped), -EOPNOTSUPP, and what
- * devices refuse, with the field named.
+ * Make config the VM's. Devices take at once what can change while the guest runs, and new disks and
+ * NICs are attached; all else is as at the start of the VM, also after a reset, and the caller
+ * leaves it out of config. files: the descriptors of what is new (vm_files_unpack()), taken in
+ * either outcome. All or nothing: on failure the VM goes on with what it had.
+ *
+ * A disk or NIC may be gone, alone and with no other change: the guest is asked to let go of it, and
+ * 1 is returned; the caller keeps both configurations until hooks->updated. A guest gets
+ * VMM_DETACH_SECONDS; one that is reset has let go.
+ *
+ * -EINVAL (state), -EBUSY (something is being detached), -EOPNOTSUPP, -ENOSPC, and what devices refuse,
+ * with the field named.
  */
+#define VMM_DETACH_SECONDS 30
 int vmm_update(struct vmm *vmm, const struct vm_config *config, struct vm_files *files,
 	       struct hvd_error *err);
 

@@ -551,7 +551,8 @@ static int check_devices(struct machine *m, const struct vm_config *config,
 	return 0;
 }
 
-int machine_update(struct machine *m, const struct vm_config *config, struct hvd_error *err)
+int machine_update(struct machine *m, const struct vm_config *config,
+		   const struct vm_files *files, struct hvd_error *err)
 {
 	int r;
 
@@ -666,6 +667,10 @@ int machine_detach(struct machine *m, uint16_t type, const char *id, unsigned se
 	if (gone.detached)
 		gone.detached(gone.ctx, 0, NULL);
 	return 1;
+}
+
+void machine_keep(struct machine *m)
+{
 }
 
 void machine_run(struct machine *m)

@@ -23,6 +23,7 @@ struct machine_args {
 	struct console *console;
 	vcpu_event_fn on_event;
 	void (*on_vcpu_thread)(void *ctx); /* on each vCPU's thread, first of all */
+	void (*on_detached)(void *ctx);    /* main loop: see machine_update() */
 	void *ctx;
 };
 
@@ -35,11 +36,20 @@ DEFINE_AUTO(struct machine *, machine_free);
 
 /*
  * Bring the devices to what config, that of the machine with changes, says of them: each is given its
- * part (virtio_update()) and takes what can change while the guest runs. config has the same disks
- * and NICs, by their ids. All or nothing: on failure every device is as before. -EOPNOTSUPP: disks
- * or NICs have come or gone.
+ * part (virtio_update()) and takes what can change while the guest runs; disks and NICs that are new,
+ * by their ids, are made of files and attached. All or nothing: on failure every device is as before.
+ *
+ * At most one may be gone, and nothing else changed: the guest is asked to let go of it, which it
+ * may do or not, and 1 is returned. args->on_detached tells that it has. Then, and on 0, what args
+ * points to is to be brought up to date, as machine_new() would have it.
+ *
+ * -EOPNOTSUPP: the machine has no place where something can come and go; -ENOSPC: all places are taken.
  */
-int machine_update(struct machine *machine, const struct vm_config *config, struct hvd_error *err);
+int machine_update(struct machine *machine, const struct vm_config *config,
+		   const struct vm_files *files, struct hvd_error *err);
+
+/* The guest has been asked, and is not to let go any more: the device stays. */
+void machine_keep(struct machine *machine);
 
 /*
  * Attach a disk or NIC to a machine of PROFILE_STANDARD and tell the guest, which may take some seconds to
