@@ -282,6 +282,17 @@ static void second_cpu_starts_by_psci(void **state)
 	expect_output(rig, "!2");
 }
 
+/* More than there are redistributors below RAM. */
+static void many_cpus(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->config.vcpus = 130;
+	boot(rig, SECOND_CPU);
+	run_to_end(rig, VMM_REASON_GUEST_SHUTDOWN);
+	expect_output(rig, "!2");
+}
+
 static void access_without_syndrome_is_the_guests_abort(void **state)
 {
 	struct rig *rig = *state;
@@ -385,7 +396,7 @@ static void bad_configurations_leave_nothing_behind(void **state)
 	assert_int_equal(create(rig, elf, &err), -ENOEXEC);
 	assert_string_equal(err.field, "boot.kernel");
 
-	rig->config.vcpus = 124;
+	rig->config.vcpus = 4096;
 	assert_int_equal(create(rig, guest_file(SPIN), &err), -ERANGE);
 	assert_string_equal(err.field, "vcpus");
 
@@ -429,6 +440,7 @@ int main(void)
 		TEST(guest_resets_and_runs_again),
 		TEST(guest_reset_may_be_the_end),
 		TEST(second_cpu_starts_by_psci),
+		TEST(many_cpus),
 		TEST(access_without_syndrome_is_the_guests_abort),
 		TEST(access_to_nothing_reads_as_zero),
 		TEST(power_button_reaches_the_guest),

@@ -44,8 +44,8 @@ void pci_port_destroy(struct pci_port *port);
 int pci_port_insert(struct pci_port *port, struct pci_function *f, bool hot, struct hvd_error *err);
 
 /*
- * Ask the guest to let go of what is in the slot, or do so no more. Main loop. Returns true when there is
- * nothing to ask for, because it has no power.
+ * Ask the guest to let go of what is in the slot, or do so no more. Main loop. Returns true when
+ * there is nothing to ask for, because it has no power.
  */
 bool pci_port_eject(struct pci_port *port);
 void pci_port_cancel_eject(struct pci_port *port);

@@ -93,13 +93,15 @@ check_fuzz() {
 check_kvm_units() {
 	local dir=/usr/local/lib/hvd-tests rc=0 log=$LAB_DIR/log/test-vmm.log
 	sysroot_get
-	attempt logged "$LAB_DIR/log/build-test-vmm.log" make -C "$LAB_DIR/build/cross" tests/unit/test-vmm
+	attempt logged "$LAB_DIR/log/build-test-vmm.log" make -C "$LAB_DIR/build/cross" tests/unit/test-vmm \
+		tests/unit/test-hotplug
 	if ((ATTEMPT)); then
 		check_fail "test-vmm: build"
 		return
 	fi
 	lab_exec mkdir -p "$dir" </dev/null
 	lab_put "$LAB_DIR/build/cross/tests/unit/test-vmm" "$dir/test-vmm"
+	lab_put "$LAB_DIR/build/cross/tests/unit/test-hotplug" "$dir/test-hotplug" # for e2e/25-hotplug.sh
 	lab_put "$(realpath "$REPLY"/root/usr/lib/*/libcmocka.so.0)" "$dir/libcmocka.so.0"
 	lab_exec env LD_LIBRARY_PATH="$dir" timeout -k 30 "$CHECK_E2E_SECONDS" "$dir/test-vmm" \
 		</dev/null >"$log" 2>&1 || rc=$?
