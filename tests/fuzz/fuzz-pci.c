@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PCI alone: functions with BARs of both kinds on bus 0 and behind root ports. The input is a script of
- * accesses of eight bytes each: function and kind, length, offset (2 bytes), value (4 bytes). After
+ * PCI alone: functions with BARs of both kinds on bus 0 and behind root ports. The input is a script
+ * of steps of eight bytes each: function and kind, length, offset (2 bytes), value (4 bytes). After
  * each, what the functions were told agrees with where an access finds them.
  */
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * virtio over PCI, behind a root port: config space, BARs, MSI-X and rings in any order, on an entropy
- * device. The first byte says whether the device is up already.
+ * virtio over PCI, behind a root port: config space, BARs, MSI-X and rings in any order, on an
+ * entropy device. The first byte says whether the device is up already.
  */
 #include <stdlib.h>
 

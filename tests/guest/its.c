@@ -22,7 +22,13 @@
 
 #define ID_BITS 14 /* LPIs 8192 to 16383 */
 
-enum { CMD_SYNC = 0x05, CMD_MAPD = 0x08, CMD_MAPC = 0x09, CMD_MAPTI = 0x0a, CMD_INV = 0x0c, CMD_DISCARD = 0x0f };
+enum {
+	CMD_SYNC = 0x05,
+	CMD_MAPD = 0x08,
+	CMD_MAPC = 0x09,
+	CMD_MAPTI = 0x0a,
+	CMD_INV = 0x0c,
+};
 
 static _Alignas(65536) uint8_t tables[2][65536];
 static _Alignas(65536) uint8_t pending[65536];
@@ -114,11 +120,6 @@ bool its_map(unsigned device, unsigned event, unsigned lpi)
 	return add_device(device) &&
 	       command(CMD_MAPTI | (uint64_t)device << 32, event | (uint64_t)lpi << 32, 0) &&
 	       command(CMD_INV | (uint64_t)device << 32, event, 0) && command(CMD_SYNC, 0, target);
-}
-
-bool its_unmap(unsigned device, unsigned event)
-{
-	return command(CMD_DISCARD | (uint64_t)device << 32, event, 0) && command(CMD_SYNC, 0, target);
 }
 
 uint64_t its_doorbell(void)

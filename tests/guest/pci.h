@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PCI Express through ECAM: what a small firmware does. The first use numbers the buses behind bridges
- * and places every memory BAR in the 32-bit window, with memory decoding still off.
+ * PCI Express through ECAM: what a small firmware does. The first use numbers the buses behind
+ * bridges and places every memory BAR in the 32-bit window, with memory decoding still off.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The driver side of virtio over MMIO and PCI (virtio 1.2 §4.2, §4.1) with one split queue, written to
- * be misused: every byte of the ring is the payload's to break.
+ * The driver side of virtio over MMIO and PCI (virtio 1.2 §4.2, §4.1) with one split queue, written
+ * to be misused: every byte of the ring is the payload's to break.
  *
  * Registers are called by their names in virtio-mmio; over PCI the same one is accessed in its place
  * there.

@@ -52,9 +52,9 @@ int machine_update(struct machine *machine, const struct vm_config *config,
 void machine_keep(struct machine *machine);
 
 /*
- * Attach a disk or NIC to a machine of PROFILE_STANDARD and tell the guest, which may take some seconds to
- * notice. fd stays the caller's. -EOPNOTSUPP: another profile; -EEXIST: the id is in use; -ENOSPC: no
- * port is free; errors of the device.
+ * Attach a disk or NIC to a machine of PROFILE_STANDARD and tell the guest, which may take some
+ * seconds to notice. fd stays the caller's. -EOPNOTSUPP: another profile; -EEXIST: the id is in use;
+ * -ENOSPC: no port is free; errors of the device.
  */
 int machine_attach_disk(struct machine *machine, const struct disk_config *disk, int fd,
 			struct hvd_error *err);
@@ -62,16 +62,16 @@ int machine_attach_nic(struct machine *machine, const struct nic_config *nic, in
 		       struct hvd_error *err);
 
 /*
- * How a detachment has ended: 0, or with err set. -ETIMEDOUT: the guest did not let go, the device stays;
- * -ECANCELED: the machine is being freed.
+ * How a detachment has ended: 0, or with err set. -ETIMEDOUT: the guest did not let go, the device
+ * stays; -ECANCELED: the machine is being freed.
  */
 typedef void (*machine_detached_fn)(void *ctx, int r, const struct hvd_error *err);
 
 /*
- * Detach a disk (VIRTIO_ID_BLOCK) or NIC (VIRTIO_ID_NET) by its id. The guest is asked to let go of it
- * and has so many seconds; fn(ctx) is called later, once. With 0 seconds the device goes at once, as if
- * torn out, and fn is not called. Returns 0; 1: it is gone already, fn is not called; -ENOENT: there
- * is none with this id; -EOPNOTSUPP: another profile; -EBUSY: the guest has been asked already.
+ * Detach a disk (VIRTIO_ID_BLOCK) or NIC (VIRTIO_ID_NET) by its id. The guest is asked to let go of
+ * it and has so many seconds; fn(ctx) is called later, once. With 0 seconds the device goes at once,
+ * as if torn out, and fn is not called. Returns 0; 1: it is gone already, fn is not called; -ENOENT:
+ * there is none with this id; -EOPNOTSUPP: another profile; -EBUSY: the guest has been asked.
  */
 int machine_detach(struct machine *machine, uint16_t type, const char *id, unsigned seconds,
 		   machine_detached_fn fn, void *ctx, struct hvd_error *err);

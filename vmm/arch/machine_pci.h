@@ -42,8 +42,8 @@ struct machine_pci_args {
 	unsigned spare_ports;
 	struct loop *main;
 	/*
-	 * How a detachment has ended, on the main loop. 0: dev is gone, a mere name by now; -ETIMEDOUT:
-	 * it is there as before.
+	 * How a detachment has ended, on the main loop. 0: dev is gone, a mere name by now;
+	 * -ETIMEDOUT: it is there as before.
 	 */
 	void (*on_detached)(void *ctx, const struct virtio_dev *dev, int r);
 	void *ctx;
@@ -72,9 +72,9 @@ int machine_pci_attach(struct machine_pci *pci, enum machine_kind kind, struct v
 		       struct hvd_error *err);
 
 /*
- * Take a device out of its port and free it, once the guest lets go of it: on_detached() tells. In the
- * end, after so many seconds, it stays; or with 0 seconds goes at once, whatever the guest is
- * doing with it. Returns 0; 1: it is gone already; -EBUSY: the guest has been asked.
+ * Take a device out of its port and free it, once the guest lets go of it: on_detached() tells.
+ * After so many seconds it stays; or with 0 seconds it goes at once, whatever the guest is doing with
+ * it. Returns 0; 1: it is gone already; -EBUSY: the guest has been asked.
  */
 int machine_pci_detach(struct machine_pci *pci, const struct virtio_dev *dev, unsigned seconds,
 		       struct hvd_error *err);

@@ -22,7 +22,7 @@ static const struct pci_ident host_bridge_ident = {
 
 #define MULTIFUNCTION 0x80 /* in the header type */
 
-#define EXPRESS_SIZE 0x3c /* of the PCI Express capability, version 2, with slot and root (§7.5.3) */
+#define EXPRESS_SIZE 0x3c /* of the PCI Express capability with slot and root, §7.5.3 */
 
 /* [at, at + len) has a byte of [from, to). */
 static bool touches(unsigned at, unsigned len, unsigned from, unsigned to)

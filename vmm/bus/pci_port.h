@@ -3,10 +3,10 @@
  * A PCI Express root port (PCIe Base 5.0 §7.5.3): a bridge on bus 0 with a slot behind it for one
  * device, which may come and go while the guest runs (§6.7, native hotplug).
  *
- * The slot has an attention button, a power controller and both indicators; commands complete at once.
- * A device that comes is shown by presence detect and by the button, at which the guest turns the
- * slot's power on. To take a device out, the button is pressed: the guest stops using it and turns the
- * power off, within seconds or never. A device without power is reset and does not answer.
+ * The slot has an attention button, a power controller and both indicators; commands complete at
+ * once. A device that comes is shown by presence detect and by the button, at which the guest turns
+ * the slot's power on. To take a device out, the button is pressed: the guest stops using it and
+ * turns the power off, within seconds or never. A device without power is reset and does not answer.
  *
  * The port's registers are config space: under pci->lock.
  */
@@ -18,7 +18,7 @@
 struct pci_port {
 	struct pci_function function;
 	struct msix msix;
-	/* Was ejected, and has no power now: pci_port_remove() it. On a vCPU thread with pci->lock. */
+	/* Was ejected, has no power now: to be pci_port_remove()d. On a vCPU thread with pci->lock. */
 	void (*released)(struct pci_port *port);
 
 	bool powered;
@@ -51,7 +51,7 @@ bool pci_port_eject(struct pci_port *port);
 void pci_port_cancel_eject(struct pci_port *port);
 
 /*
- * Take the function out, whether the guest has let go or not, and unplug it. Main loop. No-op when the
- * slot is empty.
+ * Take the function out, whether the guest has let go or not, and unplug it. Main loop. No-op when
+ * the slot is empty.
  */
 void pci_port_remove(struct pci_port *port);
