@@ -33,6 +33,7 @@ static bool named(const struct field *field, bool singular, const char *name, si
 	return true;
 }
 
+/* Structs have no flag of their own: their members are looked for as if they stood outside. */
 static bool find(const struct schema *schema, const char *name, size_t len, struct target *ret)
 {
 	for (size_t i = 0; i < schema->n_fields; i++) {
@@ -95,12 +96,17 @@ static char *next_item(char **text)
 	return start;
 }
 
-static const struct field *find_key(const struct schema *schema, const char *key, size_t len)
+/* The object that the field is a member of, made as far as it is missing. */
+static json_t *container(json_t *json, const struct target *target)
 {
-	for (size_t i = 0; i < schema->n_fields; i++)
-		if (named(&schema->fields[i], false, key, len))
-			return &schema->fields[i];
-	return NULL;
+	for (size_t i = 0; json && i < target->depth; i++) {
+		const char *name = target->within[i]->name;
+
+		if (!json_is_object(json_object_get(json, name)))
+			json_object_set_new(json, name, json_object());
+		json = json_object_get(json, name);
+	}
+	return json;
 }
 
 /* "key=value", "bool", or in the first place a bare value. */
@@ -108,7 +114,8 @@ static int add_item(const struct schema *schema, const char *item, bool first, j
 		    struct hvd_error *err)
 {
 	size_t len = strspn(item, "abcdefghijklmnopqrstuvwxyz0123456789-_");
-	const struct field *field = find_key(schema, item, len);
+	struct target target = { 0 };
+	const struct field *field = find(schema, item, len, &target) ? target.field : NULL;
 	const char *value = item + len + 1;
 	json_t *json = NULL;
 	int r;
@@ -120,14 +127,15 @@ static int add_item(const struct schema *schema, const char *item, bool first, j
 	} else if (item[len] != '=') {
 		if (!first)
 			return hvd_err(err, EINVAL, "'%.64s' is not KEY=VALUE", item);
-		field = &schema->fields[0];
+		target = (struct target){ .field = &schema->fields[0] };
 		value = item;
 	}
+	field = target.field;
 
 	r = scalar_to_json(field, value, &json, err);
 	if (r < 0)
 		return r;
-	if (json_object_set_new(object, field->name, json) < 0)
+	if (json_object_set_new(container(object, &target), field->name, json) < 0)
 		return hvd_err(err, ENOMEM, "out of memory");
 	return 0;
 }
@@ -151,19 +159,6 @@ static int list_item_to_json(const struct schema *schema, const char *text, json
 	}
 	*ret = TAKE(object);
 	return 0;
-}
-
-/* The object that the field is a member of, made as far as it is missing. */
-static json_t *container(json_t *json, const struct target *target)
-{
-	for (size_t i = 0; json && i < target->depth; i++) {
-		const char *name = target->within[i]->name;
-
-		if (!json_is_object(json_object_get(json, name)))
-			json_object_set_new(json, name, json_object());
-		json = json_object_get(json, name);
-	}
-	return json;
 }
 
 static int store(const struct target *target, const char *text, json_t *json, struct hvd_error *err)

@@ -125,6 +125,23 @@ static void put_entry(struct page *page, unsigned indent, const char *left,
 	fputc('\n', page->f);
 }
 
+/* What an item of a list is made of. */
+static void help_keys(struct page *page, const struct schema *schema)
+{
+	for (size_t i = 0; i < schema->n_fields; i++) {
+		const struct field *key = &schema->fields[i];
+		char left[2 * FLAG_SIZE + 8], buf[FLAG_SIZE];
+		const char *of = hint(key, buf);
+
+		if (key->type == FIELD_STRUCT) {
+			help_keys(page, key->sub);
+			continue;
+		}
+		snprintf(left, sizeof(left), "%s=%s", key->name, of ? of : "yes|no");
+		put_entry(page, 6, left, key);
+	}
+}
+
 static void help_flag(void *ctx, const char *flag, const char *value, const struct field *field)
 {
 	struct page *page = ctx;
@@ -136,14 +153,8 @@ static void help_flag(void *ctx, const char *flag, const char *value, const stru
 		snprintf(left, sizeof(left), "%s %s", flag, value);
 	put_entry(page, 2, left, field);
 
-	for (size_t i = 0; field->type == FIELD_LIST && i < field->sub->n_fields; i++) {
-		const struct field *key = &field->sub->fields[i];
-		char buf[FLAG_SIZE];
-		const char *of = hint(key, buf);
-
-		snprintf(left, sizeof(left), "%s=%s", key->name, of ? of : "yes|no");
-		put_entry(page, 6, left, key);
-	}
+	if (field->type == FIELD_LIST)
+		help_keys(page, field->sub);
 }
 
 void args_help(const struct schema *schema, FILE *f, unsigned width)

@@ -147,6 +147,18 @@ int rule_cidr(const char *text, struct hvd_error *err)
 		       "'%.40s' is no IPv4 address with prefix such as 192.168.133.1/24", text);
 }
 
+int rule_disk_limits(const void *obj, struct hvd_error *err)
+{
+	const struct disk_limits_config *limits = obj;
+
+	if (limits->iops_burst && !limits->iops)
+		return hvd_err_field(err, EINVAL, "iops_burst", "is given without iops");
+	if (limits->bytes_burst && !limits->bytes_per_second)
+		return hvd_err_field(err, EINVAL, "bytes_burst",
+				     "is given without bytes_per_second");
+	return 0;
+}
+
 int rule_nic(const void *obj, struct hvd_error *err)
 {
 	const struct nic_config *nic = obj;

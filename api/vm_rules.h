@@ -20,5 +20,6 @@ int rule_cpuset(const char *text, struct hvd_error *err);    /* "0-3,8" */
 int rule_cidr(const char *text, struct hvd_error *err);      /* IPv4 "192.168.133.1/24" */
 
 /* Whole objects. */
+int rule_disk_limits(const void *obj, struct hvd_error *err);
 int rule_nic(const void *obj, struct hvd_error *err);
 int rule_vm(const void *obj, struct hvd_error *err);

@@ -17,6 +17,8 @@
 /* A change reaches systemd or hvd alone. */
 #define HOST  LIVE, .host = true
 
+#define MAX_RATE (1024 * GIB) /* a second */
+
 static const char *const disk_format_names[_DISK_FORMAT_MAX + 1] = {
 	[DISK_FORMAT_RAW] = "raw",
 };
@@ -85,6 +87,28 @@ const struct schema features_schema = {
 	SCHEMA_FIELDS(features_fields),
 };
 
+/* libvirt's *_max, for its default length of one second. */
+static const struct field disk_limits_fields[] = {
+	{ "iops", "iotune/total_iops_sec", U64(struct disk_limits_config, iops), .min = 1,
+	  .max = MAX_RATE, LIVE, .help = "Most requests in a second" },
+	{ "iops_burst", "iotune/total_iops_sec_max", U64(struct disk_limits_config, iops_burst),
+	  .min = 1, .max = MAX_RATE, LIVE,
+	  .help = "Requests that may come at once after a pause; a tenth of iops if not given" },
+	{ "bytes_per_second", "iotune/total_bytes_sec",
+	  SIZE(struct disk_limits_config, bytes_per_second), .min = 4 * KIB, .max = MAX_RATE, LIVE,
+	  .unit = "bytes", .help = "Most bytes read and written in a second" },
+	{ "bytes_burst", "iotune/total_bytes_sec_max", SIZE(struct disk_limits_config, bytes_burst),
+	  .min = 4 * KIB, .max = MAX_RATE, LIVE, .unit = "bytes",
+	  .help = "Bytes that may come at once after a pause; a tenth of bytes_per_second if not "
+		  "given" },
+};
+const struct schema disk_limits_schema = {
+	.name = "DiskLimits",
+	.size = sizeof(struct disk_limits_config),
+	SCHEMA_FIELDS(disk_limits_fields),
+	.check = rule_disk_limits,
+};
+
 static const struct field disk_fields[] = {
 	{ "path", ".[@type=file]/source/@file|.[@type=block]/source/@dev",
 	  STR(struct disk_config, path), .required = true, .path = true, .max = 4095,
@@ -101,6 +125,8 @@ static const struct field disk_fields[] = {
 	  .help = "The guest may not write to it" },
 	{ "serial", "serial", STR(struct disk_config, serial), .max = 20, .check = rule_serial,
 	  .help = "Serial number that the guest sees" },
+	{ "limits", ".", STRUCT(struct disk_config, limits, disk_limits_schema), LIVE,
+	  .help = "Limits of the disk's rates" },
 };
 const struct schema disk_schema = {
 	.name = "Disk",

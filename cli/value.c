@@ -121,7 +121,10 @@ static bool is_default(const struct field *field, const char *text)
 	return field->type == FIELD_BOOL && !strcmp(text, "no");
 }
 
-/* The first member that is set stands alone when it is text, others behind their names. */
+/*
+ * The first member stands alone when it is text, others behind their names; those of a struct within
+ * stand beside them.
+ */
 static int object_line(const struct schema *schema, const json_t *obj, char **ret)
 {
 	AUTO(free) char *line = NULL;
@@ -138,7 +141,7 @@ static int object_line(const struct schema *schema, const json_t *obj, char **re
 		if (!text || is_default(field, text))
 			continue;
 		value_label(field, label);
-		if (i == 0)
+		if (field->type == FIELD_STRUCT || (i == 0 && field->type == FIELD_STR))
 			r = append(&line, ", ", "%s", text);
 		else
 			r = append(&line, ", ", "%s %s", label, text);

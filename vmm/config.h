@@ -61,6 +61,12 @@ struct features_config {
 	enum feature pauth; /* pointer authentication */
 };
 
+/* A burst is what may be done at once after a pause. 0: no limit, or a burst of a tenth of a second. */
+struct disk_limits_config {
+	uint64_t iops, iops_burst;
+	uint64_t bytes_per_second, bytes_burst;
+};
+
 struct disk_config {
 	char *id;   /* "vda"; NULL: chosen when defined */
 	char *path; /* regular file or block device */
@@ -68,6 +74,7 @@ struct disk_config {
 	enum disk_cache cache;
 	bool read_only;
 	char *serial; /* at most 20 bytes reach the guest (virtio 1.2 §5.2.6.1), or NULL */
+	struct disk_limits_config limits;
 };
 
 struct nic_config {

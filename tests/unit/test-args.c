@@ -54,6 +54,24 @@ static void add_escaped(char *to, const char *text)
 	*to = '\0';
 }
 
+static void add_keys(const struct schema *schema, const char *obj, char *item)
+{
+	for (size_t i = 0; i < schema->n_fields; i++) {
+		const struct field *key = &schema->fields[i];
+		AUTO(free) char *text = NULL;
+
+		if (key->type == FIELD_STRUCT) {
+			add_keys(key->sub, field_ptr(key, obj), item);
+			continue;
+		}
+		assert_int_equal(field_get_text(key, obj, &text), 0);
+		if (!text)
+			continue;
+		sprintf(item + strlen(item), "%s%s=", item[0] ? "," : "", key->name);
+		add_escaped(item, text);
+	}
+}
+
 static void add_list(struct words *words, const struct field *field, const void *obj,
 		     const char *flag)
 {
@@ -62,17 +80,7 @@ static void add_list(struct words *words, const struct field *field, const void 
 	for (size_t i = 0; i < *field_count(field, obj); i++) {
 		char item[1024] = "";
 
-		for (size_t j = 0; j < field->sub->n_fields; j++) {
-			const struct field *key = &field->sub->fields[j];
-			AUTO(free) char *text = NULL;
-
-			assert_int_equal(field_get_text(key, array + i * field->sub->size, &text),
-					 0);
-			if (!text)
-				continue;
-			sprintf(item + strlen(item), "%s%s=", item[0] ? "," : "", key->name);
-			add_escaped(item, text);
-		}
+		add_keys(field->sub, array + i * field->sub->size, item);
 		add(words, "%s", flag);
 		add(words, "%s", item);
 	}

@@ -60,6 +60,21 @@ static void test_options(void **state)
 	}
 }
 
+static void check_keys(const struct schema *schema)
+{
+	for (size_t i = 0; i < schema->n_fields; i++) {
+		const struct field *key = &schema->fields[i];
+		char text[80];
+
+		if (key->type == FIELD_STRUCT) {
+			check_keys(key->sub);
+			continue;
+		}
+		snprintf(text, sizeof(text), ".Cm %s", key->name);
+		assert_documented(text);
+	}
+}
+
 static void check_flag(void *ctx, const char *flag, const char *hint, const struct field *field)
 {
 	char text[80];
@@ -70,10 +85,8 @@ static void check_flag(void *ctx, const char *flag, const char *hint, const stru
 		snprintf(text, sizeof(text), "Fl -no-%s", flag + 2);
 		assert_documented(text);
 	}
-	for (size_t i = 0; field->type == FIELD_LIST && i < field->sub->n_fields; i++) {
-		snprintf(text, sizeof(text), ".Cm %s", field->sub->fields[i].name);
-		assert_documented(text);
-	}
+	if (field->type == FIELD_LIST)
+		check_keys(field->sub);
 }
 
 static void test_settings(void **state)

@@ -151,9 +151,11 @@ static void test_change(void **state)
 {
 	struct rate rate;
 
-	/* an hour of debt is not carried over */
+	/* an hour of debt is not carried over, unless nothing changes */
 	set_bytes(&rate, 1000, 1000);
 	assert_int_equal(rate_take(&rate, START, 3600 * 1000), 0);
+	rate_set(&rate, &none, &(struct rate_limit){ 1000, 1000 }, START);
+	assert_int_equal(take_all(&rate, START + 3500 * SECOND, 1, 1), 0);
 	rate_set(&rate, &none, &(struct rate_limit){ MIB, 1000 }, START);
 	assert_int_equal(take_all(&rate, START, 1, 1), 0);
 	assert_int_equal(take_all(&rate, START + SECOND / 100, 1, 1), 1);
@@ -276,7 +278,13 @@ static void test_gate_limits_change(void **state)
 	rate_gate_retry(&v.gate);
 	assert_int_equal(v.opened, 2);
 
+	/* stopped while it is shut, as a paused VM's are: neither */
+	rate_set(&rate, &none, &(struct rate_limit){ 1, 1 }, rate_now());
+	assert_true(rate_gate_pass(&v.gate, 86400));
+	assert_false(rate_gate_pass(&v.gate, 512));
 	rate_gate_stop(&v.gate);
+	rate_gate_retry(&v.gate);
+	assert_int_equal(v.opened, 2);
 	rate_gate_destroy(&v.gate);
 	loop_free(v.loop);
 }

@@ -392,6 +392,14 @@ static void test_nested_refusals(void **state)
 	expect_refusal(&vm, "disks[0].cache");
 
 	fill_obj(&vm_schema, &vm, 1);
+	vm.disks[0].limits.iops = 0;
+	expect_refusal(&vm, "disks[0].limits.iops_burst");
+
+	fill_obj(&vm_schema, &vm, 1);
+	vm.disks[1].limits.bytes_per_second = 0;
+	expect_refusal(&vm, "disks[1].limits.bytes_burst");
+
+	fill_obj(&vm_schema, &vm, 1);
 	set(&vm.nics[0].network, "a");
 	set(&vm.nics[0].tap, "b");
 	expect_refusal(&vm, "nics[0]");

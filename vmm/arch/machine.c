@@ -286,6 +286,8 @@ static struct virtio_blk_args disk_args(const struct disk_config *disk, int fd)
 		.direct = disk->cache == DISK_CACHE_NONE,
 		.ignore_flush = disk->cache == DISK_CACHE_UNSAFE,
 		.serial = disk->serial,
+		.ops_limit = { disk->limits.iops, disk->limits.iops_burst },
+		.bytes_limit = { disk->limits.bytes_per_second, disk->limits.bytes_burst },
 	};
 }
 

@@ -40,6 +40,8 @@ static void bucket_set(struct rate_bucket *bucket, const struct rate_limit *limi
 	else if (limit->per_second)
 		depth = MAX(depth, time_for(1, limit->per_second));
 
+	if (get(&bucket->per_second) == limit->per_second && get(&bucket->depth) == depth)
+		return;
 	set(&bucket->full_at, MIN(get(&bucket->full_at), now + depth));
 	set(&bucket->depth, depth);
 	set(&bucket->per_second, limit->per_second);
@@ -167,5 +169,6 @@ bool rate_gate_pass(struct rate_gate *gate, uint32_t bytes)
 
 void rate_gate_retry(struct rate_gate *gate)
 {
-	on_timer(&gate->timer, 0);
+	if (gate->timer.loop)
+		on_timer(&gate->timer, 0);
 }

@@ -35,7 +35,10 @@ struct rate {
 	struct rate_bucket ops, bytes;
 };
 
-/* Set or change the limits, from any thread. A debt under the old ones becomes an empty bucket. */
+/*
+ * Set or change the limits, from any thread. A debt under a limit that changes becomes an empty
+ * bucket.
+ */
 void rate_set(struct rate *rate, const struct rate_limit *ops, const struct rate_limit *bytes,
 	      uint64_t now);
 
@@ -67,5 +70,5 @@ void rate_gate_stop(struct rate_gate *gate);
 /* May an operation of so many bytes go ahead? If not, the gate is shut until opened() is called. */
 bool rate_gate_pass(struct rate_gate *gate, uint32_t bytes);
 
-/* After rate_set(): opens the gate where it was shut. */
+/* After rate_set(): opens the gate where it is shut. No-op on one that is not started. */
 void rate_gate_retry(struct rate_gate *gate);

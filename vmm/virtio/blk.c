@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "vmm/base/iov.h"
+#include "vmm/base/rate.h"
 #include "vmm/block/raw.h"
 #include "vmm/virtio/virtio.h"
 
@@ -40,13 +41,16 @@ struct virtio_blk {
 	/* A stack, so that few of them are touched when few are in flight. */
 	struct blk_request *unused[VQ_MAX_SIZE];
 	unsigned n_unused;
+
+	struct rate rate;
+	struct rate_gate gate;
 };
 
 /* The data part of a request: what is between the header and the status byte. */
 struct blk_data {
 	struct iovec *out, *in;
 	unsigned n_out, n_in;
-	uint64_t out_len, in_len;
+	uint32_t out_len, in_len;
 };
 
 static void answer(struct blk_request *req, uint8_t status)
@@ -188,29 +192,45 @@ static bool dissect(struct blk_request *req, struct virtio_blk_outhdr *hdr, stru
 	return true;
 }
 
-static void start(struct virtio_blk *blk, struct blk_request *req)
+/* What counts against the limit of bytes. */
+static uint32_t bytes_moved(const struct virtio_blk_outhdr *hdr, const struct blk_data *data)
 {
+	switch (hdr->type) {
+	case VIRTIO_BLK_T_IN:
+		return data->in_len;
+	case VIRTIO_BLK_T_OUT:
+		return data->out_len;
+	default:
+		return 0;
+	}
+}
+
+/* The next chain becomes a request. False: there is none, or it may not go ahead yet. */
+static bool take(struct virtio_blk *blk)
+{
+	/* the ring holds no head twice, so there is a request for every chain */
+	struct blk_request *req = blk->unused[blk->n_unused - 1];
 	struct virtio_blk_outhdr hdr;
 	struct blk_data data;
 
+	if (!virtio_pop(&blk->dev, 0, &req->chain))
+		return false;
 	req->blk = blk;
 	if (!dissect(req, &hdr, &data)) {
 		virtio_broken(&blk->dev, "a request without header or status byte");
-		blk->unused[blk->n_unused++] = req;
-		return;
+		return false;
+	}
+	if (!rate_gate_pass(&blk->gate, bytes_moved(&hdr, &data))) {
+		vq_unpop(&blk->dev.queue[0], req->chain.head);
+		return false;
 	}
 
+	blk->n_unused--;
 	if (hdr.type < ARRAY_SIZE(starters) && starters[hdr.type])
 		starters[hdr.type](req, hdr.sector, &data);
 	else
 		answer(req, VIRTIO_BLK_S_UNSUPP);
-}
-
-/* The next chain into the request on top of the stack. Returns false when there is none. */
-static bool take(struct virtio_blk *blk)
-{
-	/* the ring holds no head twice, so there is a request for every chain */
-	return blk->n_unused && virtio_pop(&blk->dev, 0, &blk->unused[blk->n_unused - 1]->chain);
+	return true;
 }
 
 /* Take what there is, submit it, give back what has completed, and look again before sleeping. */
@@ -220,14 +240,20 @@ static void serve(struct virtio_blk *blk)
 
 	for (int round = 0; round < ROUNDS; round++) {
 		vq_disable_kick(vq);
-		while (take(blk))
-			start(blk, blk->unused[--blk->n_unused]);
+		while (blk->n_unused && !blk->gate.shut && take(blk))
+			;
 		raw_submit(blk->raw);
 		virtio_notify_queue(&blk->dev, 0);
-		if (!vq_enable_kick(vq))
+		/* kicks are of no use while the gate is shut: whoever opens it looks at the ring */
+		if (blk->gate.shut || !vq_enable_kick(vq))
 			return;
 	}
 	virtio_rekick(&blk->dev, 0);
+}
+
+static void on_gate_opened(struct rate_gate *gate)
+{
+	serve(container_of(gate, struct virtio_blk, gate));
 }
 
 static void blk_kick(struct virtio_dev *dev, unsigned queue)
@@ -244,6 +270,7 @@ static int blk_activate(struct virtio_dev *dev)
 {
 	struct virtio_blk *blk = container_of(dev, struct virtio_blk, dev);
 	unsigned n = dev->queue[0].size;
+	int r;
 
 	blk->pool = calloc(n, sizeof(*blk->pool));
 	if (!blk->pool)
@@ -253,26 +280,33 @@ static int blk_activate(struct virtio_dev *dev)
 		blk->unused[blk->n_unused] = &blk->pool[n - 1 - blk->n_unused];
 		blk->n_unused++;
 	}
-	return raw_start(blk->raw);
+	r = raw_start(blk->raw);
+	return r < 0 ? r : rate_gate_start(&blk->gate, dev->io);
 }
 
 static void blk_quiesce(struct virtio_dev *dev)
 {
 	struct virtio_blk *blk = container_of(dev, struct virtio_blk, dev);
 
+	rate_gate_stop(&blk->gate);
 	raw_drain(blk->raw);
 	virtio_notify_queue(dev, 0);
 }
 
 static void blk_resume(struct virtio_dev *dev)
 {
-	serve(container_of(dev, struct virtio_blk, dev));
+	struct virtio_blk *blk = container_of(dev, struct virtio_blk, dev);
+
+	if (rate_gate_start(&blk->gate, dev->io) < 0)
+		virtio_broken(dev, "the host lacks resources to continue it");
+	serve(blk);
 }
 
 static void blk_reset(struct virtio_dev *dev)
 {
 	struct virtio_blk *blk = container_of(dev, struct virtio_blk, dev);
 
+	rate_gate_stop(&blk->gate);
 	raw_drain(blk->raw);
 	raw_stop(blk->raw);
 	free(blk->pool);
@@ -283,6 +317,7 @@ static void blk_destroy(struct virtio_dev *dev)
 {
 	struct virtio_blk *blk = container_of(dev, struct virtio_blk, dev);
 
+	rate_gate_destroy(&blk->gate);
 	raw_free(blk->raw);
 	free(blk);
 }
@@ -331,6 +366,24 @@ static void fill_config(struct virtio_blk *blk)
 	config->write_zeroes_may_unmap = 1;
 }
 
+static void set_limits(struct virtio_blk *blk, const struct virtio_blk_args *args)
+{
+	rate_set(&blk->rate, &args->ops_limit, &args->bytes_limit, rate_now());
+}
+
+static void retry_on_loop(void *arg)
+{
+	rate_gate_retry(&((struct virtio_blk *)arg)->gate);
+}
+
+void virtio_blk_update(struct virtio_dev *dev, const struct virtio_blk_args *args)
+{
+	struct virtio_blk *blk = container_of(dev, struct virtio_blk, dev);
+
+	set_limits(blk, args);
+	loop_call(dev->io, retry_on_loop, blk);
+}
+
 int virtio_blk_new(const struct virtio_blk_args *args, const struct guest_mem *mem, struct loop *io,
 		   struct virtio_dev **ret, struct hvd_error *err)
 {
@@ -354,6 +407,11 @@ int virtio_blk_new(const struct virtio_blk_args *args, const struct guest_mem *m
 	r = virtio_dev_init(dev, &blk_ops, 1, mem, io);
 	if (r < 0)
 		return hvd_err(err, -r, "virtio-blk: %s", strerror(-r));
+
+	set_limits(blk, args);
+	r = rate_gate_init(&blk->gate, &blk->rate, on_gate_opened);
+	if (r < 0)
+		return hvd_err(err, -r, "cannot make a timer: %s", strerror(-r));
 
 	raw_args.fd = TAKE_FD(fd);
 	r = raw_new(&raw_args, io, &blk->raw, err);

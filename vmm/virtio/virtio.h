@@ -20,6 +20,7 @@
 #include "vmm/base/err.h"
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
+#include "vmm/base/rate.h"
 #include "vmm/console.h"
 #include "vmm/virtio/virtqueue.h"
 
@@ -104,6 +105,7 @@ struct virtio_blk_args {
 	bool direct;      /* fd was opened with O_DIRECT */
 	bool ignore_flush;
 	const char *serial; /* may be NULL; copied */
+	struct rate_limit ops_limit, bytes_limit; /* of requests, and of what they read and write */
 };
 
 struct virtio_net_args {
@@ -117,6 +119,8 @@ struct virtio_net_args {
  */
 int virtio_blk_new(const struct virtio_blk_args *args, const struct guest_mem *mem, struct loop *io,
 		   struct virtio_dev **ret, struct hvd_error *err);
+/* Take over what can change while the device is in use: the limits. Main loop. */
+void virtio_blk_update(struct virtio_dev *dev, const struct virtio_blk_args *args);
 int virtio_net_new(const struct virtio_net_args *args, const struct guest_mem *mem, struct loop *io,
 		   struct virtio_dev **ret, struct hvd_error *err);
 int virtio_console_new(struct console *console, const struct guest_mem *mem, struct loop *io,
