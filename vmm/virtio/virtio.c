@@ -60,6 +60,7 @@ int virtio_dev_init(struct virtio_dev *dev, const struct virtio_ops *ops, unsign
 		dev->kick_fd[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (dev->kick_fd[i] < 0)
 			return -errno;
+		dev->queue_io[i] = io;
 		dev->kick[i] = (struct virtio_kick){
 			.src = { .fd = dev->kick_fd[i], .fn = on_kick },
 			.dev = dev,
@@ -69,21 +70,70 @@ int virtio_dev_init(struct virtio_dev *dev, const struct virtio_ops *ops, unsign
 	return 0;
 }
 
-static void watch_kicks(struct virtio_dev *dev)
+void virtio_spread(struct virtio_dev *dev, const struct virtio_loops *loops)
 {
+	for (unsigned i = 0; i < dev->n_queues; i++)
+		dev->queue_io[i] = loops->loop[(loops->first + i) % loops->n];
+}
+
+/* The queues of a device that run on one loop. */
+struct part {
+	struct virtio_dev *dev;
+	struct loop *loop;
+};
+
+static int start_queue(struct virtio_dev *dev, unsigned queue)
+{
+	int r = dev->ops->start_queue ? dev->ops->start_queue(dev, queue) : 0;
+
 	/*
 	 * Edge-triggered, so that a kick costs no read(2). Adding reports what came before, if
 	 * anything ever did.
 	 */
-	for (unsigned i = 0; i < dev->n_queues; i++)
-		if (loop_add(dev->io, &dev->kick[i].src, EPOLLIN | EPOLLET) < 0)
-			virtio_broken(dev, "cannot watch a queue");
+	return r < 0 ? r : loop_add(dev->queue_io[queue], &dev->kick[queue].src, EPOLLIN | EPOLLET);
 }
 
-static void ignore_kicks(struct virtio_dev *dev)
+static void start_part(void *arg)
 {
-	for (unsigned i = 0; i < dev->n_queues; i++)
+	const struct part *part = arg;
+	struct virtio_dev *dev = part->dev;
+
+	for (unsigned i = 0; i < dev->n_queues; i++) {
+		if (dev->queue_io[i] != part->loop || !dev->queue[i].ready)
+			continue;
+		dev->kick[i].started = true;
+		if (start_queue(dev, i) < 0)
+			virtio_broken(dev, "the host lacks resources to serve a queue");
+	}
+}
+
+static void stop_part(void *arg)
+{
+	const struct part *part = arg;
+	struct virtio_dev *dev = part->dev;
+
+	for (unsigned i = 0; i < dev->n_queues; i++) {
+		if (dev->queue_io[i] != part->loop || !dev->kick[i].started)
+			continue;
 		loop_remove(&dev->kick[i].src);
+		if (dev->ops->stop_queue)
+			dev->ops->stop_queue(dev, i);
+		dev->kick[i].started = false;
+	}
+}
+
+/* On each loop but dev->io on which queues run: none, for most devices. */
+static void on_other_loops(struct virtio_dev *dev, void (*fn)(void *part))
+{
+	for (unsigned i = 0; i < dev->n_queues; i++) {
+		struct part part = { dev, dev->queue_io[i] };
+		bool called = part.loop == dev->io;
+
+		for (unsigned j = 0; j < i; j++)
+			called |= dev->queue_io[j] == part.loop;
+		if (!called)
+			loop_call(part.loop, fn, &part);
+	}
 }
 
 static void activate_on_loop(void *arg)
@@ -100,30 +150,41 @@ static void activate_on_loop(void *arg)
 	}
 
 	dev->active = true;
-	if (dev->ops->activate(dev) < 0) {
+	if (dev->ops->activate(dev) < 0)
 		virtio_broken(dev, "the host lacks resources to start it");
-		return;
-	}
-	if (dev->holds)
+	else if (!dev->holds)
+		start_part(&(struct part){ dev, dev->io });
+	else if (dev->ops->quiesce)
 		dev->ops->quiesce(dev);
-	else
-		watch_kicks(dev);
 }
 
-static void reset_on_loop(void *arg)
+static void activate(struct virtio_dev *dev)
+{
+	loop_call(dev->io, activate_on_loop, dev);
+	if (!dev->holds && !(dev->status & VIRTIO_CONFIG_S_NEEDS_RESET))
+		on_other_loops(dev, start_part);
+}
+
+static void deactivate_on_loop(void *arg)
 {
 	struct virtio_dev *dev = arg;
 
-	if (!dev->active)
-		return;
-	ignore_kicks(dev);
+	stop_part(&(struct part){ dev, dev->io });
 	dev->ops->reset(dev);
 	dev->active = false;
 }
 
+static void deactivate(struct virtio_dev *dev)
+{
+	if (!dev->active)
+		return;
+	on_other_loops(dev, stop_part);
+	loop_call(dev->io, deactivate_on_loop, dev);
+}
+
 static void reset_device(struct virtio_dev *dev)
 {
-	loop_call(dev->io, reset_on_loop, dev);
+	deactivate(dev);
 	for (unsigned i = 0; i < dev->n_queues; i++)
 		vq_reset(&dev->queue[i]);
 	dev->guest_features = 0;
@@ -138,7 +199,7 @@ struct virtio_dev *virtio_dev_free(struct virtio_dev *dev)
 		return NULL;
 
 	ops = dev->ops;
-	loop_call(dev->io, reset_on_loop, dev);
+	deactivate(dev);
 	for (unsigned i = 0; i < dev->n_queues; i++)
 		if (dev->kick_fd[i] >= 0)
 			close(dev->kick_fd[i]);
@@ -178,9 +239,6 @@ void virtio_broken(struct virtio_dev *dev, const char *what)
 	if (old & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
 
-	/* Sound queues of the device stop too. */
-	for (unsigned i = 0; i < dev->n_queues; i++)
-		dev->queue[i].broken = what;
 	if (log_allowed(&dev->log_limit, LOG_BURST))
 		log_warning("virtio-%s: stopped until the driver resets it: %s", dev->ops->name,
 			    what);
@@ -189,8 +247,12 @@ void virtio_broken(struct virtio_dev *dev, const char *what)
 
 int virtio_pop(struct virtio_dev *dev, unsigned queue, struct vq_chain *chain)
 {
-	int r = vq_pop(&dev->queue[queue], chain);
+	int r;
 
+	/* sound queues of a broken device stop too */
+	if (dev->status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return 0;
+	r = vq_pop(&dev->queue[queue], chain);
 	if (r >= 0)
 		return r;
 	virtio_broken(dev, dev->queue[queue].broken);
@@ -220,7 +282,7 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t status)
 	/* The I/O loop may set DEVICE_NEEDS_RESET at any moment. */
 	atomic_fetch_or(&dev->status, set);
 	if (set & VIRTIO_CONFIG_S_DRIVER_OK)
-		loop_call(dev->io, activate_on_loop, dev);
+		activate(dev);
 }
 
 uint32_t virtio_features_half(uint64_t features, uint32_t half)
@@ -278,28 +340,37 @@ static void quiesce_on_loop(void *arg)
 {
 	struct virtio_dev *dev = arg;
 
-	if (dev->holds++ || !dev->active)
-		return;
-	ignore_kicks(dev);
-	dev->ops->quiesce(dev);
+	stop_part(&(struct part){ dev, dev->io });
+	if (dev->ops->quiesce)
+		dev->ops->quiesce(dev);
 }
 
 static void resume_on_loop(void *arg)
 {
 	struct virtio_dev *dev = arg;
 
-	if (--dev->holds || !dev->active)
-		return;
-	dev->ops->resume(dev);
-	watch_kicks(dev);
+	if (dev->ops->resume)
+		dev->ops->resume(dev);
+	start_part(&(struct part){ dev, dev->io });
 }
 
 void virtio_quiesce(struct virtio_dev *dev)
 {
-	loop_call(dev->io, quiesce_on_loop, dev);
+	pthread_mutex_lock(&dev->lock);
+	if (!dev->holds++ && dev->active) {
+		on_other_loops(dev, stop_part);
+		loop_call(dev->io, quiesce_on_loop, dev);
+	}
+	pthread_mutex_unlock(&dev->lock);
 }
 
 void virtio_resume(struct virtio_dev *dev)
 {
-	loop_call(dev->io, resume_on_loop, dev);
+	/* a broken one is not to be trusted with more than a reset, if it ever was built to the end */
+	pthread_mutex_lock(&dev->lock);
+	if (!--dev->holds && dev->active && !(dev->status & VIRTIO_CONFIG_S_NEEDS_RESET)) {
+		loop_call(dev->io, resume_on_loop, dev);
+		on_other_loops(dev, start_part);
+	}
+	pthread_mutex_unlock(&dev->lock);
 }

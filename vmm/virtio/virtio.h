@@ -8,8 +8,10 @@
  *
  * Threads: register accesses come from vCPU threads and take dev->lock. activate, kick and reset
  * run on the device's I/O loop; the core gets them there (loop_call), so a device has no lock of
- * its own. Lock order: a vCPU waits for the I/O loop while it holds dev->lock, hence the I/O loop
- * never takes it; what both sides touch (status, config_generation) is atomic.
+ * its own. A device with several queues may spread them over the VM's I/O loops: a queue belongs to
+ * one of them, and start_queue, kick and stop_queue run there. Lock order: a vCPU waits for I/O
+ * loops while it holds dev->lock, hence an I/O loop never takes it; what both sides touch (status,
+ * config_generation) is atomic.
  */
 #pragma once
 
@@ -39,13 +41,20 @@ struct virtio_ops {
 
 	/* On the I/O loop. activate: DRIVER_OK was set, queues are served from here on. */
 	int (*activate)(struct virtio_dev *dev);
+	/*
+	 * On the queue's loop, only for queues that the driver has set up; kick() comes between them.
+	 * start: after activate and after resume. stop: before reset and before quiesce, also after a
+	 * start that failed; I/O in flight has completed on return. May be NULL.
+	 */
+	int (*start_queue)(struct virtio_dev *dev, unsigned queue);
+	void (*stop_queue)(struct virtio_dev *dev, unsigned queue);
 	void (*kick)(struct virtio_dev *dev, unsigned queue);
 	/*
 	 * Returns when no request of the old life can touch guest memory any more. Also called
 	 * after an activate that failed half-way.
 	 */
 	void (*reset)(struct virtio_dev *dev);
-	/* Suspend and continue the queues with the VM: I/O in flight has completed on return. */
+	/* Suspend and continue with the VM: I/O in flight has completed on return. May be NULL. */
 	void (*quiesce)(struct virtio_dev *dev);
 	void (*resume)(struct virtio_dev *dev);
 	/*
@@ -72,6 +81,13 @@ struct virtio_kick {
 	struct loop_source src;
 	struct virtio_dev *dev;
 	unsigned queue;
+	bool started; /* between start_queue and stop_queue */
+};
+
+/* I/O loops to spread queues over: queue i runs on loop[(first + i) % n]. */
+struct virtio_loops {
+	struct loop *const *loop;
+	unsigned n, first;
 };
 
 /* First member of each device's own struct. */
@@ -80,6 +96,7 @@ struct virtio_dev {
 	const struct guest_mem *mem;
 	struct loop *io;
 	unsigned n_queues;
+	struct loop *queue_io[VIRTIO_MAX_QUEUES]; /* io, unless spread */
 
 	pthread_mutex_t lock; /* registers: features, status, queue set-up, config */
 	uint64_t host_features, guest_features;
@@ -90,10 +107,10 @@ struct virtio_dev {
 	struct virtio_transport *transport; /* NULL until the device is plugged into one */
 	int kick_fd[VIRTIO_MAX_QUEUES];     /* eventfds, bound to ioeventfds by the machine */
 
-	/* The I/O loop's. */
+	/* The I/O loops'. */
 	struct virtio_kick kick[VIRTIO_MAX_QUEUES];
 	struct virtqueue queue[VIRTIO_MAX_QUEUES];
-	bool active;
+	bool active;    /* this and holds: changed under lock */
 	unsigned holds; /* reasons for which it is suspended */
 	struct log_limit log_limit;
 };
@@ -134,6 +151,9 @@ int virtio_rng_new(const struct guest_mem *mem, struct loop *io, struct virtio_d
  */
 int virtio_dev_init(struct virtio_dev *dev, const struct virtio_ops *ops, unsigned n_queues,
 		    const struct guest_mem *mem, struct loop *io);
+
+/* For a device that is being made: its queues on these loops. */
+void virtio_spread(struct virtio_dev *dev, const struct virtio_loops *loops);
 
 /* Resets and destroys. Main loop, vCPUs stopped, and the I/O loop still running (or never run). */
 struct virtio_dev *virtio_dev_free(struct virtio_dev *dev);
