@@ -130,6 +130,35 @@ static int explain_direct(const struct disk_config *disk, int flags, struct hvd_
 			     disk->path);
 }
 
+/*
+ * A block device that is to be written must not be mounted, part of a RAID or a volume group: the
+ * kernel lets one holder have it exclusively. Opened anew by its descriptor, so that it is the same.
+ */
+static int claim_device(int *fd, const struct disk_config *disk, int flags, struct hvd_error *err)
+{
+	char self[64];
+	int claimed;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", *fd);
+	claimed = open(self, flags | O_EXCL | O_CLOEXEC);
+	if (claimed < 0 && errno == EBUSY)
+		return hvd_err_field(err, EBUSY, "path", "%s is in use by this host: mounted, or part "
+				     "of a RAID or volume group", disk->path);
+	if (claimed < 0)
+		return hvd_err_field(err, errno, "path", "%s: %s", disk->path, strerror(errno));
+
+	close(*fd);
+	*fd = claimed;
+	return lock_disk(*fd, disk, err);
+}
+
+static bool is_device(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISBLK(st.st_mode);
+}
+
 static int open_disk(const struct disk_config *disk, int *ret, struct hvd_error *err)
 {
 	int flags = disk->read_only ? O_RDONLY : O_RDWR;
@@ -143,6 +172,8 @@ static int open_disk(const struct disk_config *disk, int *ret, struct hvd_error 
 		return hvd_err_in(err, fd, "path");
 
 	r = lock_disk(fd, disk, err);
+	if (r >= 0 && !disk->read_only && is_device(fd))
+		r = claim_device(&fd, disk, flags | direct, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE_FD(fd);

@@ -7,7 +7,8 @@
  * a socket) and by `hvd-vmm --config` (which keeps it).
  *
  * Disks are locked (F_OFD_SETLK; shared when read-only) so that no two VMs write the same image;
- * the lock lives as long as the open file description, wherever it is passed.
+ * the lock lives as long as the open file description, wherever it is passed. A block device that is
+ * to be written is also opened exclusively (O_EXCL), so that it is neither mounted nor in a volume group.
  */
 #pragma once
 

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/loop_device.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/macro.h"
 #include "vmm/files.h"
@@ -172,6 +173,41 @@ static void one_disk_cannot_be_two(void **state)
 	expect_failure(&config, -EBUSY, "disks[1].path", "twice by this one");
 }
 
+static void a_device_in_use_is_refused(void **state)
+{
+	struct rig *rig = *state;
+	char path[32];
+	AUTO(close) int file = open(rig->disk, O_RDWR | O_CLOEXEC);
+	AUTO(close) int device = loop_device(file, O_RDWR, path);
+	AUTO(close) int holder = -1;
+	struct disk_config disk = { .path = path, .cache = DISK_CACHE_WRITEBACK };
+	struct vm_config config = { .disks = &disk, .n_disks = 1 };
+	struct vm_files files = VM_FILES_INIT;
+
+	if (device < 0)
+		skip();
+	/* as a file system that is mounted holds it */
+	holder = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	assert_true(holder >= 0);
+	expect_failure(&config, -EBUSY, "disks[0].path", "in use by this host");
+	disk.cache = DISK_CACHE_NONE;
+	expect_failure(&config, -EBUSY, "disks[0].path", "in use by this host");
+
+	/* looking on is allowed */
+	disk.read_only = true;
+	assert_int_equal(open_result(&config, &files), 0);
+	vm_files_close(&files);
+
+	close(holder);
+	disk.read_only = false;
+	assert_int_equal(vm_files_open(&config, &(struct vm_config){ 0 }, &files, NULL), 0);
+	holder = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	assert_int_equal(holder, -1);
+	lock(files.disks[0], F_WRLCK);
+	expect_failure(&config, -EBUSY, "disks[0].path", "in use by another VM");
+	vm_files_close(&files);
+}
+
 /* Some file systems have no O_DIRECT; procfs never has. */
 static void missing_direct_io_is_explained(void **state)
 {
@@ -287,6 +323,7 @@ int main(void)
 		TEST(boot_files_must_be_plain),
 		TEST(disks_must_be_files_or_block_devices),
 		TEST(a_disk_in_use_is_refused),
+		TEST(a_device_in_use_is_refused),
 		TEST(one_disk_cannot_be_two),
 		TEST(missing_direct_io_is_explained),
 		TEST(taps_must_exist),
