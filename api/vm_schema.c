@@ -40,6 +40,18 @@ static const char *const feature_names[_FEATURE_MAX + 1] = {
 	[FEATURE_OFF] = "off",
 };
 
+static const char *const disk_error_policy_names[_DISK_ERROR_POLICY_MAX + 1] = {
+	[DISK_ERROR_REPORT] = "report",
+	[DISK_ERROR_STOP] = "stop",
+	[DISK_ERROR_ENOSPC_STOP] = "enospc-stop",
+};
+
+static const char *const disk_error_policy_xml_names[_DISK_ERROR_POLICY_MAX + 1] = {
+	[DISK_ERROR_REPORT] = "report",
+	[DISK_ERROR_STOP] = "stop",
+	[DISK_ERROR_ENOSPC_STOP] = "enospace",
+};
+
 static const char *const on_reboot_names[_ON_REBOOT_MAX + 1] = {
 	[ON_REBOOT_RESTART] = "restart",
 	[ON_REBOOT_STOP] = "stop",
@@ -125,6 +137,14 @@ static const struct field disk_fields[] = {
 	  .help = "The guest may not write to it" },
 	{ "serial", "serial", STR(struct disk_config, serial), .max = 20, .check = rule_serial,
 	  .help = "Serial number that the guest sees" },
+	{ "queues", "driver/@queues", U32(struct disk_config, queues), .min = 1,
+	  .max = VM_MAX_DISK_QUEUES,
+	  .help = "Queues; as many as there are vCPUs, but at most 4, if not given" },
+	{ "error_policy", "driver/@error_policy", ENUM(struct disk_config, error_policy),
+	  .names = disk_error_policy_names, .xml_names = disk_error_policy_xml_names, .def = "report",
+	  LIVE,
+	  .help = "On an I/O error: report it to the guest, or stop (pause) the VM until it is "
+		  "resumed, or do that only when the host has no space left (enospc-stop)" },
 	{ "limits", ".", STRUCT(struct disk_config, limits, disk_limits_schema), LIVE,
 	  .help = "Limits of the disk's rates" },
 };
@@ -202,6 +222,8 @@ static const struct field vm_fields[] = {
 	{ "memory", "memory", SIZE(struct vm_config, memory), .def = "512M", .min = 32 * MIB,
 	  .max = 16 * 1024 * GIB, .multiple = 2 * MIB, .unit = "bytes",
 	  .help = "Guest memory, a multiple of 2M" },
+	{ "io_threads", "iothreads", U32(struct vm_config, io_threads), .def = "1", .min = 1,
+	  .max = VM_MAX_IO_THREADS, .help = "Threads that serve the devices" },
 	{ "boot", "os", STRUCT(struct vm_config, boot, boot_schema), .help = "What is booted" },
 	{ "features", ".", STRUCT(struct vm_config, features, features_schema),
 	  .help = "Features of the vCPUs" },

@@ -24,7 +24,11 @@
 #define CONTROL_MAX_FDS (2 + VM_MAX_FILES)
 
 enum control_type {
-	CONTROL_REPLY = 1, /* result, state, reason, text; arg: that of the last spec taken */
+	/*
+	 * result, state; text: of the error, or of that which the VM is paused for; arg: that of the
+	 * last spec taken
+	 */
+	CONTROL_REPLY = 1,
 	CONTROL_EVENT,     /* state, reason, text; serial 0 */
 	CONTROL_START,     /* fds: spec, listener, files; arg: number of the spec */
 	CONTROL_STATUS,

@@ -49,7 +49,8 @@ void vm_apply_message(struct vm *vm, const struct control_message *msg)
 			vm_set_state(vm, VM_RUNNING, NULL);
 		break;
 	case VMM_PAUSED:
-		vm_set_state(vm, VM_PAUSED, NULL);
+		/* paused by itself, it tells why */
+		vm_set_state(vm, VM_PAUSED, msg->text[0] ? msg->text : NULL);
 		break;
 	case VMM_STOPPED:
 		vm->end = msg->reason < _VMM_REASON_MAX ? msg->reason : VMM_REASON_ERROR;

@@ -44,6 +44,7 @@ struct worker {
 	unsigned n_connections;
 	struct loop_source listener, signals, deadline;
 	bool started; /* CONTROL_START has come */
+	struct hvd_error why; /* the VM is in its state; code 0: no error */
 	int status;   /* of exit */
 };
 
@@ -93,7 +94,10 @@ static void on_state(void *ctx, enum vmm_state state, enum vmm_reason reason,
 	/* From within vmm_create() there is nobody to be told yet. */
 	if (!worker->vmm)
 		return;
+	worker->why = err ? *err : (struct hvd_error){ 0 };
 	broadcast(worker, reason, err);
+	if (state == VMM_PAUSED && err)
+		log_warning("paused: %s", err->msg);
 	if (state != VMM_STOPPED)
 		return;
 	if (err) {
@@ -122,6 +126,8 @@ static void answer(struct connection *conn, const struct control_message *reques
 				       .serial = request->serial, .arg = worker->spec };
 
 	control_set_error(&msg, r, err);
+	if (r >= 0)
+		snprintf(msg.text, sizeof(msg.text), "%s", worker->why.msg);
 	msg.state = worker->vmm ? vmm_state(worker->vmm) : VMM_CREATED;
 	send_or_cut(conn, &msg);
 }

@@ -17,6 +17,8 @@
 #define VM_MAX_DISKS 16
 #define VM_MAX_NICS 8
 #define VM_MAX_HOTPLUG_PORTS 16
+#define VM_MAX_DISK_QUEUES 16
+#define VM_MAX_IO_THREADS 16
 
 /*
  * Disks and NICs have an id, unique in its list: it names the same one for as long as the VM has it,
@@ -47,6 +49,14 @@ enum feature {
 	_FEATURE_MAX
 };
 
+/* What an error of the host's disk does. ENOSPC: only that there is no space left; others are reported. */
+enum disk_error_policy {
+	DISK_ERROR_REPORT,      /* the guest sees an I/O error */
+	DISK_ERROR_STOP,        /* the VM is paused; the request is tried again when it is resumed */
+	DISK_ERROR_ENOSPC_STOP,
+	_DISK_ERROR_POLICY_MAX
+};
+
 enum on_reboot { ON_REBOOT_RESTART, ON_REBOOT_STOP, _ON_REBOOT_MAX };
 
 struct boot_config {
@@ -74,6 +84,8 @@ struct disk_config {
 	enum disk_cache cache;
 	bool read_only;
 	char *serial; /* at most 20 bytes reach the guest (virtio 1.2 §5.2.6.1), or NULL */
+	uint32_t queues; /* 0: chosen by the number of vCPUs */
+	enum disk_error_policy error_policy;
 	struct disk_limits_config limits;
 };
 
@@ -104,6 +116,8 @@ struct vm_config {
 
 	uint32_t vcpus;
 	uint64_t memory; /* bytes, a multiple of 2 MiB */
+
+	uint32_t io_threads; /* that devices and their queues are spread over */
 
 	struct boot_config boot;
 	struct features_config features;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <semaphore.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -10,6 +11,14 @@
 
 #include "vmm/arch/machine.h"
 #include "vmm/base/thread.h"
+
+/* A thread that runs an I/O loop. */
+struct io_thread {
+	struct vmm *vmm;
+	struct loop *loop;
+	pthread_t thread;
+	bool started;
+};
 
 struct vmm {
 	struct vm_config config; /* what it points to is the caller's */
@@ -19,9 +28,9 @@ struct vmm {
 	void *ctx;
 
 	struct console *console;
-	struct loop *io;
-	pthread_t io_thread;
-	bool io_started;
+	struct io_thread io[VM_MAX_IO_THREADS];
+	struct loop *loops[VM_MAX_IO_THREADS]; /* theirs */
+	unsigned n_io;
 
 	struct machine *machine; /* NULL once stopped */
 	enum vmm_state state;
@@ -57,6 +66,7 @@ static void stop(struct vmm *vmm, enum vmm_reason reason, const struct hvd_error
 static void on_event(void *ctx, enum vcpu_event event, const struct hvd_error *error);
 static void on_vcpu_thread(void *ctx);
 static void on_detached(void *ctx);
+static void on_io_error(void *ctx, const struct hvd_error *err);
 
 static int make_machine(struct vmm *vmm, struct hvd_error *err)
 {
@@ -64,9 +74,12 @@ static int make_machine(struct vmm *vmm, struct hvd_error *err)
 		.config = &vmm->config,
 		.files = &vmm->files,
 		.main = vmm->main,
-		.io = vmm->io,
+		.io = vmm->loops[0],
+		.loops = vmm->loops,
+		.n_loops = vmm->n_io,
 		.console = vmm->console,
 		.on_event = on_event,
+		.on_io_error = on_io_error,
 		.on_vcpu_thread = on_vcpu_thread,
 		.on_detached = on_detached,
 		.ctx = vmm,
@@ -141,6 +154,21 @@ static void on_event(void *ctx, enum vcpu_event event, const struct hvd_error *e
 	}
 }
 
+static void hold(struct vmm *vmm, enum vmm_reason reason, const struct hvd_error *err)
+{
+	machine_hold(vmm->machine);
+	set_state(vmm, VMM_PAUSED, reason, err);
+}
+
+/* A disk holds a request back. One that is paused already finds the error again when it goes on. */
+static void on_io_error(void *ctx, const struct hvd_error *err)
+{
+	struct vmm *vmm = ctx;
+
+	if (vmm->state == VMM_RUNNING)
+		hold(vmm, VMM_REASON_IO_ERROR, err);
+}
+
 static void thread_started(struct vmm *vmm, enum vmm_thread kind)
 {
 	if (vmm->hooks->thread_started)
@@ -154,10 +182,10 @@ static void on_vcpu_thread(void *ctx)
 
 static void *run_io(void *arg)
 {
-	struct vmm *vmm = arg;
+	struct io_thread *io = arg;
 
-	thread_started(vmm, VMM_THREAD_IO);
-	loop_run(vmm->io);
+	thread_started(io->vmm, VMM_THREAD_IO);
+	loop_run(io->loop);
 	return NULL;
 }
 
@@ -175,25 +203,56 @@ static void on_started(struct loop_work *work)
  * Returns when the loop runs: before that, a loop_call() would run on the caller's thread, and two
  * vCPUs could be inside one device.
  */
-static int start_io(struct vmm *vmm, struct hvd_error *err)
+static int start_io(struct io_thread *io, unsigned i, struct hvd_error *err)
 {
 	struct started started = { .work.fn = on_started };
+	char name[16];
 	int r;
 
-	r = loop_new(&vmm->io);
+	r = loop_new(&io->loop);
 	if (r < 0)
 		return hvd_err(err, -r, "I/O loop: %s", strerror(-r));
 
 	sem_init(&started.sem, 0, 0);
-	loop_post(vmm->io, &started.work);
-	r = thread_start(&vmm->io_thread, "io", run_io, vmm);
+	loop_post(io->loop, &started.work);
+	snprintf(name, sizeof(name), "io %u", i);
+	r = thread_start(&io->thread, name, run_io, io);
 	if (r < 0)
 		return hvd_err(err, -r, "cannot start the I/O thread: %s", strerror(-r));
 	while (sem_wait(&started.sem) < 0)
 		;
 	sem_destroy(&started.sem);
-	vmm->io_started = true;
+	io->started = true;
 	return 0;
+}
+
+static int start_all_io(struct vmm *vmm, struct hvd_error *err)
+{
+	unsigned n = vmm->config.io_threads;
+
+	if (!n || n > VM_MAX_IO_THREADS)
+		return hvd_err_field(err, ERANGE, "io_threads", "a VM has 1 to %d I/O threads",
+				     VM_MAX_IO_THREADS);
+	for (unsigned i = 0; i < n; i++) {
+		int r;
+
+		vmm->n_io++;
+		vmm->io[i].vmm = vmm;
+		r = start_io(&vmm->io[i], i, err);
+		if (r < 0)
+			return r;
+		vmm->loops[i] = vmm->io[i].loop;
+	}
+	return 0;
+}
+
+static void end_io(struct io_thread *io)
+{
+	if (io->started) {
+		loop_quit(io->loop);
+		pthread_join(io->thread, NULL);
+	}
+	loop_free(io->loop);
 }
 
 int vmm_create(const struct vm_config *config, struct vm_files *files, struct loop *main,
@@ -212,7 +271,7 @@ int vmm_create(const struct vm_config *config, struct vm_files *files, struct lo
 	r = console_new(main, &vmm->console);
 	if (r < 0)
 		return hvd_err(err, -r, "console: %s", strerror(-r));
-	r = start_io(vmm, err);
+	r = start_all_io(vmm, err);
 	if (r < 0)
 		return r;
 
@@ -233,11 +292,8 @@ struct vmm *vmm_free(struct vmm *vmm)
 	if (vmm->detaching)
 		end_detaching(vmm);
 	machine_free(vmm->machine);
-	if (vmm->io_started) {
-		loop_quit(vmm->io);
-		pthread_join(vmm->io_thread, NULL);
-	}
-	loop_free(vmm->io);
+	for (unsigned i = 0; i < vmm->n_io; i++)
+		end_io(&vmm->io[i]);
 	console_free(vmm->console);
 	vm_files_close(&vmm->files);
 	free(vmm);
@@ -262,8 +318,7 @@ int vmm_pause(struct vmm *vmm, struct hvd_error *err)
 {
 	if (vmm->state != VMM_RUNNING)
 		return wrong_state(vmm, "pause", err);
-	machine_hold(vmm->machine);
-	set_state(vmm, VMM_PAUSED, VMM_REASON_NONE, NULL);
+	hold(vmm, VMM_REASON_NONE, NULL);
 	return 0;
 }
 

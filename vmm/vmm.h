@@ -35,6 +35,7 @@ enum vmm_reason {
 	VMM_REASON_GUEST_REBOOT,   /* PSCI SYSTEM_RESET with on_reboot=stop */
 	VMM_REASON_HOST_STOP,      /* vmm_stop() */
 	VMM_REASON_ERROR,          /* KVM or a host resource failed; the error says which */
+	VMM_REASON_IO_ERROR,       /* paused by a disk's error policy; the error says which disk */
 	_VMM_REASON_MAX
 };
 
@@ -50,7 +51,7 @@ enum vmm_thread {
 };
 
 struct vmm_hooks {
-	/* After every change of state. err is set for VMM_REASON_ERROR only. */
+	/* After every change of state. err is set for VMM_REASON_ERROR and _IO_ERROR only. */
 	void (*state_changed)(void *ctx, enum vmm_state state, enum vmm_reason reason,
 			      const struct hvd_error *err);
 	/*

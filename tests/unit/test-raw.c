@@ -12,13 +12,15 @@
 
 #include <cmocka.h>
 
-#include "vmm/block/raw.h"
+#include "tests/unit/loop_device.h"
+#include "vmm/block/raw_ring.h"
 
 #define DISK_SIZE (256 * KIB)
 
 struct fixture {
 	struct loop *loop;
 	struct raw *raw;
+	struct raw_ring *ring;
 	int fd; /* another descriptor of the same file, to look at it */
 	unsigned batches;
 	uint8_t *memory; /* page-aligned */
@@ -71,18 +73,22 @@ static int disk_file(struct fixture *f, int flags)
 	return fd;
 }
 
+static int new_ring(struct fixture *f, struct hvd_error *err)
+{
+	const struct raw_ring_args args = { .depth = 16, .batch_done = on_batch, .ctx = f };
+
+	return raw_ring_new(f->raw, &args, f->loop, &f->ring, err);
+}
+
 static void open_disk(struct fixture *f, struct raw_args args)
 {
 	struct hvd_error err = { 0 };
 
 	if (!args.fd)
 		args.fd = disk_file(f, args.direct ? O_DIRECT : 0);
-	args.depth = 16;
-	args.batch_done = on_batch;
-	args.ctx = f;
-	if (raw_new(&args, f->loop, &f->raw, &err) < 0)
+	if (raw_new(&args, &f->raw, &err) < 0 || new_ring(f, &err) < 0)
 		fail_msg("%s", err.msg);
-	assert_int_equal(raw_start(f->raw), 0);
+	assert_int_equal(raw_ring_start(f->ring), 0);
 }
 
 static int set_up(void **state)
@@ -101,8 +107,9 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	if (f->raw)
-		raw_stop(f->raw);
+	if (f->ring)
+		raw_ring_stop(f->ring);
+	raw_ring_free(f->ring);
 	raw_free(f->raw);
 	loop_free(f->loop);
 	munmap(f->memory, MIB);
@@ -124,7 +131,7 @@ static void queue_iov(struct fixture *f, struct outcome *o, enum block_op op, ui
 		.done = on_done,
 	};
 	o->times = 0;
-	raw_queue(f->raw, &o->req);
+	raw_ring_queue(f->ring, &o->req);
 }
 
 /* One buffer at memory + at. */
@@ -140,7 +147,7 @@ static int run(struct fixture *f, enum block_op op, uint64_t offset, uint64_t le
 	struct outcome o;
 
 	queue(f, &o, op, offset, len, at);
-	raw_drain(f->raw);
+	raw_ring_drain(f->ring);
 	assert_int_equal(o.times, 1);
 	return o.result;
 }
@@ -157,9 +164,9 @@ static void test_geometry(void **state)
 	struct fixture *f = *state;
 
 	open_disk(f, (struct raw_args){ 0 });
-	assert_int_equal(raw_geometry(f->raw)->size, DISK_SIZE);
-	assert_int_equal(raw_geometry(f->raw)->block, 512);
-	assert_true(raw_geometry(f->raw)->physical >= 512);
+	assert_int_equal(f->raw->geometry.size, DISK_SIZE);
+	assert_int_equal(f->raw->geometry.block, 512);
+	assert_true(f->raw->geometry.physical >= 512);
 }
 
 static void test_size_is_whole_sectors(void **state)
@@ -169,15 +176,15 @@ static void test_size_is_whole_sectors(void **state)
 
 	assert_int_equal(ftruncate(fd, 1000), 0);
 	open_disk(f, (struct raw_args){ .fd = fd });
-	assert_int_equal(raw_geometry(f->raw)->size, 512);
+	assert_int_equal(f->raw->geometry.size, 512);
 }
 
 static void expect_refused(struct fixture *f, int fd, int errnum)
 {
-	struct raw_args args = { .fd = fd, .depth = 4, .batch_done = on_batch, .ctx = f };
+	struct raw_args args = { .fd = fd };
 	struct hvd_error err = { 0 };
 
-	assert_int_equal(raw_new(&args, f->loop, &f->raw, &err), -errnum);
+	assert_int_equal(raw_new(&args, &f->raw, &err), -errnum);
 	assert_int_equal(err.code, -errnum);
 	/* the descriptor was taken all the same */
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
@@ -261,6 +268,47 @@ static void test_zeroes_without_zero_range(void **state)
 	assert_memory_equal(f->memory, zeroes, 4096);
 }
 
+/* Everything once more on a block device, with direct I/O and without. */
+static void check_device(struct fixture *f, int flags)
+{
+	static const uint8_t zeroes[4096];
+	int file = disk_file(f, 0), device;
+	char path[32];
+
+	device = loop_device(file, O_RDWR | flags, path);
+	close(file);
+	if (device < 0)
+		skip();
+	open_disk(f, (struct raw_args){ .fd = device, .direct = flags });
+	assert_int_equal(f->raw->geometry.size, DISK_SIZE);
+	assert_int_equal(f->raw->geometry.block, 512);
+	assert_int_equal(f->raw->geometry.direct, flags != 0);
+
+	assert_int_equal(run(f, BLOCK_READ, 512, 8192, 512), 0);
+	expect_pattern(f->memory + 512, 512, 8192);
+	assert_int_equal(run(f, BLOCK_WRITE, 65536, 4096, 512), 0);
+	assert_int_equal(run(f, BLOCK_FLUSH, 0, 0, 0), 0);
+	assert_int_equal(run(f, BLOCK_READ, 65536, 4096, 16384), 0);
+	expect_pattern(f->memory + 16384, 512, 4096);
+
+	assert_int_equal(run(f, BLOCK_DISCARD, 4096, 4096, 0), 0);
+	assert_int_equal(run(f, BLOCK_WRITE_ZEROES, 16384, 4096, 0), 0);
+	assert_int_equal(run(f, BLOCK_READ, 0, 32768, 0), 0);
+	assert_memory_equal(f->memory + 4096, zeroes, 4096);
+	assert_memory_equal(f->memory + 16384, zeroes, 4096);
+	expect_pattern(f->memory + 8192, 8192, 8192);
+}
+
+static void test_device(void **state)
+{
+	check_device(*state, 0);
+}
+
+static void test_device_direct(void **state)
+{
+	check_device(*state, O_DIRECT);
+}
+
 static void test_file_was_cut(void **state)
 {
 	struct fixture *f = *state;
@@ -280,7 +328,7 @@ static void test_many_at_once(void **state)
 	open_disk(f, (struct raw_args){ 0 });
 	for (unsigned i = 0; i < 16; i++)
 		queue(f, &o[i], BLOCK_READ, i * 8192, 8192, i * 8192);
-	raw_drain(f->raw);
+	raw_ring_drain(f->ring);
 	for (unsigned i = 0; i < 16; i++) {
 		assert_int_equal(o[i].times, 1);
 		assert_int_equal(o[i].result, 0);
@@ -297,7 +345,7 @@ static void test_scattered(void **state)
 	for (unsigned i = 0; i < 8; i++)
 		o.iov[i] = (struct iovec){ f->memory + i * 1000, 512 };
 	queue_iov(f, &o, BLOCK_READ, 1024, 4096, 8);
-	raw_drain(f->raw);
+	raw_ring_drain(f->ring);
 	assert_int_equal(o.result, 0);
 	for (unsigned i = 0; i < 8; i++)
 		expect_pattern(f->memory + i * 1000, 1024 + i * 512, 512);
@@ -312,7 +360,7 @@ static void test_direct_unaligned_memory(void **state)
 	open_disk(f, (struct raw_args){ .direct = true });
 	for (unsigned i = 0; i < 4; i++)
 		queue(f, &o[i], BLOCK_READ, i * 512, 150 * KIB, i * 200 * KIB + 1 + i);
-	raw_drain(f->raw);
+	raw_ring_drain(f->ring);
 	for (unsigned i = 0; i < 4; i++) {
 		assert_int_equal(o[i].times, 1);
 		assert_int_equal(o[i].result, 0);
@@ -333,7 +381,7 @@ static void test_direct_odd_segments(void **state)
 	o.iov[0] = (struct iovec){ f->memory, 100 };
 	o.iov[1] = (struct iovec){ f->memory + 4096, 924 };
 	queue_iov(f, &o, BLOCK_READ, 512, 1024, 2);
-	raw_drain(f->raw);
+	raw_ring_drain(f->ring);
 	assert_int_equal(o.result, 0);
 	expect_pattern(f->memory, 512, 100);
 	expect_pattern(f->memory + 4096, 612, 924);
@@ -350,17 +398,131 @@ static void test_direct_aligned(void **state)
 	expect_pattern(f->memory + 512, 512, 512);
 }
 
-/* A memfd knows no alignment of direct I/O: the page cache is used instead. */
-static void test_direct_falls_back(void **state)
+/*
+ * A memfd tells no alignment of direct I/O and takes any: it is tried out. What cannot do it is
+ * refused rather than used through the page cache behind the user's back.
+ */
+static void test_direct_tried_out(void **state)
 {
 	struct fixture *f = *state;
 	int fd = memfd_create("disk", MFD_CLOEXEC);
 
 	assert_int_equal(ftruncate(fd, DISK_SIZE), 0);
 	open_disk(f, (struct raw_args){ .fd = fd, .direct = true });
-	assert_false(raw_geometry(f->raw)->direct);
-	assert_false(fcntl(fd, F_GETFL) & O_DIRECT);
+	assert_true(f->raw->geometry.direct);
+	assert_int_equal(f->raw->geometry.mem_align, 512);
 	assert_int_equal(run(f, BLOCK_WRITE, 512, 512, 1), 0);
+}
+
+static void test_direct_impossible(void **state)
+{
+	struct raw_args args = { .direct = true };
+	struct fixture *f = *state;
+	struct hvd_error err = { 0 };
+	char path[64];
+
+	/* nothing can be read through it */
+	f->fd = memfd_create("disk", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(f->fd, DISK_SIZE), 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
+	args.fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_true(args.fd >= 0);
+	assert_int_equal(raw_new(&args, &f->raw, &err), -EINVAL);
+	assert_string_equal(err.field, "cache");
+}
+
+static void test_durable(void **state)
+{
+	static const uint8_t zeroes[4096];
+	struct fixture *f = *state;
+	struct outcome o = { 0 };
+
+	open_disk(f, (struct raw_args){ 0 });
+	memset(f->memory, 0x3c, 4096);
+	o.iov[0] = (struct iovec){ f->memory, 4096 };
+	o.req = (struct block_request){
+		.op = BLOCK_WRITE, .durable = true, .offset = 4096, .len = 4096,
+		.iov = o.iov, .n_iov = 1, .done = on_done,
+	};
+	raw_ring_queue(f->ring, &o.req);
+	raw_ring_drain(f->ring);
+	assert_int_equal(o.times, 1);
+	assert_int_equal(o.result, 0);
+	assert_int_equal(run(f, BLOCK_READ, 4096, 4096, 8192), 0);
+	assert_memory_equal(f->memory, f->memory + 8192, 4096);
+
+	/* a flush behind it, and one completion */
+	o.req = (struct block_request){
+		.op = BLOCK_WRITE_ZEROES, .durable = true, .offset = 4096, .len = 4096, .done = on_done,
+	};
+	raw_ring_queue(f->ring, &o.req);
+	raw_ring_drain(f->ring);
+	assert_int_equal(o.times, 2);
+	assert_int_equal(o.result, 0);
+	assert_int_equal(run(f, BLOCK_READ, 4096, 4096, 0), 0);
+	assert_memory_equal(f->memory, zeroes, 4096);
+}
+
+/* What a request has done before it failed is not done again when it is queued anew. */
+static void test_failed_request_goes_on(void **state)
+{
+	struct fixture *f = *state;
+	struct outcome o = { 0 };
+
+	open_disk(f, (struct raw_args){ 0 });
+	assert_int_equal(ftruncate(f->fd, 4096), 0);
+	queue(f, &o, BLOCK_READ, 0, 8192, 0);
+	raw_ring_drain(f->ring);
+	assert_int_equal(o.result, -EIO);
+	assert_int_equal(o.req.offset, 4096);
+	assert_int_equal(o.req.len, 4096);
+	expect_pattern(f->memory, 0, 4096);
+
+	memset(f->memory, 0, 4096);
+	assert_int_equal(ftruncate(f->fd, DISK_SIZE), 0);
+	raw_ring_queue(f->ring, &o.req);
+	raw_ring_drain(f->ring);
+	assert_int_equal(o.times, 2);
+	assert_int_equal(o.result, 0);
+	assert_int_equal(f->memory[0], 0);
+}
+
+static void test_new_size(void **state)
+{
+	struct fixture *f = *state;
+
+	open_disk(f, (struct raw_args){ 0 });
+	assert_int_equal(raw_refresh(f->raw, NULL), 0);
+	assert_int_equal(run(f, BLOCK_READ, DISK_SIZE, 512, 0), -EINVAL);
+	assert_int_equal(ftruncate(f->fd, 2 * DISK_SIZE + 100), 0);
+	assert_int_equal(raw_refresh(f->raw, NULL), 1);
+	assert_int_equal(f->raw->size, 2 * DISK_SIZE);
+	assert_int_equal(run(f, BLOCK_READ, DISK_SIZE, 512, 0), 0);
+	assert_int_equal(run(f, BLOCK_READ, 2 * DISK_SIZE, 512, 0), -EINVAL);
+
+	/* nothing is left of it: it stays as it was */
+	assert_int_equal(ftruncate(f->fd, 100), 0);
+	assert_int_equal(raw_refresh(f->raw, NULL), -EINVAL);
+	assert_int_equal(f->raw->size, 2 * DISK_SIZE);
+}
+
+/* Two rings, as two queues on two I/O loops have them. */
+static void test_two_rings(void **state)
+{
+	struct fixture *f = *state;
+	struct raw_ring *first;
+
+	open_disk(f, (struct raw_args){ 0 });
+	first = f->ring;
+	assert_int_equal(new_ring(f, NULL), 0);
+	assert_int_equal(raw_ring_start(f->ring), 0);
+	assert_int_equal(run(f, BLOCK_READ, 512, 512, 0), 0);
+	expect_pattern(f->memory, 512, 512);
+	raw_ring_stop(f->ring);
+	raw_ring_free(f->ring);
+	f->ring = first;
+	assert_int_equal(run(f, BLOCK_READ, 1024, 512, 0), 0);
+	expect_pattern(f->memory, 1024, 512);
 }
 
 static void test_start_and_stop_often(void **state)
@@ -370,8 +532,8 @@ static void test_start_and_stop_often(void **state)
 	open_disk(f, (struct raw_args){ 0 });
 	/* more often than a thread may register rings */
 	for (unsigned i = 0; i < 50; i++) {
-		raw_stop(f->raw);
-		assert_int_equal(raw_start(f->raw), 0);
+		raw_ring_stop(f->ring);
+		assert_int_equal(raw_ring_start(f->ring), 0);
 		assert_int_equal(run(f, BLOCK_READ, 512, 512, 0), 0);
 	}
 }
@@ -384,11 +546,12 @@ static bool ring_allowed(void)
 	bool allowed;
 
 	set_up((void **)&f);
-	args = (struct raw_args){ .fd = disk_file(f, 0), .depth = 1 };
-	allowed = raw_new(&args, f->loop, &f->raw, &err) != -EPERM && err.code != -ENOSYS;
+	args = (struct raw_args){ .fd = disk_file(f, 0) };
+	allowed = raw_new(&args, &f->raw, &err) == 0 && new_ring(f, &err) != -EPERM &&
+		  err.code != -ENOSYS;
 	if (!allowed)
 		fprintf(stderr, "skipped: %s\n", err.msg);
-	f->raw = raw_free(f->raw);
+	f->ring = raw_ring_free(f->ring);
 	tear_down((void **)&f);
 	return allowed;
 }
@@ -406,13 +569,20 @@ int main(void)
 		TEST(test_read_only),
 		TEST(test_discard_and_zeroes),
 		TEST(test_zeroes_without_zero_range),
+		TEST(test_device),
+		TEST(test_device_direct),
 		TEST(test_file_was_cut),
 		TEST(test_many_at_once),
 		TEST(test_scattered),
 		TEST(test_direct_unaligned_memory),
 		TEST(test_direct_odd_segments),
 		TEST(test_direct_aligned),
-		TEST(test_direct_falls_back),
+		TEST(test_direct_tried_out),
+		TEST(test_direct_impossible),
+		TEST(test_durable),
+		TEST(test_failed_request_goes_on),
+		TEST(test_new_size),
+		TEST(test_two_rings),
 		TEST(test_start_and_stop_often),
 	};
 

@@ -213,7 +213,8 @@ static int set_up(void **state)
 
 	alarm(TIMEOUT_SECONDS);
 	rig = (struct rig){ .terminal = -1, .descriptors = open_descriptors() };
-	rig.config = (struct vm_config){ .vcpus = 2, .memory = 32 * MIB, .rng = true };
+	rig.config = (struct vm_config){ .vcpus = 2, .memory = 32 * MIB, .io_threads = 2,
+					   .rng = true };
 	assert_int_equal(loop_new(&rig.main), 0);
 	*state = &rig;
 	return 0;

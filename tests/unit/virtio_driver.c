@@ -28,20 +28,31 @@ static void on_started(struct loop_work *work)
 	sem_post(&container_of(work, struct started, work)->sem);
 }
 
-void driver_open(struct driver *d)
+void driver_start_loop(struct loop **ret, pthread_t *thread)
 {
 	struct started started = { .work.fn = on_started };
 
-	memset(d, 0, sizeof(*d));
-	assert_int_equal(guest_mem_new(DRIVER_RAM_BASE, DRIVER_RAM_SIZE, &d->mem), 0);
-	assert_int_equal(loop_new(&d->io), 0);
-
+	assert_int_equal(loop_new(ret), 0);
 	/* while the loop does not run, calls to it run on the caller's thread */
 	sem_init(&started.sem, 0, 0);
-	loop_post(d->io, &started.work);
-	assert_int_equal(pthread_create(&d->io_thread, NULL, run_io, d->io), 0);
+	loop_post(*ret, &started.work);
+	assert_int_equal(pthread_create(thread, NULL, run_io, *ret), 0);
 	sem_wait(&started.sem);
 	sem_destroy(&started.sem);
+}
+
+void driver_stop_loop(struct loop *loop, pthread_t thread)
+{
+	loop_quit(loop);
+	pthread_join(thread, NULL);
+	loop_free(loop);
+}
+
+void driver_open(struct driver *d)
+{
+	memset(d, 0, sizeof(*d));
+	assert_int_equal(guest_mem_new(DRIVER_RAM_BASE, DRIVER_RAM_SIZE, &d->mem), 0);
+	driver_start_loop(&d->io, &d->io_thread);
 }
 
 static bool use_pci;
@@ -81,9 +92,7 @@ void driver_close(struct driver *d)
 	virtio_pci_destroy(&d->pci);
 	if (d->over_pci)
 		pci_rig_close(&d->rig);
-	loop_quit(d->io);
-	pthread_join(d->io_thread, NULL);
-	loop_free(d->io);
+	driver_stop_loop(d->io, d->io_thread);
 	guest_mem_free(d->mem);
 }
 

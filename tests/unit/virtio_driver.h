@@ -64,6 +64,9 @@ void driver_use_pci(bool over_pci);
 		driver_use_pci(true);                                                              \
 		failed_ + cmocka_run_group_tests_name("pci", tests, NULL, NULL);                   \
 	})
+/* An I/O loop on a thread of its own; it runs when start returns. */
+void driver_start_loop(struct loop **ret, pthread_t *thread);
+void driver_stop_loop(struct loop *loop, pthread_t thread);
 
 /* Guest memory and a running I/O loop; then make the device with d->mem and d->io. */
 void driver_open(struct driver *d);

@@ -8,6 +8,7 @@
 
 #include "vmm/arch/boot.h"
 #include "vmm/arch/features.h"
+#include "vmm/arch/io_fault.h"
 #include "vmm/arch/machine_pci.h"
 #include "vmm/arch/memmap.h"
 #include "vmm/hw/pl011.h"
@@ -15,6 +16,8 @@
 #include "vmm/hw/power_button.h"
 #include "vmm/kvm/gic.h"
 #include "vmm/virtio/mmio.h"
+
+#define DISK_QUEUES 4 /* at most, where nobody has asked for more */
 
 _Static_assert(VM_MAX_DISKS + VM_MAX_NICS + 2 <= MEMMAP_MAX_VIRTIO, "a place for every device");
 
@@ -51,6 +54,7 @@ struct machine {
 	struct pl061 gpio;
 	struct power_button button;
 
+	struct io_fault io_fault;
 	struct machine_virtio virtio[MEMMAP_MAX_VIRTIO];
 	unsigned n_virtio;
 	struct virtio_mmio mmio[MEMMAP_MAX_VIRTIO];
@@ -278,22 +282,37 @@ static int duplicate(int fd, int *ret, struct hvd_error *err)
 	return 0;
 }
 
+static void on_disk_error(void *ctx, const char *name, int error)
+{
+	io_fault_report(ctx, name, error);
+}
+
 static struct virtio_blk_args disk_args(const struct disk_config *disk, int fd)
 {
+	static const enum virtio_blk_on_error on_error[_DISK_ERROR_POLICY_MAX] = {
+		[DISK_ERROR_REPORT] = VIRTIO_BLK_REPORT,
+		[DISK_ERROR_STOP] = VIRTIO_BLK_STOP,
+		[DISK_ERROR_ENOSPC_STOP] = VIRTIO_BLK_STOP_WHEN_FULL,
+	};
+
 	return (struct virtio_blk_args){
 		.fd = fd,
 		.read_only = disk->read_only,
 		.direct = disk->cache == DISK_CACHE_NONE,
 		.ignore_flush = disk->cache == DISK_CACHE_UNSAFE,
+		.name = disk->path,
 		.serial = disk->serial,
 		.ops_limit = { disk->limits.iops, disk->limits.iops_burst },
 		.bytes_limit = { disk->limits.bytes_per_second, disk->limits.bytes_burst },
+		.on_error = on_error[disk->error_policy],
+		.failed = on_disk_error,
 	};
 }
 
 static int new_disk(struct machine *m, const struct disk_config *disk, int fd,
 		    struct virtio_dev **ret, struct hvd_error *err)
 {
+	const struct virtio_loops loops = { m->args.loops, m->args.n_loops, m->n_virtio };
 	struct virtio_blk_args args;
 	int copy = -1, r;
 
@@ -301,6 +320,10 @@ static int new_disk(struct machine *m, const struct disk_config *disk, int fd,
 	if (r < 0)
 		return r;
 	args = disk_args(disk, copy);
+	args.n_queues = disk->queues ? disk->queues
+				     : MIN(m->args.config->vcpus, (uint32_t)DISK_QUEUES);
+	args.loops = &loops;
+	args.ctx = &m->io_fault;
 	r = virtio_blk_new(&args, m->mem, m->args.io, ret, err);
 	return r < 0 ? hvd_err_prefix(err, r, "%s", disk->path) : 0;
 }
@@ -332,7 +355,7 @@ static int new_nic(struct machine *m, const struct nic_config *nic, int tap,
 	if (r < 0)
 		return r;
 	args = nic_args(nic, copy);
-	return virtio_net_new(&args, m->mem, m->args.io, ret, err);
+	return virtio_net_new(&args, m->mem, m->args.loops[m->n_virtio % m->args.n_loops], ret, err);
 }
 
 static int create_nic(struct machine *m, size_t index, struct hvd_error *err)
@@ -444,6 +467,7 @@ int machine_new(const struct machine_args *args, struct machine **ret, struct hv
 	m->vcpus.on_thread = args->on_vcpu_thread;
 	m->vcpus.ctx = args->ctx;
 	vcpu_threads_init(&m->vcpus);
+	io_fault_init(&m->io_fault, args->main, args->on_io_error, args->ctx);
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		r = steps[i](m, err);
@@ -486,6 +510,7 @@ struct machine *machine_free(struct machine *m)
 	for (unsigned i = 0; i < m->n_mmio; i++)
 		virtio_mmio_destroy(&m->mmio[i]);
 	machine_pci_free(m->pci);
+	io_fault_destroy(&m->io_fault);
 	destroy_hw(m);
 	for (unsigned i = 0; i < m->vcpus.n_vcpus; i++)
 		kvm_vcpu_destroy(&m->vcpus.vcpus[i].kvm);

@@ -3,8 +3,8 @@
  * One machine of type hvd-1.0, put together from a configuration: guest RAM with the boot images
  * loaded, vCPUs, GIC, buses and devices (vmm/arch/memmap.h has the places).
  *
- * A reset is a new machine. Main loop only; vCPU threads are the machine's own, the I/O loop is
- * the caller's and runs as long as the machine exists.
+ * A reset is a new machine. Main loop only; vCPU threads are the machine's own, the I/O loops
+ * are the caller's and run as long as the machine exists.
  */
 #pragma once
 
@@ -20,8 +20,12 @@ struct machine_args {
 	const struct vm_config *config;
 	const struct vm_files *files; /* devices get duplicates */
 	struct loop *main, *io;
+	struct loop *const *loops; /* n_loops to spread queues over; io is one of them */
+	unsigned n_loops;
 	struct console *console;
 	vcpu_event_fn on_event;
+	/* A disk has met an error that its policy is to stop at (VIRTIO_BLK_STOP). */
+	void (*on_io_error)(void *ctx, const struct hvd_error *err);
 	void (*on_vcpu_thread)(void *ctx); /* on each vCPU's thread, first of all */
 	void (*on_detached)(void *ctx);    /* main loop: see machine_update() */
 	void *ctx;

@@ -1,324 +1,126 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Block device (virtio 1.2 §5.2) on vmm/block/raw.
- *
- * A request is a header that the device reads, data, and one status byte that it writes; how these
- * fall into descriptors is the driver's choice (§5.2.6). Requests in flight are as many as the
- * queue has entries, from a pool made when the device is activated. One I/O loop wake-up takes what
- * there is, submits it with one system call and raises one interrupt for what has completed.
- */
+/* Block device (virtio 1.2 §5.2) on vmm/block/raw. */
 #include <errno.h>
-#include <linux/virtio_blk.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/base/iov.h"
-#include "vmm/base/rate.h"
-#include "vmm/block/raw.h"
-#include "vmm/virtio/virtio.h"
-
-#define SECTOR_SHIFT 9
-#define MAX_DISCARD_SECTORS (1U << 22) /* 2 GiB in one request */
-#define ROUNDS 4                       /* of the queue in one wake-up */
+#include "vmm/virtio/blk_private.h"
 
 /* Up to write_zeroes_may_unmap and its padding: what follows belongs to features not offered. */
 #define CONFIG_SIZE offsetof(struct virtio_blk_config, max_secure_erase_sectors)
 
-struct blk_request {
-	struct block_request io;
-	struct virtio_blk *blk;
-	uint8_t *status; /* in guest memory */
-	struct vq_chain chain;
-};
+#define FEATURE(name) (1ULL << VIRTIO_BLK_F_##name)
 
-struct virtio_blk {
-	struct virtio_dev dev;
-	struct raw *raw;
-	bool read_only;
-	char serial[VIRTIO_BLK_ID_BYTES];
-
-	struct blk_request *pool; /* NULL while not active */
-	/* A stack, so that few of them are touched when few are in flight. */
-	struct blk_request *unused[VQ_MAX_SIZE];
-	unsigned n_unused;
-
-	struct rate rate;
-	struct rate_gate gate;
-};
-
-/* The data part of a request: what is between the header and the status byte. */
-struct blk_data {
-	struct iovec *out, *in;
-	unsigned n_out, n_in;
-	uint32_t out_len, in_len;
-};
-
-static void answer(struct blk_request *req, uint8_t status)
+static struct virtio_blk *to_blk(struct virtio_dev *dev)
 {
-	struct virtio_blk *blk = req->blk;
-
-	*req->status = status;
-	vq_push(&blk->dev.queue[0], req->chain.head,
-		status == VIRTIO_BLK_S_OK ? req->chain.in_len : 0);
-	blk->unused[blk->n_unused++] = req;
+	return container_of(dev, struct virtio_blk, dev);
 }
 
-static void on_done(struct block_request *io, int result)
+static struct virtio_blk_config *config_of(struct virtio_blk *blk)
 {
-	struct blk_request *req = container_of(io, struct blk_request, io);
-
-	if (result == 0)
-		answer(req, VIRTIO_BLK_S_OK);
-	else if (result == -EOPNOTSUPP)
-		answer(req, VIRTIO_BLK_S_UNSUPP);
-	else
-		answer(req, VIRTIO_BLK_S_IOERR);
+	return (struct virtio_blk_config *)blk->dev.config;
 }
 
-/* Sectors are checked before they become bytes, so that no product overflows. */
-static bool in_disk(const struct virtio_blk *blk, uint64_t sector, uint64_t len)
+/*
+ * §5.2.5.2, §5.2.6.2: a driver that cannot flush, or has chosen so in the configuration, gets a disk
+ * that writes through.
+ */
+static void set_write_cache(struct virtio_blk *blk, uint8_t wce)
 {
-	const struct disk_geometry *g = raw_geometry(blk->raw);
-	uint64_t sectors = g->size >> SECTOR_SHIFT;
-
-	return sector <= sectors && len <= g->size - (sector << SECTOR_SHIFT) &&
-	       IS_ALIGNED(sector << SECTOR_SHIFT, g->block) && IS_ALIGNED(len, g->block);
+	virtio_write_config(&blk->dev, offsetof(struct virtio_blk_config, wce), &wce, sizeof(wce));
+	blk->durable = !wce;
 }
 
-static void transfer(struct blk_request *req, enum block_op op, uint64_t sector, struct iovec *iov,
-		     unsigned n_iov, uint64_t len)
+static void blk_negotiated(struct virtio_dev *dev)
 {
-	if (!in_disk(req->blk, sector, len)) {
-		answer(req, VIRTIO_BLK_S_IOERR);
-		return;
-	}
-	req->io = (struct block_request){
-		.op = op,
-		.offset = sector << SECTOR_SHIFT,
-		.len = len,
-		.iov = iov,
-		.n_iov = n_iov,
-		.done = on_done,
-	};
-	raw_queue(req->blk->raw, &req->io);
+	set_write_cache(to_blk(dev), virtio_has_feature(dev, VIRTIO_BLK_F_FLUSH));
 }
 
-static void start_read(struct blk_request *req, uint64_t sector, struct blk_data *data)
+static void blk_set_config(struct virtio_dev *dev, uint64_t offset, uint64_t value, unsigned len)
 {
-	transfer(req, BLOCK_READ, sector, data->in, data->n_in, data->in_len);
-}
-
-static void start_write(struct blk_request *req, uint64_t sector, struct blk_data *data)
-{
-	transfer(req, BLOCK_WRITE, sector, data->out, data->n_out, data->out_len);
-}
-
-static void start_flush(struct blk_request *req, uint64_t sector, struct blk_data *data)
-{
-	transfer(req, BLOCK_FLUSH, 0, NULL, 0, 0);
-}
-
-static void start_get_id(struct blk_request *req, uint64_t sector, struct blk_data *data)
-{
-	iov_scatter(data->in, data->n_in, req->blk->serial, sizeof(req->blk->serial));
-	answer(req, VIRTIO_BLK_S_OK);
-}
-
-/* One range a request, as max_discard_seg and max_write_zeroes_seg say (§5.2.6.2). */
-static void start_range(struct blk_request *req, enum block_op op, uint32_t allowed_flags,
-			const struct blk_data *data)
-{
-	struct virtio_blk_discard_write_zeroes range;
-
-	if (data->out_len != sizeof(range)) {
-		answer(req, VIRTIO_BLK_S_IOERR);
-		return;
-	}
-	iov_gather(data->out, data->n_out, &range, sizeof(range));
-
-	if (range.flags & ~allowed_flags)
-		answer(req, VIRTIO_BLK_S_UNSUPP);
-	else if (range.num_sectors > MAX_DISCARD_SECTORS)
-		answer(req, VIRTIO_BLK_S_IOERR);
-	else
-		/* zeroes that may be unmapped are a discard: that reads as zero here */
-		transfer(req, range.flags ? BLOCK_DISCARD : op, range.sector, NULL, 0,
-			 (uint64_t)range.num_sectors << SECTOR_SHIFT);
-}
-
-static void start_discard(struct blk_request *req, uint64_t sector, struct blk_data *data)
-{
-	start_range(req, BLOCK_DISCARD, 0, data);
-}
-
-static void start_write_zeroes(struct blk_request *req, uint64_t sector, struct blk_data *data)
-{
-	start_range(req, BLOCK_WRITE_ZEROES, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP, data);
-}
-
-static void (*const starters[])(struct blk_request *req, uint64_t sector, struct blk_data *data) = {
-	[VIRTIO_BLK_T_IN] = start_read,
-	[VIRTIO_BLK_T_OUT] = start_write,
-	[VIRTIO_BLK_T_FLUSH] = start_flush,
-	[VIRTIO_BLK_T_GET_ID] = start_get_id,
-	[VIRTIO_BLK_T_DISCARD] = start_discard,
-	[VIRTIO_BLK_T_WRITE_ZEROES] = start_write_zeroes,
-};
-
-/* Take the header off the front and the status byte off the end. False: the request has none. */
-static bool dissect(struct blk_request *req, struct virtio_blk_outhdr *hdr, struct blk_data *data)
-{
-	struct vq_chain *chain = &req->chain;
-	struct iovec *last = &chain->iov[chain->n_out + chain->n_in - 1];
-
-	if (chain->out_len < sizeof(*hdr) || !chain->in_len)
-		return false;
-
-	*data = (struct blk_data){
-		.out = chain->iov,
-		.n_out = chain->n_out,
-		.out_len = chain->out_len - sizeof(*hdr),
-		.in = chain->iov + chain->n_out,
-		.n_in = chain->n_in,
-		.in_len = chain->in_len - 1,
-	};
-	iov_gather(data->out, data->n_out, hdr, sizeof(*hdr));
-	iov_advance(&data->out, &data->n_out, sizeof(*hdr));
-
-	last->iov_len--;
-	req->status = (uint8_t *)last->iov_base + last->iov_len;
-	if (!last->iov_len)
-		data->n_in--;
-	return true;
-}
-
-/* What counts against the limit of bytes. */
-static uint32_t bytes_moved(const struct virtio_blk_outhdr *hdr, const struct blk_data *data)
-{
-	switch (hdr->type) {
-	case VIRTIO_BLK_T_IN:
-		return data->in_len;
-	case VIRTIO_BLK_T_OUT:
-		return data->out_len;
-	default:
-		return 0;
-	}
-}
-
-/* The next chain becomes a request. False: there is none, or it may not go ahead yet. */
-static bool take(struct virtio_blk *blk)
-{
-	/* the ring holds no head twice, so there is a request for every chain */
-	struct blk_request *req = blk->unused[blk->n_unused - 1];
-	struct virtio_blk_outhdr hdr;
-	struct blk_data data;
-
-	if (!virtio_pop(&blk->dev, 0, &req->chain))
-		return false;
-	req->blk = blk;
-	if (!dissect(req, &hdr, &data)) {
-		virtio_broken(&blk->dev, "a request without header or status byte");
-		return false;
-	}
-	if (!rate_gate_pass(&blk->gate, bytes_moved(&hdr, &data))) {
-		vq_unpop(&blk->dev.queue[0], req->chain.head);
-		return false;
-	}
-
-	blk->n_unused--;
-	if (hdr.type < ARRAY_SIZE(starters) && starters[hdr.type])
-		starters[hdr.type](req, hdr.sector, &data);
-	else
-		answer(req, VIRTIO_BLK_S_UNSUPP);
-	return true;
-}
-
-/* Take what there is, submit it, give back what has completed, and look again before sleeping. */
-static void serve(struct virtio_blk *blk)
-{
-	struct virtqueue *vq = &blk->dev.queue[0];
-
-	for (int round = 0; round < ROUNDS; round++) {
-		vq_disable_kick(vq);
-		while (blk->n_unused && !blk->gate.shut && take(blk))
-			;
-		raw_submit(blk->raw);
-		virtio_notify_queue(&blk->dev, 0);
-		/* kicks are of no use while the gate is shut: whoever opens it looks at the ring */
-		if (blk->gate.shut || !vq_enable_kick(vq))
-			return;
-	}
-	virtio_rekick(&blk->dev, 0);
-}
-
-static void on_gate_opened(struct rate_gate *gate)
-{
-	serve(container_of(gate, struct virtio_blk, gate));
-}
-
-static void blk_kick(struct virtio_dev *dev, unsigned queue)
-{
-	serve(container_of(dev, struct virtio_blk, dev));
-}
-
-static void on_batch_done(void *ctx)
-{
-	serve(ctx);
+	if (offset == offsetof(struct virtio_blk_config, wce) && len == 1 &&
+	    virtio_has_feature(dev, VIRTIO_BLK_F_CONFIG_WCE))
+		set_write_cache(to_blk(dev),
+				value & 1 && virtio_has_feature(dev, VIRTIO_BLK_F_FLUSH));
 }
 
 static int blk_activate(struct virtio_dev *dev)
 {
-	struct virtio_blk *blk = container_of(dev, struct virtio_blk, dev);
-	unsigned n = dev->queue[0].size;
-	int r;
+	struct virtio_blk *blk = to_blk(dev);
 
-	blk->pool = calloc(n, sizeof(*blk->pool));
-	if (!blk->pool)
-		return -ENOMEM;
-	blk->n_unused = 0;
-	while (blk->n_unused < n) {
-		blk->unused[blk->n_unused] = &blk->pool[n - 1 - blk->n_unused];
-		blk->n_unused++;
+	for (unsigned i = 0; i < dev->n_queues; i++) {
+		int r = dev->queue[i].ready ? blk_queue_activate(&blk->queue[i]) : 0;
+
+		if (r < 0)
+			return r;
 	}
-	r = raw_start(blk->raw);
-	return r < 0 ? r : rate_gate_start(&blk->gate, dev->io);
+	return 0;
 }
 
-static void blk_quiesce(struct virtio_dev *dev)
+static int blk_start_queue(struct virtio_dev *dev, unsigned queue)
 {
-	struct virtio_blk *blk = container_of(dev, struct virtio_blk, dev);
-
-	rate_gate_stop(&blk->gate);
-	raw_drain(blk->raw);
-	virtio_notify_queue(dev, 0);
+	return blk_queue_start(&to_blk(dev)->queue[queue]);
 }
 
-static void blk_resume(struct virtio_dev *dev)
+static void blk_stop_queue(struct virtio_dev *dev, unsigned queue)
 {
-	struct virtio_blk *blk = container_of(dev, struct virtio_blk, dev);
+	blk_queue_stop(&to_blk(dev)->queue[queue]);
+}
 
-	if (rate_gate_start(&blk->gate, dev->io) < 0)
-		virtio_broken(dev, "the host lacks resources to continue it");
-	serve(blk);
+static void blk_kick(struct virtio_dev *dev, unsigned queue)
+{
+	blk_queue_serve(&to_blk(dev)->queue[queue]);
 }
 
 static void blk_reset(struct virtio_dev *dev)
 {
-	struct virtio_blk *blk = container_of(dev, struct virtio_blk, dev);
+	struct virtio_blk *blk = to_blk(dev);
 
-	rate_gate_stop(&blk->gate);
-	raw_drain(blk->raw);
-	raw_stop(blk->raw);
-	free(blk->pool);
-	blk->pool = NULL;
+	for (unsigned i = 0; i < dev->n_queues; i++)
+		blk_queue_reset(&blk->queue[i]);
+}
+
+static void set_policies(struct virtio_blk *blk, const struct virtio_blk_args *args)
+{
+	blk->on_error = args->on_error;
+	rate_set(&blk->rate, &args->ops_limit, &args->bytes_limit, rate_now());
+}
+
+static int update_size(struct virtio_blk *blk, struct hvd_error *err)
+{
+	int r = raw_refresh(blk->raw, err);
+	uint64_t capacity = blk->raw->size >> BLK_SECTOR_SHIFT;
+
+	if (r <= 0)
+		return r;
+	virtio_write_config(&blk->dev, offsetof(struct virtio_blk_config, capacity), &capacity,
+			    sizeof(capacity));
+	virtio_notify_config(&blk->dev);
+	return 0;
+}
+
+/* The size of the file or device is looked up anew with every change of the VM. */
+static int blk_update(struct virtio_dev *dev, const void *update, struct hvd_error *err)
+{
+	struct virtio_blk *blk = to_blk(dev);
+	int r = update_size(blk, err);
+
+	if (r < 0)
+		return r;
+	set_policies(blk, update);
+	for (unsigned i = 0; i < dev->n_queues; i++)
+		blk_queue_retry(&blk->queue[i]);
+	return 0;
 }
 
 static void blk_destroy(struct virtio_dev *dev)
 {
-	struct virtio_blk *blk = container_of(dev, struct virtio_blk, dev);
+	struct virtio_blk *blk = to_blk(dev);
 
-	rate_gate_destroy(&blk->gate);
+	for (unsigned i = 0; i < dev->n_queues; i++)
+		blk_queue_destroy(&blk->queue[i]);
 	raw_free(blk->raw);
+	free(blk->name);
 	free(blk);
 }
 
@@ -326,101 +128,107 @@ static const struct virtio_ops blk_ops = {
 	.name = "blk",
 	.id = VIRTIO_ID_BLOCK,
 	.config_size = CONFIG_SIZE,
-	.features = 1ULL << VIRTIO_BLK_F_SEG_MAX | 1ULL << VIRTIO_BLK_F_BLK_SIZE |
-		    1ULL << VIRTIO_BLK_F_FLUSH | 1ULL << VIRTIO_BLK_F_TOPOLOGY,
+	.features = FEATURE(SEG_MAX) | FEATURE(BLK_SIZE) | FEATURE(FLUSH) | FEATURE(TOPOLOGY) |
+		    FEATURE(CONFIG_WCE),
+	.negotiated = blk_negotiated,
+	.set_config = blk_set_config,
 	.activate = blk_activate,
+	.start_queue = blk_start_queue,
+	.stop_queue = blk_stop_queue,
 	.kick = blk_kick,
 	.reset = blk_reset,
-	.quiesce = blk_quiesce,
-	.resume = blk_resume,
+	.update = blk_update,
 	.destroy = blk_destroy,
 };
+
+static uint16_t blocks_of(uint32_t bytes, uint32_t block)
+{
+	return (uint16_t)MIN(bytes / block, (uint32_t)UINT16_MAX);
+}
 
 /* §5.2.4; offers what depends on the disk. */
 static void fill_config(struct virtio_blk *blk)
 {
-	struct virtio_blk_config *config = (struct virtio_blk_config *)blk->dev.config;
-	const struct disk_geometry *g = raw_geometry(blk->raw);
+	struct virtio_blk_config *config = config_of(blk);
+	const struct disk_geometry *g = &blk->raw->geometry;
 	uint8_t exp = 0;
 
 	while (g->physical >> exp > g->block && exp < 15)
 		exp++;
 
-	config->capacity = g->size >> SECTOR_SHIFT;
+	config->capacity = g->size >> BLK_SECTOR_SHIFT;
 	config->seg_max = VQ_MAX_SEGS - 2; /* header and status */
 	config->blk_size = g->block;
 	config->physical_block_exp = exp;
 	config->min_io_size = (uint16_t)(1U << exp);
+	config->opt_io_size = blocks_of(g->optimal, g->block);
+	config->wce = 1;
+	if (blk->dev.n_queues > 1) {
+		blk->dev.host_features |= FEATURE(MQ);
+		config->num_queues = (uint16_t)blk->dev.n_queues;
+	}
 
-	if (blk->read_only) {
-		blk->dev.host_features |= 1ULL << VIRTIO_BLK_F_RO;
+	if (blk->raw->read_only) {
+		blk->dev.host_features |= FEATURE(RO);
 		return;
 	}
-	blk->dev.host_features |=
-		1ULL << VIRTIO_BLK_F_DISCARD | 1ULL << VIRTIO_BLK_F_WRITE_ZEROES;
-	config->max_discard_sectors = MAX_DISCARD_SECTORS;
+	blk->dev.host_features |= FEATURE(DISCARD) | FEATURE(WRITE_ZEROES);
+	config->max_discard_sectors = BLK_MAX_DISCARD_SECTORS;
 	config->max_discard_seg = 1;
-	config->discard_sector_alignment = g->block << exp >> SECTOR_SHIFT;
-	config->max_write_zeroes_sectors = MAX_DISCARD_SECTORS;
+	config->discard_sector_alignment = g->block << exp >> BLK_SECTOR_SHIFT;
+	config->max_write_zeroes_sectors = BLK_MAX_DISCARD_SECTORS;
 	config->max_write_zeroes_seg = 1;
 	config->write_zeroes_may_unmap = 1;
 }
 
-static void set_limits(struct virtio_blk *blk, const struct virtio_blk_args *args)
+static int open_disk(struct virtio_blk *blk, const struct virtio_blk_args *args, int fd,
+		     struct hvd_error *err)
 {
-	rate_set(&blk->rate, &args->ops_limit, &args->bytes_limit, rate_now());
-}
+	const struct raw_args raw_args = {
+		.fd = fd,
+		.read_only = args->read_only,
+		.direct = args->direct,
+		.ignore_flush = args->ignore_flush,
+	};
+	int r;
 
-static void retry_on_loop(void *arg)
-{
-	rate_gate_retry(&((struct virtio_blk *)arg)->gate);
-}
-
-void virtio_blk_update(struct virtio_dev *dev, const struct virtio_blk_args *args)
-{
-	struct virtio_blk *blk = container_of(dev, struct virtio_blk, dev);
-
-	set_limits(blk, args);
-	loop_call(dev->io, retry_on_loop, blk);
+	r = raw_new(&raw_args, &blk->raw, err);
+	for (unsigned i = 0; r >= 0 && i < blk->dev.n_queues; i++)
+		r = blk_queue_init(&blk->queue[i], blk, i, err);
+	return r;
 }
 
 int virtio_blk_new(const struct virtio_blk_args *args, const struct guest_mem *mem, struct loop *io,
 		   struct virtio_dev **ret, struct hvd_error *err)
 {
+	unsigned n_queues = args->n_queues ? args->n_queues : 1;
 	AUTO(close) int fd = args->fd;
 	AUTO(virtio_dev_free) struct virtio_dev *dev = NULL;
-	struct virtio_blk *blk = calloc(1, sizeof(*blk));
-	struct raw_args raw_args = {
-		.read_only = args->read_only,
-		.direct = args->direct,
-		.ignore_flush = args->ignore_flush,
-		.depth = VQ_MAX_SIZE,
-		.batch_done = on_batch_done,
-		.ctx = blk,
-	};
+	struct virtio_blk *blk = calloc(1, sizeof(*blk) + n_queues * sizeof(blk->queue[0]));
 	int r;
 
 	if (!blk)
 		return hvd_err(err, ENOMEM, "out of memory");
 
 	dev = &blk->dev;
-	r = virtio_dev_init(dev, &blk_ops, 1, mem, io);
+	r = virtio_dev_init(dev, &blk_ops, n_queues, mem, io);
 	if (r < 0)
 		return hvd_err(err, -r, "virtio-blk: %s", strerror(-r));
+	if (args->loops)
+		virtio_spread(dev, args->loops);
 
-	set_limits(blk, args);
-	r = rate_gate_init(&blk->gate, &blk->rate, on_gate_opened);
-	if (r < 0)
-		return hvd_err(err, -r, "cannot make a timer: %s", strerror(-r));
-
-	raw_args.fd = TAKE_FD(fd);
-	r = raw_new(&raw_args, io, &blk->raw, err);
-	if (r < 0)
-		return r;
-
-	blk->read_only = args->read_only;
+	blk->failed = args->failed;
+	blk->ctx = args->ctx;
+	blk->name = strdup(args->name ? args->name : "");
+	if (!blk->name)
+		return hvd_err(err, ENOMEM, "out of memory");
 	if (args->serial)
 		memcpy(blk->serial, args->serial, strnlen(args->serial, sizeof(blk->serial)));
+	set_policies(blk, args);
+
+	r = open_disk(blk, args, TAKE_FD(fd), err);
+	if (r < 0)
+		return r;
 	fill_config(blk);
 	*ret = TAKE(dev);
 	return 0;

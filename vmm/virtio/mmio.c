@@ -152,6 +152,10 @@ static void mmio_write(struct mmio_region *region, uint64_t offset, uint64_t val
 {
 	struct virtio_mmio *t = container_of(region, struct virtio_mmio, region);
 
+	if (offset >= VIRTIO_MMIO_CONFIG) {
+		virtio_set_config(t->dev, offset - VIRTIO_MMIO_CONFIG, value, len);
+		return;
+	}
 	if (len != 4)
 		return;
 

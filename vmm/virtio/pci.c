@@ -196,6 +196,11 @@ static uint64_t device_read(struct virtio_pci *t, unsigned at, unsigned len)
 	return virtio_read_config(t->dev, at, len);
 }
 
+static void device_write(struct virtio_pci *t, unsigned at, uint64_t value, unsigned len)
+{
+	virtio_set_config(t->dev, at, value, len);
+}
+
 /* Where KVM has an ioeventfd for it, this is never reached. */
 static void notify_write(struct virtio_pci *t, unsigned at, uint64_t value, unsigned len)
 {
@@ -227,7 +232,7 @@ static const struct {
 } pages[BAR_SIZE / PAGE] = {
 	[COMMON_AT / PAGE] = { common_read, common_write },
 	[ISR_AT / PAGE] = { .read = isr_read },
-	[DEVICE_AT / PAGE] = { .read = device_read },
+	[DEVICE_AT / PAGE] = { device_read, device_write },
 	[NOTIFY_AT / PAGE] = { .write = notify_write },
 	[TABLE_AT / PAGE] = { table_read, table_write },
 	[PBA_AT / PAGE] = { .read = pba_read },

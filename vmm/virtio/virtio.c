@@ -220,6 +220,18 @@ void virtio_notify_queue(struct virtio_dev *dev, unsigned queue)
 		dev->transport->queue_used(dev->transport, queue);
 }
 
+/* The generation moves before and after, so that whoever reads in between reads again. */
+void virtio_write_config(struct virtio_dev *dev, size_t offset, const void *buf, size_t len)
+{
+	const uint8_t *bytes = buf;
+
+	atomic_fetch_add(&dev->config_generation, 1);
+	atomic_thread_fence(memory_order_release);
+	for (size_t i = 0; i < len; i++)
+		__atomic_store_n(&dev->config[offset + i], bytes[i], __ATOMIC_RELAXED);
+	atomic_fetch_add(&dev->config_generation, 1);
+}
+
 void virtio_notify_config(struct virtio_dev *dev)
 {
 	atomic_fetch_add(&dev->config_generation, 1);
@@ -281,6 +293,8 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t status)
 
 	/* The I/O loop may set DEVICE_NEEDS_RESET at any moment. */
 	atomic_fetch_or(&dev->status, set);
+	if (set & VIRTIO_CONFIG_S_FEATURES_OK && dev->ops->negotiated)
+		dev->ops->negotiated(dev);
 	if (set & VIRTIO_CONFIG_S_DRIVER_OK)
 		activate(dev);
 }
@@ -330,10 +344,21 @@ uint64_t virtio_read_config(struct virtio_dev *dev, uint64_t offset, unsigned le
 	if (offset > dev->ops->config_size || len > dev->ops->config_size - offset)
 		return 0;
 
-	pthread_mutex_lock(&dev->lock);
-	memcpy(&value, dev->config + offset, len);
-	pthread_mutex_unlock(&dev->lock);
+	/* no lock: the device may change it (virtio_write_config) */
+	for (unsigned i = 0; i < len; i++)
+		value |= (uint64_t)__atomic_load_n(&dev->config[offset + i], __ATOMIC_RELAXED)
+			 << (8 * i);
 	return value;
+}
+
+void virtio_set_config(struct virtio_dev *dev, uint64_t offset, uint64_t value, unsigned len)
+{
+	if (!dev->ops->set_config || offset > dev->ops->config_size ||
+	    len > dev->ops->config_size - offset)
+		return;
+	pthread_mutex_lock(&dev->lock);
+	dev->ops->set_config(dev, offset, value, len);
+	pthread_mutex_unlock(&dev->lock);
 }
 
 static void quiesce_on_loop(void *arg)

@@ -39,6 +39,11 @@ struct virtio_ops {
 	size_t config_size; /* bytes of config space, little-endian in dev->config */
 	uint64_t features;  /* beyond those of the core: VERSION_1, EVENT_IDX, INDIRECT_DESC */
 
+	/* On a vCPU, under dev->lock. The driver has settled the features. May be NULL. */
+	void (*negotiated)(struct virtio_dev *dev);
+	/* Likewise: it writes to config space, which is left to the device. All is within it. NULL: ignored. */
+	void (*set_config)(struct virtio_dev *dev, uint64_t offset, uint64_t value, unsigned len);
+
 	/* On the I/O loop. activate: DRIVER_OK was set, queues are served from here on. */
 	int (*activate)(struct virtio_dev *dev);
 	/*
@@ -102,7 +107,7 @@ struct virtio_dev {
 	uint64_t host_features, guest_features;
 	_Atomic uint8_t status; /* VIRTIO_CONFIG_S_* */
 	_Atomic uint32_t config_generation;
-	uint8_t *config; /* what the driver writes there is ignored: no device has a use for it */
+	uint8_t *config;
 
 	struct virtio_transport *transport; /* NULL until the device is plugged into one */
 	int kick_fd[VIRTIO_MAX_QUEUES];     /* eventfds, bound to ioeventfds by the machine */
@@ -115,14 +120,31 @@ struct virtio_dev {
 	struct log_limit log_limit;
 };
 
+/* What an error of the host's disk does. */
+enum virtio_blk_on_error {
+	VIRTIO_BLK_REPORT,         /* the guest is told */
+	VIRTIO_BLK_STOP,           /* the request is held, whoever made the device is told */
+	VIRTIO_BLK_STOP_WHEN_FULL, /* that, when there is no space left; other errors are reported */
+};
+
 /* What a device is made from. Descriptors become the device's own in either outcome. */
 struct virtio_blk_args {
 	int fd;
 	bool read_only;
 	bool direct;      /* fd was opened with O_DIRECT */
 	bool ignore_flush;
+	const char *name;   /* for the log; copied */
 	const char *serial; /* may be NULL; copied */
+	unsigned n_queues;  /* 0: one */
+	const struct virtio_loops *loops; /* to spread them over, or NULL */
 	struct rate_limit ops_limit, bytes_limit; /* of requests, and of what they read and write */
+	enum virtio_blk_on_error on_error;
+	/*
+	 * From an I/O loop: a request has met this error (negative errno) and is held until the VM
+	 * has been quiesced and resumed.
+	 */
+	void (*failed)(void *ctx, const char *name, int error);
+	void *ctx;
 };
 
 struct virtio_net_args {
@@ -136,8 +158,6 @@ struct virtio_net_args {
  */
 int virtio_blk_new(const struct virtio_blk_args *args, const struct guest_mem *mem, struct loop *io,
 		   struct virtio_dev **ret, struct hvd_error *err);
-/* Take over what can change while the device is in use: the limits. Main loop. */
-void virtio_blk_update(struct virtio_dev *dev, const struct virtio_blk_args *args);
 int virtio_net_new(const struct virtio_net_args *args, const struct guest_mem *mem, struct loop *io,
 		   struct virtio_dev **ret, struct hvd_error *err);
 int virtio_console_new(struct console *console, const struct guest_mem *mem, struct loop *io,
@@ -162,6 +182,11 @@ DEFINE_AUTO(struct virtio_dev *, virtio_dev_free);
 /* For devices, on the I/O loop. */
 bool virtio_has_feature(const struct virtio_dev *dev, unsigned bit); /* negotiated */
 void virtio_notify_queue(struct virtio_dev *dev, unsigned queue); /* vq_flush + interrupt */
+/*
+ * Change bytes of the config space under the driver's eyes, or before it sees any; a driver that
+ * reads across the change sees that by the generation (§2.5.3). notify_config: raise the interrupt.
+ */
+void virtio_write_config(struct virtio_dev *dev, size_t offset, const void *buf, size_t len);
 void virtio_notify_config(struct virtio_dev *dev);
 void virtio_rekick(struct virtio_dev *dev, unsigned queue); /* kick again, after others' turn */
 /* DEVICE_NEEDS_RESET, one log line; all queues are dead until the driver resets them (§2.1.2). */
@@ -182,8 +207,12 @@ void virtio_set_features_half(struct virtio_dev *dev, uint32_t half, uint32_t va
 /* ops->update, if the device has it. Main loop; vCPUs may run, and the device may be quiesced. */
 int virtio_update(struct virtio_dev *dev, const void *args, struct hvd_error *err);
 
-/* For transports, without dev->lock. What is not all within config space reads as 0. */
+/*
+ * The driver reads and writes config space. For transports, without dev->lock. What is not all within
+ * it reads as 0.
+ */
 uint64_t virtio_read_config(struct virtio_dev *dev, uint64_t offset, unsigned len);
+void virtio_set_config(struct virtio_dev *dev, uint64_t offset, uint64_t value, unsigned len);
 
 /*
  * Suspend and continue the queues: with the VM (main loop, vCPUs stopped), or because the transport may
