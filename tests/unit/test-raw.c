@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The disk backend on real files and a real ring, without any loop thread: raw_drain() waits. */
+/* The disk backend on real files and a real ring, without any loop thread: disk_queue_drain() waits. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -13,14 +13,14 @@
 #include <cmocka.h>
 
 #include "tests/unit/loop_device.h"
-#include "vmm/block/raw_ring.h"
+#include "vmm/block/raw.h"
 
 #define DISK_SIZE (256 * KIB)
 
 struct fixture {
 	struct loop *loop;
-	struct raw *raw;
-	struct raw_ring *ring;
+	struct disk *disk;
+	struct disk_queue *queue;
 	int fd; /* another descriptor of the same file, to look at it */
 	unsigned batches;
 	uint8_t *memory; /* page-aligned */
@@ -75,9 +75,9 @@ static int disk_file(struct fixture *f, int flags)
 
 static int new_ring(struct fixture *f, struct hvd_error *err)
 {
-	const struct raw_ring_args args = { .depth = 16, .batch_done = on_batch, .ctx = f };
+	const struct disk_queue_args args = { .depth = 16, .batch_done = on_batch, .ctx = f };
 
-	return raw_ring_new(f->raw, &args, f->loop, &f->ring, err);
+	return disk_queue_new(f->disk, &args, f->loop, &f->queue, err);
 }
 
 static void open_disk(struct fixture *f, struct raw_args args)
@@ -86,9 +86,9 @@ static void open_disk(struct fixture *f, struct raw_args args)
 
 	if (!args.fd)
 		args.fd = disk_file(f, args.direct ? O_DIRECT : 0);
-	if (raw_new(&args, &f->raw, &err) < 0 || new_ring(f, &err) < 0)
+	if (raw_new(&args, &f->disk, &err) < 0 || new_ring(f, &err) < 0)
 		fail_msg("%s", err.msg);
-	assert_int_equal(raw_ring_start(f->ring), 0);
+	assert_int_equal(disk_queue_start(f->queue), 0);
 }
 
 static int set_up(void **state)
@@ -107,10 +107,10 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	if (f->ring)
-		raw_ring_stop(f->ring);
-	raw_ring_free(f->ring);
-	raw_free(f->raw);
+	if (f->queue)
+		disk_queue_stop(f->queue);
+	disk_queue_free(f->queue);
+	disk_free(f->disk);
 	loop_free(f->loop);
 	munmap(f->memory, MIB);
 	if (f->fd >= 0)
@@ -131,7 +131,7 @@ static void queue_iov(struct fixture *f, struct outcome *o, enum block_op op, ui
 		.done = on_done,
 	};
 	o->times = 0;
-	raw_ring_queue(f->ring, &o->req);
+	disk_queue_add(f->queue, &o->req);
 }
 
 /* One buffer at memory + at. */
@@ -147,7 +147,7 @@ static int run(struct fixture *f, enum block_op op, uint64_t offset, uint64_t le
 	struct outcome o;
 
 	queue(f, &o, op, offset, len, at);
-	raw_ring_drain(f->ring);
+	disk_queue_drain(f->queue);
 	assert_int_equal(o.times, 1);
 	return o.result;
 }
@@ -164,9 +164,9 @@ static void test_geometry(void **state)
 	struct fixture *f = *state;
 
 	open_disk(f, (struct raw_args){ 0 });
-	assert_int_equal(f->raw->geometry.size, DISK_SIZE);
-	assert_int_equal(f->raw->geometry.block, 512);
-	assert_true(f->raw->geometry.physical >= 512);
+	assert_int_equal(f->disk->geometry.size, DISK_SIZE);
+	assert_int_equal(f->disk->geometry.block, 512);
+	assert_true(f->disk->geometry.physical >= 512);
 }
 
 static void test_size_is_whole_sectors(void **state)
@@ -176,7 +176,7 @@ static void test_size_is_whole_sectors(void **state)
 
 	assert_int_equal(ftruncate(fd, 1000), 0);
 	open_disk(f, (struct raw_args){ .fd = fd });
-	assert_int_equal(f->raw->geometry.size, 512);
+	assert_int_equal(f->disk->geometry.size, 512);
 }
 
 static void expect_refused(struct fixture *f, int fd, int errnum)
@@ -184,7 +184,7 @@ static void expect_refused(struct fixture *f, int fd, int errnum)
 	struct raw_args args = { .fd = fd };
 	struct hvd_error err = { 0 };
 
-	assert_int_equal(raw_new(&args, &f->raw, &err), -errnum);
+	assert_int_equal(raw_new(&args, &f->disk, &err), -errnum);
 	assert_int_equal(err.code, -errnum);
 	/* the descriptor was taken all the same */
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
@@ -280,9 +280,9 @@ static void check_device(struct fixture *f, int flags)
 	if (device < 0)
 		skip();
 	open_disk(f, (struct raw_args){ .fd = device, .direct = flags });
-	assert_int_equal(f->raw->geometry.size, DISK_SIZE);
-	assert_int_equal(f->raw->geometry.block, 512);
-	assert_int_equal(f->raw->geometry.direct, flags != 0);
+	assert_int_equal(f->disk->geometry.size, DISK_SIZE);
+	assert_int_equal(f->disk->geometry.block, 512);
+	assert_int_equal(f->disk->geometry.direct, flags != 0);
 
 	assert_int_equal(run(f, BLOCK_READ, 512, 8192, 512), 0);
 	expect_pattern(f->memory + 512, 512, 8192);
@@ -328,7 +328,7 @@ static void test_many_at_once(void **state)
 	open_disk(f, (struct raw_args){ 0 });
 	for (unsigned i = 0; i < 16; i++)
 		queue(f, &o[i], BLOCK_READ, i * 8192, 8192, i * 8192);
-	raw_ring_drain(f->ring);
+	disk_queue_drain(f->queue);
 	for (unsigned i = 0; i < 16; i++) {
 		assert_int_equal(o[i].times, 1);
 		assert_int_equal(o[i].result, 0);
@@ -345,7 +345,7 @@ static void test_scattered(void **state)
 	for (unsigned i = 0; i < 8; i++)
 		o.iov[i] = (struct iovec){ f->memory + i * 1000, 512 };
 	queue_iov(f, &o, BLOCK_READ, 1024, 4096, 8);
-	raw_ring_drain(f->ring);
+	disk_queue_drain(f->queue);
 	assert_int_equal(o.result, 0);
 	for (unsigned i = 0; i < 8; i++)
 		expect_pattern(f->memory + i * 1000, 1024 + i * 512, 512);
@@ -360,7 +360,7 @@ static void test_direct_unaligned_memory(void **state)
 	open_disk(f, (struct raw_args){ .direct = true });
 	for (unsigned i = 0; i < 4; i++)
 		queue(f, &o[i], BLOCK_READ, i * 512, 150 * KIB, i * 200 * KIB + 1 + i);
-	raw_ring_drain(f->ring);
+	disk_queue_drain(f->queue);
 	for (unsigned i = 0; i < 4; i++) {
 		assert_int_equal(o[i].times, 1);
 		assert_int_equal(o[i].result, 0);
@@ -381,7 +381,7 @@ static void test_direct_odd_segments(void **state)
 	o.iov[0] = (struct iovec){ f->memory, 100 };
 	o.iov[1] = (struct iovec){ f->memory + 4096, 924 };
 	queue_iov(f, &o, BLOCK_READ, 512, 1024, 2);
-	raw_ring_drain(f->ring);
+	disk_queue_drain(f->queue);
 	assert_int_equal(o.result, 0);
 	expect_pattern(f->memory, 512, 100);
 	expect_pattern(f->memory + 4096, 612, 924);
@@ -409,8 +409,8 @@ static void test_direct_tried_out(void **state)
 
 	assert_int_equal(ftruncate(fd, DISK_SIZE), 0);
 	open_disk(f, (struct raw_args){ .fd = fd, .direct = true });
-	assert_true(f->raw->geometry.direct);
-	assert_int_equal(f->raw->geometry.mem_align, 512);
+	assert_true(f->disk->geometry.direct);
+	assert_int_equal(f->disk->geometry.mem_align, 512);
 	assert_int_equal(run(f, BLOCK_WRITE, 512, 512, 1), 0);
 }
 
@@ -427,7 +427,7 @@ static void test_direct_impossible(void **state)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
 	args.fd = open(path, O_WRONLY | O_CLOEXEC);
 	assert_true(args.fd >= 0);
-	assert_int_equal(raw_new(&args, &f->raw, &err), -EINVAL);
+	assert_int_equal(raw_new(&args, &f->disk, &err), -EINVAL);
 	assert_string_equal(err.field, "cache");
 }
 
@@ -444,8 +444,8 @@ static void test_durable(void **state)
 		.op = BLOCK_WRITE, .durable = true, .offset = 4096, .len = 4096,
 		.iov = o.iov, .n_iov = 1, .done = on_done,
 	};
-	raw_ring_queue(f->ring, &o.req);
-	raw_ring_drain(f->ring);
+	disk_queue_add(f->queue, &o.req);
+	disk_queue_drain(f->queue);
 	assert_int_equal(o.times, 1);
 	assert_int_equal(o.result, 0);
 	assert_int_equal(run(f, BLOCK_READ, 4096, 4096, 8192), 0);
@@ -455,8 +455,8 @@ static void test_durable(void **state)
 	o.req = (struct block_request){
 		.op = BLOCK_WRITE_ZEROES, .durable = true, .offset = 4096, .len = 4096, .done = on_done,
 	};
-	raw_ring_queue(f->ring, &o.req);
-	raw_ring_drain(f->ring);
+	disk_queue_add(f->queue, &o.req);
+	disk_queue_drain(f->queue);
 	assert_int_equal(o.times, 2);
 	assert_int_equal(o.result, 0);
 	assert_int_equal(run(f, BLOCK_READ, 4096, 4096, 0), 0);
@@ -472,7 +472,7 @@ static void test_failed_request_goes_on(void **state)
 	open_disk(f, (struct raw_args){ 0 });
 	assert_int_equal(ftruncate(f->fd, 4096), 0);
 	queue(f, &o, BLOCK_READ, 0, 8192, 0);
-	raw_ring_drain(f->ring);
+	disk_queue_drain(f->queue);
 	assert_int_equal(o.result, -EIO);
 	assert_int_equal(o.req.offset, 4096);
 	assert_int_equal(o.req.len, 4096);
@@ -480,8 +480,8 @@ static void test_failed_request_goes_on(void **state)
 
 	memset(f->memory, 0, 4096);
 	assert_int_equal(ftruncate(f->fd, DISK_SIZE), 0);
-	raw_ring_queue(f->ring, &o.req);
-	raw_ring_drain(f->ring);
+	disk_queue_add(f->queue, &o.req);
+	disk_queue_drain(f->queue);
 	assert_int_equal(o.times, 2);
 	assert_int_equal(o.result, 0);
 	assert_int_equal(f->memory[0], 0);
@@ -492,35 +492,35 @@ static void test_new_size(void **state)
 	struct fixture *f = *state;
 
 	open_disk(f, (struct raw_args){ 0 });
-	assert_int_equal(raw_refresh(f->raw, NULL), 0);
+	assert_int_equal(disk_refresh(f->disk, NULL), 0);
 	assert_int_equal(run(f, BLOCK_READ, DISK_SIZE, 512, 0), -EINVAL);
 	assert_int_equal(ftruncate(f->fd, 2 * DISK_SIZE + 100), 0);
-	assert_int_equal(raw_refresh(f->raw, NULL), 1);
-	assert_int_equal(f->raw->size, 2 * DISK_SIZE);
+	assert_int_equal(disk_refresh(f->disk, NULL), 1);
+	assert_int_equal(f->disk->size, 2 * DISK_SIZE);
 	assert_int_equal(run(f, BLOCK_READ, DISK_SIZE, 512, 0), 0);
 	assert_int_equal(run(f, BLOCK_READ, 2 * DISK_SIZE, 512, 0), -EINVAL);
 
 	/* nothing is left of it: it stays as it was */
 	assert_int_equal(ftruncate(f->fd, 100), 0);
-	assert_int_equal(raw_refresh(f->raw, NULL), -EINVAL);
-	assert_int_equal(f->raw->size, 2 * DISK_SIZE);
+	assert_int_equal(disk_refresh(f->disk, NULL), -EINVAL);
+	assert_int_equal(f->disk->size, 2 * DISK_SIZE);
 }
 
 /* Two rings, as two queues on two I/O loops have them. */
 static void test_two_rings(void **state)
 {
 	struct fixture *f = *state;
-	struct raw_ring *first;
+	struct disk_queue *first;
 
 	open_disk(f, (struct raw_args){ 0 });
-	first = f->ring;
+	first = f->queue;
 	assert_int_equal(new_ring(f, NULL), 0);
-	assert_int_equal(raw_ring_start(f->ring), 0);
+	assert_int_equal(disk_queue_start(f->queue), 0);
 	assert_int_equal(run(f, BLOCK_READ, 512, 512, 0), 0);
 	expect_pattern(f->memory, 512, 512);
-	raw_ring_stop(f->ring);
-	raw_ring_free(f->ring);
-	f->ring = first;
+	disk_queue_stop(f->queue);
+	disk_queue_free(f->queue);
+	f->queue = first;
 	assert_int_equal(run(f, BLOCK_READ, 1024, 512, 0), 0);
 	expect_pattern(f->memory, 1024, 512);
 }
@@ -532,8 +532,8 @@ static void test_start_and_stop_often(void **state)
 	open_disk(f, (struct raw_args){ 0 });
 	/* more often than a thread may register rings */
 	for (unsigned i = 0; i < 50; i++) {
-		raw_ring_stop(f->ring);
-		assert_int_equal(raw_ring_start(f->ring), 0);
+		disk_queue_stop(f->queue);
+		assert_int_equal(disk_queue_start(f->queue), 0);
 		assert_int_equal(run(f, BLOCK_READ, 512, 512, 0), 0);
 	}
 }
@@ -547,11 +547,11 @@ static bool ring_allowed(void)
 
 	set_up((void **)&f);
 	args = (struct raw_args){ .fd = disk_file(f, 0) };
-	allowed = raw_new(&args, &f->raw, &err) == 0 && new_ring(f, &err) != -EPERM &&
+	allowed = raw_new(&args, &f->disk, &err) == 0 && new_ring(f, &err) != -EPERM &&
 		  err.code != -ENOSYS;
 	if (!allowed)
 		fprintf(stderr, "skipped: %s\n", err.msg);
-	f->ring = raw_ring_free(f->ring);
+	f->queue = disk_queue_free(f->queue);
 	tear_down((void **)&f);
 	return allowed;
 }

@@ -1,45 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/block/raw.h"
-
 #include <errno.h>
 #include <stdlib.h>
 
-int raw_new(const struct raw_args *args, struct raw **ret, struct hvd_error *err)
+#include "vmm/block/raw_private.h"
+
+static int raw_refresh(struct disk *disk, struct hvd_error *err)
 {
-	AUTO(close) int fd = args->fd;
-	AUTO(raw_free) struct raw *raw = calloc(1, sizeof(*raw));
-	int r;
+	struct raw *raw = container_of(disk, struct raw, disk);
+	uint64_t size;
+	int r = disk_geometry_size(raw->fd, &disk->geometry, &size, err);
 
-	if (!raw)
-		return hvd_err(err, ENOMEM, "out of memory");
-	raw->fd = TAKE_FD(fd);
-	raw->read_only = args->read_only;
-	raw->ignore_flush = args->ignore_flush;
-
-	r = disk_geometry_probe(raw->fd, args->direct, &raw->geometry, err);
 	if (r < 0)
 		return r;
-	raw->size = raw->geometry.size;
-	*ret = TAKE(raw);
-	return 0;
+	return atomic_exchange(&disk->size, size) != size;
 }
 
-struct raw *raw_free(struct raw *raw)
+static struct disk *raw_free(struct disk *disk)
 {
-	if (!raw)
-		return NULL;
-	if (raw->fd >= 0)
-		close(raw->fd);
+	struct raw *raw = container_of(disk, struct raw, disk);
+
+	close(raw->fd);
 	free(raw);
 	return NULL;
 }
 
-int raw_refresh(struct raw *raw, struct hvd_error *err)
-{
-	uint64_t size;
-	int r = disk_geometry_size(raw->fd, &raw->geometry, &size, err);
+static const struct disk_ops raw_ops = {
+	.queue_new = raw_ring_new,
+	.refresh = raw_refresh,
+	.free = raw_free,
+};
 
+int raw_new(const struct raw_args *args, struct disk **ret, struct hvd_error *err)
+{
+	AUTO(close) int fd = args->fd;
+	AUTO(disk_free) struct disk *disk = NULL;
+	struct raw *raw = calloc(1, sizeof(*raw));
+	int r;
+
+	if (!raw)
+		return hvd_err(err, ENOMEM, "out of memory");
+	disk = &raw->disk;
+	disk->ops = &raw_ops;
+	disk->read_only = args->read_only;
+	raw->fd = TAKE_FD(fd);
+	raw->ignore_flush = args->ignore_flush;
+
+	r = disk_geometry_probe(raw->fd, args->direct, &disk->geometry, err);
 	if (r < 0)
 		return r;
-	return atomic_exchange(&raw->size, size) != size;
+	disk->size = disk->geometry.size;
+	*ret = TAKE(disk);
+	return 0;
 }

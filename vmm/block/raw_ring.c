@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/block/raw_ring.h"
-
+/* Queues of raw disks: io_uring. */
 #include <errno.h>
 #include <liburing.h>
 #include <linux/falloc.h>
@@ -12,26 +11,34 @@
 #include <sys/syscall.h>
 
 #include "vmm/base/iov.h"
+#include "vmm/block/raw_private.h"
 
 #define BOUNCE_ALIGN 4096
 #define BOUNCE_SIZE (64 * KIB)
 #define SUBMIT_ROUNDS 8
 
 struct raw_ring {
-	struct raw *raw;
-	struct loop *io;
+	struct disk_queue queue;
 	struct io_uring ring;
 	bool have_ring, enabled;
 	struct loop_source src;  /* an eventfd that the ring signals */
 	struct loop_work resubmit;
-	unsigned depth, in_flight; /* queued and not done */
-	void (*batch_done)(void *ctx);
-	void *ctx;
+	unsigned in_flight; /* added and not done */
 
 	uint8_t *bounce;
 	struct block_request *bouncing; /* has the bounce buffer */
 	struct list bounce_queue;       /* wait for it */
 };
+
+static struct raw_ring *to_ring(struct disk_queue *queue)
+{
+	return container_of(queue, struct raw_ring, queue);
+}
+
+static const struct raw *raw_of(const struct raw_ring *ring)
+{
+	return container_of(ring->queue.disk, struct raw, disk);
+}
 
 /* The disk's place among the descriptors that are registered with the ring. */
 #define DISK 0
@@ -50,9 +57,9 @@ static int fallocate_mode(const struct block_request *req)
 /* The other one, if it will do and has not been tried. */
 static int other_fallocate_mode(const struct block_request *req)
 {
-	if (req->op != BLOCK_WRITE_ZEROES || req->fallocate_mode != fallocate_mode(req))
+	if (req->op != BLOCK_WRITE_ZEROES || req->raw.fallocate_mode != fallocate_mode(req))
 		return 0;
-	return req->fallocate_mode ^ (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
+	return req->raw.fallocate_mode ^ (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
 }
 
 static bool needs_bounce(const struct disk_geometry *g, const struct block_request *req)
@@ -69,13 +76,13 @@ static bool needs_bounce(const struct disk_geometry *g, const struct block_reque
 static void prepare_bounced(struct raw_ring *ring, struct block_request *req,
 			    struct io_uring_sqe *sqe)
 {
-	req->bounced = (uint32_t)MIN(req->len, BOUNCE_SIZE);
+	req->raw.bounced = (uint32_t)MIN(req->len, BOUNCE_SIZE);
 	if (req->op == BLOCK_READ) {
-		io_uring_prep_read(sqe, DISK, ring->bounce, req->bounced, req->offset);
+		io_uring_prep_read(sqe, DISK, ring->bounce, req->raw.bounced, req->offset);
 		return;
 	}
-	iov_gather(req->iov, req->n_iov, ring->bounce, req->bounced);
-	io_uring_prep_write(sqe, DISK, ring->bounce, req->bounced, req->offset);
+	iov_gather(req->iov, req->n_iov, ring->bounce, req->raw.bounced);
+	io_uring_prep_write(sqe, DISK, ring->bounce, req->raw.bounced, req->offset);
 }
 
 static void prepare_direct(struct block_request *req, struct io_uring_sqe *sqe)
@@ -116,7 +123,7 @@ static void step(struct raw_ring *ring, struct block_request *req)
 		break;
 	case BLOCK_DISCARD:
 	case BLOCK_WRITE_ZEROES:
-		io_uring_prep_fallocate(sqe, DISK, req->fallocate_mode, (off_t)req->offset,
+		io_uring_prep_fallocate(sqe, DISK, req->raw.fallocate_mode, (off_t)req->offset,
 					(off_t)req->len);
 		break;
 	}
@@ -175,7 +182,7 @@ static void complete(struct raw_ring *ring, struct block_request *req, int resul
 	if (result == -EINTR || result == -EAGAIN) {
 		step(ring, req);
 	} else if (other) {
-		req->fallocate_mode = other;
+		req->raw.fallocate_mode = other;
 		step(ring, req);
 	} else if (moves_data && result > 0) {
 		transferred(ring, req, (uint32_t)result);
@@ -217,7 +224,7 @@ static unsigned reap(struct raw_ring *ring)
 	return n;
 }
 
-unsigned raw_ring_submit(struct raw_ring *ring)
+static unsigned submit(struct raw_ring *ring)
 {
 	unsigned n = 0;
 
@@ -232,7 +239,7 @@ unsigned raw_ring_submit(struct raw_ring *ring)
 
 	/* The kernel is short of memory, or a file slow in small steps: first others' turn. */
 	if (io_uring_sq_ready(&ring->ring))
-		loop_post(ring->io, &ring->resubmit);
+		loop_post(ring->queue.io, &ring->resubmit);
 	return n;
 }
 
@@ -240,8 +247,8 @@ static void on_resubmit(struct loop_work *work)
 {
 	struct raw_ring *ring = container_of(work, struct raw_ring, resubmit);
 
-	raw_ring_submit(ring);
-	ring->batch_done(ring->ctx);
+	submit(ring);
+	ring->queue.args.batch_done(ring->queue.args.ctx);
 }
 
 static void on_signal(struct loop_source *src, uint32_t events)
@@ -251,27 +258,29 @@ static void on_signal(struct loop_source *src, uint32_t events)
 
 	want_signal(ring, false);
 	n = reap(ring);
-	n += raw_ring_submit(ring);
+	n += submit(ring);
 	if (n)
-		ring->batch_done(ring->ctx);
+		ring->queue.args.batch_done(ring->queue.args.ctx);
 }
 
-static int check_access(const struct raw *raw, const struct block_request *req)
+static int check_access(const struct disk *disk, const struct block_request *req)
 {
-	uint64_t size = raw->size;
+	uint64_t size = disk->size;
 
-	if (raw->read_only && req->op != BLOCK_READ && req->op != BLOCK_FLUSH)
+	if (disk->read_only && req->op != BLOCK_READ && req->op != BLOCK_FLUSH)
 		return -EROFS;
 	if (req->offset > size || req->len > size - req->offset)
 		return -EINVAL;
 	return 0;
 }
 
-void raw_ring_queue(struct raw_ring *ring, struct block_request *req)
+static void ring_add(struct disk_queue *queue, struct block_request *req)
 {
-	const struct raw *raw = ring->raw;
-	bool nothing = req->op == BLOCK_FLUSH ? raw->ignore_flush || raw->read_only : !req->len;
-	int r = check_access(raw, req);
+	struct raw_ring *ring = to_ring(queue);
+	const struct raw *raw = raw_of(ring);
+	bool nothing = req->op == BLOCK_FLUSH ? raw->ignore_flush || raw->disk.read_only
+					      : !req->len;
+	int r = check_access(&raw->disk, req);
 
 	if (r < 0 || nothing) {
 		req->done(req, r);
@@ -281,8 +290,8 @@ void raw_ring_queue(struct raw_ring *ring, struct block_request *req)
 	ring->in_flight++;
 	req->durable &= !raw->ignore_flush && req->op != BLOCK_READ;
 	if (req->op == BLOCK_DISCARD || req->op == BLOCK_WRITE_ZEROES) {
-		req->fallocate_mode = fallocate_mode(req);
-	} else if (req->op != BLOCK_FLUSH && needs_bounce(&raw->geometry, req)) {
+		req->raw.fallocate_mode = fallocate_mode(req);
+	} else if (req->op != BLOCK_FLUSH && needs_bounce(&raw->disk.geometry, req)) {
 		if (ring->bouncing) {
 			list_append(&ring->bounce_queue, &req->node);
 			return;
@@ -292,8 +301,15 @@ void raw_ring_queue(struct raw_ring *ring, struct block_request *req)
 	step(ring, req);
 }
 
-void raw_ring_drain(struct raw_ring *ring)
+static unsigned ring_submit(struct disk_queue *queue)
 {
+	return submit(to_ring(queue));
+}
+
+static void ring_drain(struct disk_queue *queue)
+{
+	struct raw_ring *ring = to_ring(queue);
+
 	while (ring->in_flight) {
 		int r = io_uring_submit_and_wait(&ring->ring, 1);
 
@@ -302,11 +318,13 @@ void raw_ring_drain(struct raw_ring *ring)
 			break;
 		reap(ring);
 	}
-	loop_cancel(ring->io, &ring->resubmit);
+	loop_cancel(ring->queue.io, &ring->resubmit);
 }
 
-int raw_ring_start(struct raw_ring *ring)
+static int ring_start(struct disk_queue *queue)
 {
+	struct raw_ring *ring = to_ring(queue);
+
 	if (!ring->enabled) {
 		/* liburing 2.3 declares io_uring_enable_rings(), but its shared library lacks it */
 		if (syscall(__NR_io_uring_register, ring->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS,
@@ -317,11 +335,13 @@ int raw_ring_start(struct raw_ring *ring)
 
 	/* spares a look-up of the descriptor in every call; works without */
 	io_uring_register_ring_fd(&ring->ring);
-	return loop_add(ring->io, &ring->src, EPOLLIN | EPOLLET);
+	return loop_add(ring->queue.io, &ring->src, EPOLLIN | EPOLLET);
 }
 
-void raw_ring_stop(struct raw_ring *ring)
+static void ring_stop(struct disk_queue *queue)
 {
+	struct raw_ring *ring = to_ring(queue);
+
 	loop_remove(&ring->src);
 	/* an I/O loop outlives the disks of a VM that is reset */
 	io_uring_unregister_ring_fd(&ring->ring);
@@ -334,7 +354,7 @@ static int ring_error(struct hvd_error *err, int r)
 
 /*
  * One thread submits, and completions are run when it asks for them rather than by interrupting
- * it (Linux 6.1). Disabled until raw_ring_start(), which makes the caller that thread.
+ * it (Linux 6.1). Disabled until ring_start(), which makes the caller that thread.
  */
 static int create_ring(struct raw_ring *ring, struct hvd_error *err)
 {
@@ -344,10 +364,10 @@ static int create_ring(struct raw_ring *ring, struct hvd_error *err)
 	};
 	int r;
 
-	r = io_uring_queue_init_params(ring->depth, &ring->ring, &params);
+	r = io_uring_queue_init_params(ring->queue.args.depth, &ring->ring, &params);
 	if (r == -EINVAL) {
 		params = (struct io_uring_params){ .flags = IORING_SETUP_R_DISABLED };
-		r = io_uring_queue_init_params(ring->depth, &ring->ring, &params);
+		r = io_uring_queue_init_params(ring->queue.args.depth, &ring->ring, &params);
 	}
 	if (r < 0)
 		return ring_error(err, r);
@@ -360,45 +380,13 @@ static int create_ring(struct raw_ring *ring, struct hvd_error *err)
 	r = io_uring_register_eventfd(&ring->ring, ring->src.fd);
 	/* spares taking and giving back a reference to the file with every request */
 	if (r >= 0)
-		r = io_uring_register_files(&ring->ring, &ring->raw->fd, 1);
+		r = io_uring_register_files(&ring->ring, &raw_of(ring)->fd, 1);
 	return r < 0 ? ring_error(err, r) : 0;
 }
 
-int raw_ring_new(struct raw *raw, const struct raw_ring_args *args, struct loop *io,
-		 struct raw_ring **ret, struct hvd_error *err)
+static struct disk_queue *ring_free(struct disk_queue *queue)
 {
-	AUTO(raw_ring_free) struct raw_ring *ring = calloc(1, sizeof(*ring));
-	int r;
-
-	if (!ring)
-		return hvd_err(err, ENOMEM, "out of memory");
-
-	ring->raw = raw;
-	ring->io = io;
-	ring->depth = args->depth;
-	ring->batch_done = args->batch_done;
-	ring->ctx = args->ctx;
-	ring->src = (struct loop_source){ .fd = -1, .fn = on_signal };
-	ring->resubmit.fn = on_resubmit;
-	list_init(&ring->bounce_queue);
-
-	if (raw->geometry.direct) {
-		ring->bounce = aligned_alloc(BOUNCE_ALIGN, BOUNCE_SIZE);
-		if (!ring->bounce)
-			return hvd_err(err, ENOMEM, "out of memory");
-	}
-	r = create_ring(ring, err);
-	if (r < 0)
-		return r;
-
-	*ret = TAKE(ring);
-	return 0;
-}
-
-struct raw_ring *raw_ring_free(struct raw_ring *ring)
-{
-	if (!ring)
-		return NULL;
+	struct raw_ring *ring = to_ring(queue);
 
 	if (ring->have_ring)
 		io_uring_queue_exit(&ring->ring);
@@ -407,4 +395,41 @@ struct raw_ring *raw_ring_free(struct raw_ring *ring)
 	free(ring->bounce);
 	free(ring);
 	return NULL;
+}
+
+static const struct disk_queue_ops ring_ops = {
+	.start = ring_start,
+	.stop = ring_stop,
+	.add = ring_add,
+	.submit = ring_submit,
+	.drain = ring_drain,
+	.free = ring_free,
+};
+
+int raw_ring_new(struct disk *disk, const struct disk_queue_args *args, struct loop *io,
+		 struct disk_queue **ret, struct hvd_error *err)
+{
+	AUTO(disk_queue_free) struct disk_queue *queue = NULL;
+	struct raw_ring *ring = calloc(1, sizeof(*ring));
+	int r;
+
+	if (!ring)
+		return hvd_err(err, ENOMEM, "out of memory");
+	ring->queue = (struct disk_queue){ &ring_ops, disk, io, *args };
+	ring->src = (struct loop_source){ .fd = -1, .fn = on_signal };
+	ring->resubmit.fn = on_resubmit;
+	list_init(&ring->bounce_queue);
+	queue = &ring->queue;
+
+	if (disk->geometry.direct) {
+		ring->bounce = aligned_alloc(BOUNCE_ALIGN, BOUNCE_SIZE);
+		if (!ring->bounce)
+			return hvd_err(err, ENOMEM, "out of memory");
+	}
+	r = create_ring(ring, err);
+	if (r < 0)
+		return r;
+
+	*ret = TAKE(queue);
+	return 0;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Block device (virtio 1.2 §5.2) on vmm/block/raw. */
+/* Block device (virtio 1.2 §5.2). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/block/raw.h"
 #include "vmm/virtio/blk_private.h"
 
 /* Up to write_zeroes_may_unmap and its padding: what follows belongs to features not offered. */
@@ -88,8 +89,8 @@ static void set_policies(struct virtio_blk *blk, const struct virtio_blk_args *a
 
 static int update_size(struct virtio_blk *blk, struct hvd_error *err)
 {
-	int r = raw_refresh(blk->raw, err);
-	uint64_t capacity = blk->raw->size >> BLK_SECTOR_SHIFT;
+	int r = disk_refresh(blk->disk, err);
+	uint64_t capacity = blk->disk->size >> BLK_SECTOR_SHIFT;
 
 	if (r <= 0)
 		return r;
@@ -119,7 +120,7 @@ static void blk_destroy(struct virtio_dev *dev)
 
 	for (unsigned i = 0; i < dev->n_queues; i++)
 		blk_queue_destroy(&blk->queue[i]);
-	raw_free(blk->raw);
+	disk_free(blk->disk);
 	free(blk->name);
 	free(blk);
 }
@@ -150,7 +151,7 @@ static uint16_t blocks_of(uint32_t bytes, uint32_t block)
 static void fill_config(struct virtio_blk *blk)
 {
 	struct virtio_blk_config *config = config_of(blk);
-	const struct disk_geometry *g = &blk->raw->geometry;
+	const struct disk_geometry *g = &blk->disk->geometry;
 	uint8_t exp = 0;
 
 	while (g->physical >> exp > g->block && exp < 15)
@@ -168,7 +169,7 @@ static void fill_config(struct virtio_blk *blk)
 		config->num_queues = (uint16_t)blk->dev.n_queues;
 	}
 
-	if (blk->raw->read_only) {
+	if (blk->disk->read_only) {
 		blk->dev.host_features |= FEATURE(RO);
 		return;
 	}
@@ -192,7 +193,7 @@ static int open_disk(struct virtio_blk *blk, const struct virtio_blk_args *args,
 	};
 	int r;
 
-	r = raw_new(&raw_args, &blk->raw, err);
+	r = raw_new(&raw_args, &blk->disk, err);
 	for (unsigned i = 0; r >= 0 && i < blk->dev.n_queues; i++)
 		r = blk_queue_init(&blk->queue[i], blk, i, err);
 	return r;

@@ -14,7 +14,7 @@
 #include <linux/virtio_blk.h>
 #include <stdatomic.h>
 
-#include "vmm/block/raw_ring.h"
+#include "vmm/block/disk.h"
 #include "vmm/virtio/virtio.h"
 
 #define BLK_SECTOR_SHIFT 9
@@ -26,7 +26,7 @@ struct blk_request;
 struct blk_queue {
 	struct virtio_blk *blk;
 	unsigned index;
-	struct raw_ring *ring;
+	struct disk_queue *disk;
 	struct rate_gate gate;
 	struct loop_work retry;
 	struct list held; /* have failed, and are tried again when the VM goes on */
@@ -40,7 +40,7 @@ struct blk_queue {
 
 struct virtio_blk {
 	struct virtio_dev dev;
-	struct raw *raw;
+	struct disk *disk;
 	char *name;
 	char serial[VIRTIO_BLK_ID_BYTES];
 	_Atomic bool durable; /* each write is on stable storage when it is done (§5.2.5.2) */

@@ -92,10 +92,10 @@ static void on_done(struct block_request *io, int result)
 }
 
 /* Sectors are checked before they become bytes, so that no product overflows. */
-static bool in_disk(const struct raw *raw, uint64_t sector, uint64_t len)
+static bool in_disk(const struct disk *disk, uint64_t sector, uint64_t len)
 {
-	uint32_t block = raw->geometry.block;
-	uint64_t size = raw->size;
+	uint32_t block = disk->geometry.block;
+	uint64_t size = disk->size;
 
 	return sector <= size >> BLK_SECTOR_SHIFT && len <= size - (sector << BLK_SECTOR_SHIFT) &&
 	       IS_ALIGNED(sector << BLK_SECTOR_SHIFT, block) && IS_ALIGNED(len, block);
@@ -105,11 +105,11 @@ static bool in_disk(const struct raw *raw, uint64_t sector, uint64_t len)
 static void transfer(struct blk_request *req, uint64_t sector, struct block_request io)
 {
 	struct blk_queue *q = req->q;
-	const struct raw *raw = q->blk->raw;
+	const struct disk *disk = q->blk->disk;
 	bool writes = io.op != BLOCK_READ && io.op != BLOCK_FLUSH;
 
 	/* the guest's mistakes, which no policy for errors of the host is about */
-	if (!in_disk(raw, sector, io.len) || (writes && raw->read_only)) {
+	if (!in_disk(disk, sector, io.len) || (writes && disk->read_only)) {
 		answer(req, VIRTIO_BLK_S_IOERR);
 		return;
 	}
@@ -117,7 +117,7 @@ static void transfer(struct blk_request *req, uint64_t sector, struct block_requ
 	req->io.offset = sector << BLK_SECTOR_SHIFT;
 	req->io.durable = q->blk->durable;
 	req->io.done = on_done;
-	raw_ring_queue(q->ring, &req->io);
+	disk_queue_add(q->disk, &req->io);
 }
 
 static void start_read(struct blk_request *req, uint64_t sector, struct blk_data *data)
@@ -273,7 +273,7 @@ void blk_queue_serve(struct blk_queue *q)
 		vq_disable_kick(vq);
 		while (q->n_unused && !q->gate.shut && take(q))
 			;
-		raw_ring_submit(q->ring);
+		disk_queue_submit(q->disk);
 		virtio_notify_queue(dev, q->index);
 		/* kicks are of no use while the gate is shut: whoever opens it looks at the ring */
 		if (q->gate.shut || !vq_enable_kick(vq))
@@ -305,7 +305,7 @@ static void on_batch_done(void *ctx)
 int blk_queue_init(struct blk_queue *q, struct virtio_blk *blk, unsigned index,
 		   struct hvd_error *err)
 {
-	const struct raw_ring_args args = {
+	const struct disk_queue_args args = {
 		.depth = VQ_MAX_SIZE,
 		.batch_done = on_batch_done,
 		.ctx = q,
@@ -319,7 +319,7 @@ int blk_queue_init(struct blk_queue *q, struct virtio_blk *blk, unsigned index,
 	r = rate_gate_init(&q->gate, &blk->rate, on_gate_opened);
 	if (r < 0)
 		return hvd_err(err, -r, "cannot make a timer: %s", strerror(-r));
-	return raw_ring_new(blk->raw, &args, blk->dev.queue_io[index], &q->ring, err);
+	return disk_queue_new(blk->disk, &args, blk->dev.queue_io[index], &q->disk, err);
 }
 
 static void cancel_on_loop(void *arg)
@@ -334,7 +334,7 @@ void blk_queue_destroy(struct blk_queue *q)
 	if (q->blk)
 		loop_call(q->blk->dev.queue_io[q->index], cancel_on_loop, q);
 	rate_gate_destroy(&q->gate);
-	raw_ring_free(q->ring);
+	disk_queue_free(q->disk);
 }
 
 int blk_queue_activate(struct blk_queue *q)
@@ -365,7 +365,7 @@ static void retry_held(struct blk_queue *q)
 	list_splice(&retry, &q->held);
 	list_for_each(req, &retry, node) {
 		list_remove(&req->node);
-		raw_ring_queue(q->ring, &req->io);
+		disk_queue_add(q->disk, &req->io);
 	}
 }
 
@@ -373,7 +373,7 @@ int blk_queue_start(struct blk_queue *q)
 {
 	int r;
 
-	r = raw_ring_start(q->ring);
+	r = disk_queue_start(q->disk);
 	if (r >= 0)
 		r = rate_gate_start(&q->gate, q->blk->dev.queue_io[q->index]);
 	if (r < 0)
@@ -386,7 +386,7 @@ int blk_queue_start(struct blk_queue *q)
 void blk_queue_stop(struct blk_queue *q)
 {
 	rate_gate_stop(&q->gate);
-	raw_ring_drain(q->ring);
-	raw_ring_stop(q->ring);
+	disk_queue_drain(q->disk);
+	disk_queue_stop(q->disk);
 	virtio_notify_queue(&q->blk->dev, q->index);
 }
