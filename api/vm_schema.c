@@ -137,6 +137,10 @@ static const struct field disk_fields[] = {
 	  .help = "The guest may not write to it" },
 	{ "serial", "serial", STR(struct disk_config, serial), .max = 20, .check = rule_serial,
 	  .help = "Serial number that the guest sees" },
+	{ "size", "hvd:size", SIZE(struct disk_config, size), .min = 512, .max = 1ULL << 62,
+	  .multiple = 512, LIVE, .unit = "bytes",
+	  .help = "Size to which the image file is enlarged if it is smaller; it is never cut. On a "
+		  "change a block device's size is looked up anew too" },
 	{ "queues", "driver/@queues", U32(struct disk_config, queues), .min = 1,
 	  .max = VM_MAX_DISK_QUEUES,
 	  .help = "Queues; as many as there are vCPUs, but at most 4, if not given" },

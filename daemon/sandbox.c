@@ -83,6 +83,7 @@ static const struct {
 	{ SCMP_SYS(pread64), MAIN },
 	{ SCMP_SYS(lseek), MAIN },
 	{ SCMP_SYS(newfstatat), MAIN | IO }, /* the size of a disk */
+	{ SCMP_SYS(ftruncate), MAIN | IO },
 	{ SCMP_SYS(statx), MAIN },
 	{ SCMP_SYS(eventfd2), MAIN },
 	{ SCMP_SYS(epoll_create1), MAIN },

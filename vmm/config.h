@@ -84,6 +84,7 @@ struct disk_config {
 	enum disk_cache cache;
 	bool read_only;
 	char *serial; /* at most 20 bytes reach the guest (virtio 1.2 §5.2.6.1), or NULL */
+	uint64_t size;   /* bytes that it is to have at least; 0: not given */
 	uint32_t queues; /* 0: chosen by the number of vCPUs */
 	enum disk_error_policy error_policy;
 	struct disk_limits_config limits;

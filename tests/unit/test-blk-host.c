@@ -146,6 +146,7 @@ static void test_reset_while_stopped(void **state)
 		virtio_quiesce(rig.d.dev);
 		cut(BLK_DISK_SIZE);
 		driver_start(&rig.d, DRIVER_FEATURES);
+		virtio_resume(rig.d.dev);
 		assert_int_equal(blk_request(&rig, VIRTIO_BLK_T_IN, 0, 4096, true),
 				 VIRTIO_BLK_S_OK);
 	}
@@ -212,7 +213,7 @@ static uint64_t capacity(void)
 
 static void test_resize(void **state)
 {
-	static const struct virtio_blk_args same;
+	static const struct virtio_blk_args same, larger = { .size = 4 * BLK_DISK_SIZE };
 	uint32_t generation;
 
 	assert_int_equal(open_with_policy(VIRTIO_BLK_REPORT, -1), 0);
@@ -231,6 +232,10 @@ static void test_resize(void **state)
 	assert_int_equal(capacity(), 3 * BLK_SECTORS);
 	assert_int_equal(blk_request(&rig, VIRTIO_BLK_T_IN, 3 * BLK_SECTORS - 1, 512, true),
 			 VIRTIO_BLK_S_OK);
+
+	assert_int_equal(virtio_update(rig.d.dev, &larger, NULL), 0);
+	assert_int_equal(capacity(), 4 * BLK_SECTORS);
+	assert_int_equal(lseek(rig.fd, 0, SEEK_END), 4 * BLK_DISK_SIZE);
 
 	cut(BLK_DISK_SIZE / 2);
 	assert_int_equal(virtio_update(rig.d.dev, &same, NULL), 0);

@@ -176,6 +176,7 @@ static void test_broken_ring(void **state)
 			driver_kick(&rig->d, i);
 			virtio_quiesce(rig->d.dev);
 			assert_int_equal(rig->d.queue[i].used->idx, used);
+			virtio_resume(rig->d.dev);
 		}
 		driver_start(&rig->d, DRIVER_FEATURES | rig->d.dev->host_features);
 	}

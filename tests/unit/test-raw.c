@@ -283,6 +283,8 @@ static void check_device(struct fixture *f, int flags)
 	assert_int_equal(f->disk->geometry.size, DISK_SIZE);
 	assert_int_equal(f->disk->geometry.block, 512);
 	assert_int_equal(f->disk->geometry.direct, flags != 0);
+	assert_int_equal(disk_resize(f->disk, DISK_SIZE, NULL), 0);
+	assert_int_equal(disk_resize(f->disk, DISK_SIZE + 512, NULL), -ERANGE);
 
 	assert_int_equal(run(f, BLOCK_READ, 512, 8192, 512), 0);
 	expect_pattern(f->memory + 512, 512, 8192);
@@ -490,20 +492,30 @@ static void test_failed_request_goes_on(void **state)
 static void test_new_size(void **state)
 {
 	struct fixture *f = *state;
+	struct hvd_error err = { 0 };
 
 	open_disk(f, (struct raw_args){ 0 });
-	assert_int_equal(disk_refresh(f->disk, NULL), 0);
+	assert_int_equal(disk_resize(f->disk, 0, NULL), 0);
+	assert_int_equal(disk_resize(f->disk, DISK_SIZE / 2, NULL), 0);
 	assert_int_equal(run(f, BLOCK_READ, DISK_SIZE, 512, 0), -EINVAL);
 	assert_int_equal(ftruncate(f->fd, 2 * DISK_SIZE + 100), 0);
-	assert_int_equal(disk_refresh(f->disk, NULL), 1);
+	assert_int_equal(disk_resize(f->disk, 0, NULL), 1);
 	assert_int_equal(f->disk->size, 2 * DISK_SIZE);
 	assert_int_equal(run(f, BLOCK_READ, DISK_SIZE, 512, 0), 0);
 	assert_int_equal(run(f, BLOCK_READ, 2 * DISK_SIZE, 512, 0), -EINVAL);
 
+	/* enlarged, without being told its size */
+	assert_int_equal(disk_resize(f->disk, 4 * DISK_SIZE, NULL), 1);
+	assert_int_equal(f->disk->size, 4 * DISK_SIZE);
+	assert_int_equal(lseek(f->fd, 0, SEEK_END), 4 * DISK_SIZE);
+	assert_int_equal(disk_resize(f->disk, INT64_MAX - 511, &err), -EFBIG);
+	assert_string_equal(err.field, "size");
+	assert_int_equal(f->disk->size, 4 * DISK_SIZE);
+
 	/* nothing is left of it: it stays as it was */
 	assert_int_equal(ftruncate(f->fd, 100), 0);
-	assert_int_equal(disk_refresh(f->disk, NULL), -EINVAL);
-	assert_int_equal(f->disk->size, 2 * DISK_SIZE);
+	assert_int_equal(disk_resize(f->disk, 0, NULL), -EINVAL);
+	assert_int_equal(f->disk->size, 4 * DISK_SIZE);
 }
 
 /* Two rings, as two queues on two I/O loops have them. */

@@ -300,6 +300,7 @@ static struct virtio_blk_args disk_args(const struct disk_config *disk, int fd)
 		.read_only = disk->read_only,
 		.direct = disk->cache == DISK_CACHE_NONE,
 		.ignore_flush = disk->cache == DISK_CACHE_UNSAFE,
+		.size = disk->size,
 		.name = disk->path,
 		.serial = disk->serial,
 		.ops_limit = { disk->limits.iops, disk->limits.iops_burst },

@@ -83,7 +83,7 @@ struct disk_queue {
 struct disk_ops {
 	int (*queue_new)(struct disk *disk, const struct disk_queue_args *args, struct loop *io,
 			 struct disk_queue **ret, struct hvd_error *err);
-	int (*refresh)(struct disk *disk, struct hvd_error *err);
+	int (*resize)(struct disk *disk, uint64_t size, struct hvd_error *err);
 	struct disk *(*free)(struct disk *disk);
 };
 
@@ -102,12 +102,13 @@ static inline struct disk *disk_free(struct disk *disk)
 DEFINE_AUTO(struct disk *, disk_free);
 
 /*
- * Look how large it is now. Returns 1 when that has changed, 0, or what a system call said, -EINVAL
- * when nothing is left; then it stays as it was.
+ * Look how large it is now, and enlarge it to so many bytes if it is smaller (0: whatever it is). Returns
+ * 1 when its size has changed, 0, or what a system call said, -ERANGE when it cannot be enlarged,
+ * -EINVAL when nothing is left; then it stays as it was.
  */
-static inline int disk_refresh(struct disk *disk, struct hvd_error *err)
+static inline int disk_resize(struct disk *disk, uint64_t size, struct hvd_error *err)
 {
-	return disk->ops->refresh(disk, err);
+	return disk->ops->resize(disk, size, err);
 }
 
 /* disk must outlive the queue. -ENOMEM, -EMFILE, and what the backend says. */

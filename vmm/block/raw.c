@@ -1,18 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "vmm/block/raw_private.h"
 
-static int raw_refresh(struct disk *disk, struct hvd_error *err)
+static int enlarge(const struct raw *raw, uint64_t size, struct hvd_error *err)
+{
+	if (raw->disk.read_only)
+		return hvd_err_field(err, ERANGE, "size", "it is smaller than that, and read-only");
+	if (ftruncate(raw->fd, (off_t)size) == 0)
+		return 0;
+	/* what is no regular file cannot be cut or enlarged */
+	if (errno == EINVAL)
+		return hvd_err_field(err, ERANGE, "size", "the block device is smaller than that");
+	return hvd_err_field(err, errno, "size", "cannot enlarge it: %s", strerror(errno));
+}
+
+static int raw_resize(struct disk *disk, uint64_t size, struct hvd_error *err)
 {
 	struct raw *raw = container_of(disk, struct raw, disk);
-	uint64_t size;
-	int r = disk_geometry_size(raw->fd, &disk->geometry, &size, err);
+	uint64_t now;
+	int r;
 
+	r = disk_geometry_size(raw->fd, &disk->geometry, &now, err);
+	if (r >= 0 && now < size) {
+		r = enlarge(raw, size, err);
+		if (r >= 0)
+			r = disk_geometry_size(raw->fd, &disk->geometry, &now, err);
+	}
 	if (r < 0)
 		return r;
-	return atomic_exchange(&disk->size, size) != size;
+	return atomic_exchange(&disk->size, now) != now;
 }
 
 static struct disk *raw_free(struct disk *disk)
@@ -26,7 +45,7 @@ static struct disk *raw_free(struct disk *disk)
 
 static const struct disk_ops raw_ops = {
 	.queue_new = raw_ring_new,
-	.refresh = raw_refresh,
+	.resize = raw_resize,
 	.free = raw_free,
 };
 

@@ -87,9 +87,9 @@ static void set_policies(struct virtio_blk *blk, const struct virtio_blk_args *a
 	rate_set(&blk->rate, &args->ops_limit, &args->bytes_limit, rate_now());
 }
 
-static int update_size(struct virtio_blk *blk, struct hvd_error *err)
+static int update_size(struct virtio_blk *blk, uint64_t size, struct hvd_error *err)
 {
-	int r = disk_refresh(blk->disk, err);
+	int r = disk_resize(blk->disk, size, err);
 	uint64_t capacity = blk->disk->size >> BLK_SECTOR_SHIFT;
 
 	if (r <= 0)
@@ -100,15 +100,15 @@ static int update_size(struct virtio_blk *blk, struct hvd_error *err)
 	return 0;
 }
 
-/* The size of the file or device is looked up anew with every change of the VM. */
 static int blk_update(struct virtio_dev *dev, const void *update, struct hvd_error *err)
 {
 	struct virtio_blk *blk = to_blk(dev);
-	int r = update_size(blk, err);
+	const struct virtio_blk_args *args = update;
+	int r = update_size(blk, args->size, err);
 
 	if (r < 0)
 		return r;
-	set_policies(blk, update);
+	set_policies(blk, args);
 	for (unsigned i = 0; i < dev->n_queues; i++)
 		blk_queue_retry(&blk->queue[i]);
 	return 0;
@@ -157,7 +157,7 @@ static void fill_config(struct virtio_blk *blk)
 	while (g->physical >> exp > g->block && exp < 15)
 		exp++;
 
-	config->capacity = g->size >> BLK_SECTOR_SHIFT;
+	config->capacity = blk->disk->size >> BLK_SECTOR_SHIFT;
 	config->seg_max = VQ_MAX_SEGS - 2; /* header and status */
 	config->blk_size = g->block;
 	config->physical_block_exp = exp;
@@ -194,6 +194,8 @@ static int open_disk(struct virtio_blk *blk, const struct virtio_blk_args *args,
 	int r;
 
 	r = raw_new(&raw_args, &blk->disk, err);
+	if (r >= 0 && args->size)
+		r = disk_resize(blk->disk, args->size, err);
 	for (unsigned i = 0; r >= 0 && i < blk->dev.n_queues; i++)
 		r = blk_queue_init(&blk->queue[i], blk, i, err);
 	return r;

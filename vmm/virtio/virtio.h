@@ -133,6 +133,7 @@ struct virtio_blk_args {
 	bool read_only;
 	bool direct;      /* fd was opened with O_DIRECT */
 	bool ignore_flush;
+	uint64_t size;      /* bytes: a file that is smaller is enlarged; 0: it stays as it is */
 	const char *name;   /* for the log; copied */
 	const char *serial; /* may be NULL; copied */
 	unsigned n_queues;  /* 0: one */

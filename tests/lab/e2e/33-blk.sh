@@ -9,9 +9,11 @@ MOUNT=$WORK/small
 
 # The disks of a test are not only files.
 end_devices() {
+	local rc=$?
 	dmsetup remove "$DM" 2>/dev/null
 	[[ -z ${LOOP:-} ]] || losetup -d "$LOOP" 2>/dev/null
 	umount "$MOUNT" 2>/dev/null
+	(exit "$rc")
 	finish
 }
 trap end_devices EXIT
@@ -52,8 +54,8 @@ wait_for "the reader to end" dd_done LIMIT
 ok "a limit is set and lifted while the guest runs"
 
 # --- the disk grows
-truncate -s 24M "$WORK/a.img"
-must hvcli vm set "$V" --description "looks at its disks again"
+must hvcli vm set "$V" --disk "id=vda,path=$WORK/a.img,queues=2,size=24M"
+equal "the file" "$(stat -c %s "$WORK/a.img")" $((24 << 20))
 wait_for "the guest to see the new size" has_size 49152
 guest "$V" 'dd if=/dev/zero of=/dev/vda bs=1M seek=20 count=4 oflag=direct' >/dev/null ||
 	fail "the new part of the disk cannot be written"

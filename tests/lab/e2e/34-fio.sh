@@ -9,9 +9,12 @@ ROOT=$GUESTS/debian/root.img
 
 # fio is on Debian's root disk, the second of this VM.
 prepare() {
-	guest "$V" 'mkdir -p /fio && mount -t ext4 -o ro,noload /dev/vdb /fio && mount --bind /dev /fio/dev &&
-		mount -t tmpfs tmpfs /fio/tmp && mount -t proc proc /fio/proc' >/dev/null ||
-		fail "fio's disk cannot be mounted"
+	local step
+	for step in 'mkdir -p /fio' 'mount -t ext4 -o ro,noload /dev/vdb /fio' \
+		'mount --bind /dev /fio/dev' 'mount -t tmpfs tmpfs /fio/tmp' \
+		'mount -t proc proc /fio/proc'; do
+		guest "$V" "$step" >/dev/null || fail "fio's disk: $step"
+	done
 }
 
 # fio PART OFFSET OPTION...: a job on 12 MiB of the disk. The same options mean the same data.
