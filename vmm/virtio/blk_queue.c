@@ -54,7 +54,9 @@ static void report(struct blk_queue *q, const struct block_request *io, int erro
 
 static bool holds(const struct virtio_blk *blk, int error)
 {
-	switch (blk->on_error) {
+	enum virtio_blk_on_error on_error = blk->on_error;
+
+	switch (on_error) {
 	case VIRTIO_BLK_STOP:
 		return true;
 	case VIRTIO_BLK_STOP_WHEN_FULL:
