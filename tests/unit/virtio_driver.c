@@ -318,9 +318,14 @@ struct vring_used_elem driver_used(struct driver *d, unsigned i)
 	return q->used->ring[q->last_used++ % q->size];
 }
 
+void driver_wait_interrupt(struct driver *d, uint32_t kind)
+{
+	while (!(handle_interrupt(d) & kind))
+		;
+}
+
 void driver_wait_broken(struct driver *d)
 {
-	while (!(handle_interrupt(d) & VIRTIO_MMIO_INT_CONFIG))
-		;
+	driver_wait_interrupt(d, VIRTIO_MMIO_INT_CONFIG);
 	assert_true(driver_read(d, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET);
 }

@@ -100,5 +100,8 @@ void driver_kick(struct driver *d, unsigned q);
 void driver_wait_used(struct driver *d, unsigned q, unsigned n);
 struct vring_used_elem driver_used(struct driver *d, unsigned q); /* the next of those */
 
+/* Wait for an interrupt of this kind: VIRTIO_MMIO_INT_VRING or VIRTIO_MMIO_INT_CONFIG. */
+void driver_wait_interrupt(struct driver *d, uint32_t kind);
+
 /* Wait until the device asks for a reset; it must raise a config interrupt. */
 void driver_wait_broken(struct driver *d);

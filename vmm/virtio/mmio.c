@@ -100,6 +100,7 @@ static void forget(struct virtio_mmio *t)
 {
 	t->host_features_sel = t->guest_features_sel = t->queue_sel = 0;
 	t->isr = 0;
+	t->served_outside = false;
 }
 
 static void write_register(struct virtio_mmio *t, uint64_t offset, uint32_t value)
@@ -140,7 +141,7 @@ static uint64_t mmio_read(struct mmio_region *region, uint64_t offset, unsigned 
 
 	/* Read and acknowledged for every interrupt: no lock. */
 	if (offset == VIRTIO_MMIO_INTERRUPT_STATUS)
-		return t->isr;
+		return t->isr | (t->served_outside ? VIRTIO_MMIO_INT_VRING : 0);
 
 	pthread_mutex_lock(&t->dev->lock);
 	value = read_register(t, offset);
@@ -192,6 +193,14 @@ static void queue_used(struct virtio_transport *transport, unsigned queue)
 	interrupt(container_of(transport, struct virtio_mmio, transport), VIRTIO_MMIO_INT_VRING);
 }
 
+static int queue_eventfd(struct virtio_transport *transport, unsigned queue)
+{
+	struct virtio_mmio *t = container_of(transport, struct virtio_mmio, transport);
+
+	t->served_outside = true;
+	return t->irq_fd;
+}
+
 static void config_changed(struct virtio_transport *transport)
 {
 	interrupt(container_of(transport, struct virtio_mmio, transport), VIRTIO_MMIO_INT_CONFIG);
@@ -215,7 +224,7 @@ int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *dev, uint64_t bas
 			.write = mmio_write,
 		},
 		.dev = dev,
-		.transport = { queue_used, config_changed },
+		.transport = { queue_used, queue_eventfd, config_changed },
 		.irq_fd = irq_fd,
 	};
 	dev->transport = &t->transport;

@@ -22,6 +22,11 @@ struct virtio_mmio {
 	struct virtio_dev *dev;
 	struct virtio_transport transport;
 	_Atomic uint32_t isr; /* VIRTIO_MMIO_INT_*: raised and not acknowledged */
+	/*
+	 * Who signals irq_fd outside of this process sets no bit of isr. A driver that finds the
+	 * bit for queues set looks at its rings, needed or not: so it is always set.
+	 */
+	_Atomic bool served_outside;
 	int irq_fd;           /* eventfd, bound to the interrupt by the machine */
 	/* As written by the driver, checked when used; under dev->lock. */
 	uint32_t host_features_sel, guest_features_sel, queue_sel;

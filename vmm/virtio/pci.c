@@ -137,6 +137,7 @@ static void write_queue(struct virtio_pci *t, unsigned at, uint64_t value, unsig
 		return;
 	if (ACCESS(at, len) == FIELD(queue_msix_vector)) {
 		t->queue_vector[t->queue_sel] = checked_vector(t, value);
+		virtio_interrupt_moved(t->dev, t->queue_sel);
 		return;
 	}
 	/* From DRIVER_OK on the I/O loop owns the queue. */
@@ -370,6 +371,15 @@ static void queue_used(struct virtio_transport *transport, unsigned queue)
 	interrupt(t, t->queue_vector[queue], ISR_QUEUE);
 }
 
+/* Without MSI-X it only counts, and there is no bit for it in the ISR: such a driver polls. */
+static int queue_eventfd(struct virtio_transport *transport, unsigned queue)
+{
+	struct virtio_pci *t = container_of(transport, struct virtio_pci, transport);
+	uint16_t vector = t->queue_vector[queue];
+
+	return vector == VIRTIO_MSI_NO_VECTOR ? -1 : msix_fd(&t->msix, vector);
+}
+
 static void config_changed(struct virtio_transport *transport)
 {
 	struct virtio_pci *t = container_of(transport, struct virtio_pci, transport);
@@ -446,7 +456,7 @@ int virtio_pci_init(struct virtio_pci *t, struct virtio_dev *dev, bool behind_po
 	int r;
 
 	*t = (struct virtio_pci){
-		.transport = { queue_used, config_changed },
+		.transport = { queue_used, queue_eventfd, config_changed },
 		.dev = dev,
 		.events = events,
 		.base = PCI_UNMAPPED,

@@ -86,6 +86,8 @@ static int start_queue(struct virtio_dev *dev, unsigned queue)
 {
 	int r = dev->ops->start_queue ? dev->ops->start_queue(dev, queue) : 0;
 
+	if (!dev->ops->kick)
+		return r;
 	/*
 	 * Edge-triggered, so that a kick costs no read(2). Adding reports what came before, if
 	 * anything ever did.
@@ -312,6 +314,27 @@ void virtio_set_features_half(struct virtio_dev *dev, uint32_t half, uint32_t va
 		return;
 	mask = 0xffffffffULL << (32 * half);
 	dev->guest_features = (dev->guest_features & ~mask) | (uint64_t)value << (32 * half);
+}
+
+/* A queue whose interrupt has moved. */
+struct moved {
+	struct virtio_dev *dev;
+	unsigned queue;
+};
+
+static void moved_on_loop(void *arg)
+{
+	const struct moved *moved = arg;
+
+	moved->dev->ops->interrupt_moved(moved->dev, moved->queue);
+}
+
+void virtio_interrupt_moved(struct virtio_dev *dev, unsigned queue)
+{
+	struct moved moved = { dev, queue };
+
+	if (dev->active && dev->ops->interrupt_moved)
+		loop_call(dev->io, moved_on_loop, &moved);
 }
 
 struct update {

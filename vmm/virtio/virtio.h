@@ -53,7 +53,16 @@ struct virtio_ops {
 	 */
 	int (*start_queue)(struct virtio_dev *dev, unsigned queue);
 	void (*stop_queue)(struct virtio_dev *dev, unsigned queue);
+	/*
+	 * NULL: the queues are served outside of this process, by who is given kick_fd and the
+	 * transport's queue_eventfd(); the core then leaves kick_fd alone.
+	 */
 	void (*kick)(struct virtio_dev *dev, unsigned queue);
+	/*
+	 * On the I/O loop, between activate and reset: queue_eventfd() of the transport is another
+	 * one now, also while the queue is stopped. May be NULL.
+	 */
+	void (*interrupt_moved)(struct virtio_dev *dev, unsigned queue);
 	/*
 	 * Returns when no request of the old life can touch guest memory any more. Also called
 	 * after an activate that failed half-way.
@@ -78,6 +87,13 @@ struct virtio_ops {
  */
 struct virtio_transport {
 	void (*queue_used)(struct virtio_transport *transport, unsigned queue);
+	/*
+	 * The transport's own eventfd, which does for the queue what queue_used() does without this
+	 * process: for one that serves the queue elsewhere (the host kernel, another process).
+	 * Masks of the guest are heeded behind it. -1: the driver wants no interrupt. It is good
+	 * until ops->interrupt_moved() or the device's reset. On the device's I/O loop.
+	 */
+	int (*queue_eventfd)(struct virtio_transport *transport, unsigned queue);
 	void (*config_changed)(struct virtio_transport *transport);
 };
 
@@ -204,6 +220,8 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t status);
 /* One half of 64 feature bits, as registers have them; there are no other halves. */
 uint32_t virtio_features_half(uint64_t features, uint32_t half);
 void virtio_set_features_half(struct virtio_dev *dev, uint32_t half, uint32_t value);
+/* What queue_eventfd() answers has changed. */
+void virtio_interrupt_moved(struct virtio_dev *dev, unsigned queue);
 
 /* ops->update, if the device has it. Main loop; vCPUs may run, and the device may be quiesced. */
 int virtio_update(struct virtio_dev *dev, const void *args, struct hvd_error *err);
