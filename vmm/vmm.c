@@ -5,9 +5,6 @@
 #include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
-#include <time.h>
 
 #include "vmm/arch/machine.h"
 #include "vmm/base/thread.h"
@@ -38,7 +35,6 @@ struct vmm {
 	/* The guest has been asked to let go of what is not in next. */
 	bool detaching;
 	struct vm_config next;
-	struct loop_source deadline;
 };
 
 static void set_state(struct vmm *vmm, enum vmm_state state, enum vmm_reason reason,
@@ -48,24 +44,16 @@ static void set_state(struct vmm *vmm, enum vmm_state state, enum vmm_reason rea
 	vmm->hooks->state_changed(vmm->ctx, state, reason, err);
 }
 
-static void end_detaching(struct vmm *vmm)
-{
-	vmm->detaching = false;
-	loop_remove(&vmm->deadline);
-	close(vmm->deadline.fd);
-}
-
 static void stop(struct vmm *vmm, enum vmm_reason reason, const struct hvd_error *err)
 {
-	if (vmm->detaching)
-		end_detaching(vmm);
+	vmm->detaching = false;
 	vmm->machine = machine_free(vmm->machine);
 	set_state(vmm, VMM_STOPPED, reason, err);
 }
 
 static void on_event(void *ctx, enum vcpu_event event, const struct hvd_error *error);
 static void on_vcpu_thread(void *ctx);
-static void on_detached(void *ctx);
+static void on_detached(void *ctx, int r, const struct hvd_error *err);
 static void on_io_error(void *ctx, const struct hvd_error *err);
 
 static int make_machine(struct vmm *vmm, struct hvd_error *err)
@@ -82,6 +70,7 @@ static int make_machine(struct vmm *vmm, struct hvd_error *err)
 		.on_io_error = on_io_error,
 		.on_vcpu_thread = on_vcpu_thread,
 		.on_detached = on_detached,
+		.detach_seconds = VMM_DETACH_SECONDS,
 		.ctx = vmm,
 	};
 
@@ -95,14 +84,28 @@ static void take_config(struct vmm *vmm, const struct vm_config *config, struct 
 	vmm->config = *config;
 }
 
-static void on_detached(void *ctx)
+static void on_detached(void *ctx, int r, const struct hvd_error *err)
 {
 	struct vmm *vmm = ctx;
 	struct vm_files none = VM_FILES_INIT;
 
-	end_detaching(vmm);
-	take_config(vmm, &vmm->next, &none);
-	vmm->hooks->updated(vmm->ctx, 0, NULL);
+	if (!vmm->detaching)
+		return;
+	vmm->detaching = false;
+	if (r >= 0)
+		take_config(vmm, &vmm->next, &none);
+	vmm->hooks->updated(vmm->ctx, r, err);
+}
+
+/* A guest that is reset has let go of what it was asked for. */
+static void end_machine(struct vmm *vmm)
+{
+	bool detaching = vmm->detaching;
+
+	vmm->detaching = false;
+	vmm->machine = machine_free(vmm->machine);
+	vmm->detaching = detaching;
+	on_detached(vmm, 0, NULL);
 }
 
 /* A machine as after power-on, in the state that the VM had. */
@@ -111,9 +114,7 @@ static int reset(struct vmm *vmm, struct hvd_error *ret_err)
 	struct hvd_error err = { 0 };
 	int r;
 
-	vmm->machine = machine_free(vmm->machine);
-	if (vmm->detaching)
-		on_detached(vmm);
+	end_machine(vmm);
 	r = make_machine(vmm, &err);
 	if (r < 0) {
 		hvd_err_prefix(&err, r, "reset");
@@ -289,8 +290,7 @@ struct vmm *vmm_free(struct vmm *vmm)
 	if (!vmm)
 		return NULL;
 
-	if (vmm->detaching)
-		end_detaching(vmm);
+	vmm->detaching = false;
 	machine_free(vmm->machine);
 	for (unsigned i = 0; i < vmm->n_io; i++)
 		end_io(&vmm->io[i]);
@@ -352,33 +352,6 @@ void vmm_stop(struct vmm *vmm)
 		stop(vmm, VMM_REASON_HOST_STOP, NULL);
 }
 
-static void on_deadline(struct loop_source *src, uint32_t events)
-{
-	struct vmm *vmm = container_of(src, struct vmm, deadline);
-	struct hvd_error err = { 0 };
-
-	end_detaching(vmm);
-	machine_keep(vmm->machine);
-	hvd_err(&err, ETIMEDOUT, "the guest has not let go of it within %d s", VMM_DETACH_SECONDS);
-	vmm->hooks->updated(vmm->ctx, -ETIMEDOUT, &err);
-}
-
-static int start_deadline(struct vmm *vmm, struct hvd_error *err)
-{
-	const struct itimerspec time = { .it_value.tv_sec = VMM_DETACH_SECONDS };
-	AUTO(close) int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	int r;
-
-	if (fd < 0 || timerfd_settime(fd, 0, &time, NULL) < 0)
-		return hvd_err(err, errno, "timer: %s", strerror(errno));
-	vmm->deadline = (struct loop_source){ .fd = fd, .fn = on_deadline };
-	r = loop_add(vmm->main, &vmm->deadline, EPOLLIN);
-	if (r < 0)
-		return hvd_err(err, -r, "timer: %s", strerror(-r));
-	TAKE_FD(fd);
-	return 0;
-}
-
 static int check_update(const struct vmm *vmm, struct hvd_error *err)
 {
 	if (vmm->state == VMM_STOPPED)
@@ -399,11 +372,6 @@ static int update(struct vmm *vmm, const struct vm_config *config, struct vm_fil
 	if (r == 0) {
 		take_config(vmm, config, files);
 		return 0;
-	}
-	r = start_deadline(vmm, err);
-	if (r < 0) {
-		machine_keep(vmm->machine);
-		return r;
 	}
 	vmm->next = *config;
 	vmm->detaching = true;

@@ -103,7 +103,7 @@ void vmm_stop(struct vmm *vmm);                               /* does not ask */
  * -EINVAL (state), -EBUSY (something is being detached), -EOPNOTSUPP, -ENOSPC, and what devices refuse,
  * with the field named.
  */
-#define VMM_DETACH_SECONDS 30
+#define VMM_DETACH_SECONDS 60
 int vmm_update(struct vmm *vmm, const struct vm_config *config, struct vm_files *files,
 	       struct hvd_error *err);
 

@@ -152,6 +152,8 @@ static void boot(struct rig *rig, const char *parameters)
 		.files = &rig->files,
 		.main = rig->main,
 		.io = rig->io,
+		.loops = &rig->io,
+		.n_loops = 1,
 		.console = rig->console,
 		.on_event = on_event,
 		.on_vcpu_thread = on_thread,

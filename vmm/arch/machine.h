@@ -16,6 +16,12 @@
 
 struct machine;
 
+/*
+ * How a detachment has ended: 0, or with err set. -ETIMEDOUT: the guest did not let go, the device
+ * stays; -ECANCELED: the machine is being freed.
+ */
+typedef void (*machine_detached_fn)(void *ctx, int r, const struct hvd_error *err);
+
 struct machine_args {
 	const struct vm_config *config;
 	const struct vm_files *files; /* devices get duplicates */
@@ -27,7 +33,9 @@ struct machine_args {
 	/* A disk has met an error that its policy is to stop at (VIRTIO_BLK_STOP). */
 	void (*on_io_error)(void *ctx, const struct hvd_error *err);
 	void (*on_vcpu_thread)(void *ctx); /* on each vCPU's thread, first of all */
-	void (*on_detached)(void *ctx);    /* main loop: see machine_update() */
+	/* What machine_update() has returned 1 for, which gets so many seconds. */
+	machine_detached_fn on_detached;
+	unsigned detach_seconds;
 	void *ctx;
 };
 
@@ -41,19 +49,17 @@ DEFINE_AUTO(struct machine *, machine_free);
 /*
  * Bring the devices to what config, that of the machine with changes, says of them: each is given its
  * part (virtio_update()) and takes what can change while the guest runs; disks and NICs that are new,
- * by their ids, are made of files and attached. All or nothing: on failure every device is as before.
+ * by their ids, are made of files, where only these count, and attached. All or nothing: on failure
+ * every device is as before. On 0 the caller brings what args points to up to date.
  *
  * At most one may be gone, and nothing else changed: the guest is asked to let go of it, which it
- * may do or not, and 1 is returned. args->on_detached tells that it has. Then, and on 0, what args
- * points to is to be brought up to date, as machine_new() would have it.
+ * may do or not, and 1 is returned. args->on_detached tells how that has ended; only when the device
+ * is gone, what args points to is to be brought up to date.
  *
- * -EOPNOTSUPP: the machine has no place where something can come and go; -ENOSPC: all places are taken.
+ * Errors are those of machine_attach_disk() and machine_detach(), with the field named.
  */
 int machine_update(struct machine *machine, const struct vm_config *config,
 		   const struct vm_files *files, struct hvd_error *err);
-
-/* The guest has been asked, and is not to let go any more: the device stays. */
-void machine_keep(struct machine *machine);
 
 /*
  * Attach a disk or NIC to a machine of PROFILE_STANDARD and tell the guest, which may take some
@@ -64,12 +70,6 @@ int machine_attach_disk(struct machine *machine, const struct disk_config *disk,
 			struct hvd_error *err);
 int machine_attach_nic(struct machine *machine, const struct nic_config *nic, int tap,
 		       struct hvd_error *err);
-
-/*
- * How a detachment has ended: 0, or with err set. -ETIMEDOUT: the guest did not let go, the device
- * stays; -ECANCELED: the machine is being freed.
- */
-typedef void (*machine_detached_fn)(void *ctx, int r, const struct hvd_error *err);
 
 /*
  * Detach a disk (VIRTIO_ID_BLOCK) or NIC (VIRTIO_ID_NET) by its id. The guest is asked to let go of

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the machine share; nobody else includes this.
+ *
+ *	machine.c          the machine: guest RAM, vCPUs, GIC, boot; its life
+ *	machine_hw.c       platform devices, each at its place
+ *	machine_virtio.c   virtio devices, made from the configuration and plugged in
+ *	machine_update.c   disks and NICs that change, come and go while the guest runs
+ *	machine_pci.c      their places on PCI Express, behind a header of its own
+ */
+#pragma once
+
+#include "vmm/arch/io_fault.h"
+#include "vmm/arch/machine.h"
+#include "vmm/arch/machine_pci.h"
+#include "vmm/arch/memmap.h"
+#include "vmm/hw/pl011.h"
+#include "vmm/hw/pl031.h"
+#include "vmm/hw/power_button.h"
+#include "vmm/kvm/gic.h"
+#include "vmm/virtio/mmio.h"
+
+/* A wire from a device to an SPI. */
+struct machine_irq {
+	struct irq_line line;
+	int vm_fd;
+	uint32_t spi;
+};
+
+/* The device is owned by its transport. */
+struct machine_virtio {
+	struct virtio_dev *dev;
+	char id[VM_ID_MAX + 1]; /* of a disk or NIC */
+	machine_detached_fn detached; /* to be told when the guest has let go of it, or NULL */
+	void *ctx;
+};
+
+struct machine {
+	struct machine_args args;
+	struct memmap map;
+	struct kvm_vm vm;
+	struct kvm_routes routes;
+	struct gic gic;
+	struct guest_mem *mem;
+	struct mmio_bus bus;
+	struct kvm_vcpu_features features;
+	struct vcpu_threads vcpus;
+	bool held; /* devices are quiesced */
+
+	struct machine_irq uart_irq, rtc_irq, gpio_irq;
+	struct pl011 uart;
+	struct pl031 rtc;
+	struct pl061 gpio;
+	struct power_button button;
+
+	struct io_fault io_fault;
+	struct machine_virtio virtio[MEMMAP_MAX_VIRTIO];
+	unsigned n_virtio;
+	struct virtio_mmio mmio[MEMMAP_MAX_VIRTIO];
+	unsigned n_mmio;
+	struct machine_pci *pci; /* NULL: profile micro */
+};
+
+int machine_hw_create(struct machine *m, struct hvd_error *err);
+void machine_hw_destroy(struct machine *m);
+
+/* All virtio devices of the configuration. Destroying them is their transports' (machine_free()). */
+int machine_virtio_create(struct machine *m, struct hvd_error *err);
+
+/* A device made for a machine that runs; it is to be plugged in and remembered. fd stays the caller's. */
+int machine_virtio_disk(struct machine *m, const struct disk_config *disk, int fd,
+			struct virtio_dev **ret, struct hvd_error *err);
+int machine_virtio_nic(struct machine *m, const struct nic_config *nic, int tap,
+		       struct virtio_dev **ret, struct hvd_error *err);
+/* id: of a disk or NIC, or NULL. */
+void machine_virtio_remember(struct machine *m, struct virtio_dev *dev, const char *id);
+
+/* Give the device its part of the configuration; what can change while the guest runs does. */
+int machine_virtio_update_disk(struct virtio_dev *dev, const struct disk_config *disk,
+			       struct hvd_error *err);
+int machine_virtio_update_nic(struct virtio_dev *dev, const struct nic_config *nic,
+			      struct hvd_error *err);
+
+/* machine_pci's, on the main loop; dev may be a mere name by now. */
+void machine_on_detached(void *ctx, const struct virtio_dev *dev, int r);
+/* The machine is being freed. */
+void machine_cancel_detachments(struct machine *m);

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * virtio devices, made from the configuration. Disks and NICs are lists; of the others a machine has
+ * one or none, and they are rows of a table.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/arch/machine_private.h"
+
+#define DISK_QUEUES 4 /* at most, where nobody has asked for more */
+
+_Static_assert(VM_MAX_DISKS + VM_MAX_NICS + 2 <= MEMMAP_MAX_VIRTIO, "a place for every device");
+
+/* Into the next place of virtio-mmio. */
+static int plug_mmio(struct machine *m, struct virtio_dev *dev, struct hvd_error *err)
+{
+	unsigned i = m->n_mmio++;
+	struct virtio_mmio *t = &m->mmio[i];
+	uint64_t base = MEMMAP_VIRTIO + i * MEMMAP_VIRTIO_EACH;
+	int r;
+
+	r = virtio_mmio_init(t, dev, base);
+	if (r < 0)
+		return hvd_err(err, -r, "virtio-mmio: %s", strerror(-r));
+	r = mmio_bus_add(&m->bus, &t->region, err);
+	if (r < 0)
+		return r;
+
+	for (unsigned q = 0; q < dev->n_queues; q++) {
+		r = kvm_vm_ioeventfd(&m->vm, dev->kick_fd[q], base + VIRTIO_MMIO_QUEUE_NOTIFY,
+				     sizeof(uint32_t), q, err);
+		if (r < 0)
+			return r;
+	}
+	return kvm_routes_bind_spi(&m->routes, t->irq_fd, SPI_VIRTIO + i, err);
+}
+
+void machine_virtio_remember(struct machine *m, struct virtio_dev *dev, const char *id)
+{
+	struct machine_virtio *v = &m->virtio[m->n_virtio++];
+
+	*v = (struct machine_virtio){ .dev = dev };
+	snprintf(v->id, sizeof(v->id), "%s", id ? id : "");
+}
+
+/* Put a device, which becomes the machine's, into its place: the index-th of its kind. */
+static int plug(struct machine *m, enum machine_kind kind, size_t index, struct virtio_dev *dev,
+		const char *id, struct hvd_error *err)
+{
+	int r;
+
+	if (m->pci)
+		r = machine_pci_plug(m->pci, kind, (unsigned)index, dev, err);
+	else
+		r = plug_mmio(m, dev, err);
+	if (r == 0)
+		machine_virtio_remember(m, dev, id);
+	return r;
+}
+
+static int duplicate(int fd, int *ret, struct hvd_error *err)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (copy < 0)
+		return hvd_err(err, errno, "cannot duplicate a descriptor: %s", strerror(errno));
+	*ret = copy;
+	return 0;
+}
+
+static void on_disk_error(void *ctx, const char *name, int error)
+{
+	io_fault_report(ctx, name, error);
+}
+
+static struct virtio_blk_args disk_args(const struct disk_config *disk, int fd)
+{
+	static const enum virtio_blk_on_error on_error[_DISK_ERROR_POLICY_MAX] = {
+		[DISK_ERROR_REPORT] = VIRTIO_BLK_REPORT,
+		[DISK_ERROR_STOP] = VIRTIO_BLK_STOP,
+		[DISK_ERROR_ENOSPC_STOP] = VIRTIO_BLK_STOP_WHEN_FULL,
+	};
+
+	return (struct virtio_blk_args){
+		.fd = fd,
+		.read_only = disk->read_only,
+		.direct = disk->cache == DISK_CACHE_NONE,
+		.ignore_flush = disk->cache == DISK_CACHE_UNSAFE,
+		.size = disk->size,
+		.name = disk->path,
+		.serial = disk->serial,
+		.ops_limit = { disk->limits.iops, disk->limits.iops_burst },
+		.bytes_limit = { disk->limits.bytes_per_second, disk->limits.bytes_burst },
+		.on_error = on_error[disk->error_policy],
+		.failed = on_disk_error,
+	};
+}
+
+int machine_virtio_disk(struct machine *m, const struct disk_config *disk, int fd,
+		    struct virtio_dev **ret, struct hvd_error *err)
+{
+	const struct virtio_loops loops = { m->args.loops, m->args.n_loops, m->n_virtio };
+	struct virtio_blk_args args;
+	int copy = -1, r;
+
+	r = duplicate(fd, &copy, err);
+	if (r < 0)
+		return r;
+	args = disk_args(disk, copy);
+	args.n_queues = disk->queues ? disk->queues
+				     : MIN(m->args.config->vcpus, (uint32_t)DISK_QUEUES);
+	args.loops = &loops;
+	args.ctx = &m->io_fault;
+	r = virtio_blk_new(&args, m->mem, m->args.io, ret, err);
+	return r < 0 ? hvd_err_prefix(err, r, "%s", disk->path) : 0;
+}
+
+static int create_disk(struct machine *m, size_t index, struct hvd_error *err)
+{
+	const struct disk_config *disk = &m->args.config->disks[index];
+	struct virtio_dev *dev;
+	int r = machine_virtio_disk(m, disk, m->args.files->disks[index], &dev, err);
+
+	return r < 0 ? r : plug(m, MACHINE_DISK, index, dev, disk->id, err);
+}
+
+static struct virtio_net_args nic_args(const struct nic_config *nic, int tap)
+{
+	struct virtio_net_args args = { .tap = tap };
+
+	memcpy(args.mac, nic->mac, sizeof(args.mac));
+	return args;
+}
+
+int machine_virtio_nic(struct machine *m, const struct nic_config *nic, int tap,
+		   struct virtio_dev **ret, struct hvd_error *err)
+{
+	struct virtio_net_args args;
+	int copy = -1, r;
+
+	r = duplicate(tap, &copy, err);
+	if (r < 0)
+		return r;
+	args = nic_args(nic, copy);
+	return virtio_net_new(&args, m->mem, m->args.loops[m->n_virtio % m->args.n_loops], ret, err);
+}
+
+static int create_nic(struct machine *m, size_t index, struct hvd_error *err)
+{
+	const struct nic_config *nic = &m->args.config->nics[index];
+	struct virtio_dev *dev;
+	int r = machine_virtio_nic(m, nic, m->args.files->taps[index], &dev, err);
+
+	return r < 0 ? r : plug(m, MACHINE_NIC, index, dev, nic->id, err);
+}
+
+static bool has_console(const struct vm_config *config)
+{
+	return config->virtio_console;
+}
+
+static int new_console(struct machine *m, struct virtio_dev **ret, struct hvd_error *err)
+{
+	return virtio_console_new(m->args.console, m->mem, m->args.io, ret, err);
+}
+
+static bool has_rng(const struct vm_config *config)
+{
+	return config->rng;
+}
+
+static int new_rng(struct machine *m, struct virtio_dev **ret, struct hvd_error *err)
+{
+	return virtio_rng_new(m->mem, m->args.io, ret, err);
+}
+
+/* In the order in which they take places of virtio-mmio. */
+static const struct {
+	enum machine_kind kind;
+	bool (*wanted)(const struct vm_config *config);
+	int (*make)(struct machine *m, struct virtio_dev **ret, struct hvd_error *err);
+} singles[] = {
+	{ MACHINE_CONSOLE, has_console, new_console },
+	{ MACHINE_RNG, has_rng, new_rng },
+};
+
+static int create_singles(struct machine *m, struct hvd_error *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(singles); i++) {
+		struct virtio_dev *dev;
+		int r;
+
+		if (!singles[i].wanted(m->args.config))
+			continue;
+		r = singles[i].make(m, &dev, err);
+		if (r < 0)
+			return r;
+		r = plug(m, singles[i].kind, 0, dev, NULL, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int machine_virtio_create(struct machine *m, struct hvd_error *err)
+{
+	const struct vm_config *config = m->args.config;
+	int r;
+
+	for (size_t i = 0; i < config->n_disks; i++) {
+		r = create_disk(m, i, err);
+		if (r < 0)
+			return hvd_err_in(err, r, "disks[%zu]", i);
+	}
+	for (size_t i = 0; i < config->n_nics; i++) {
+		r = create_nic(m, i, err);
+		if (r < 0)
+			return hvd_err_in(err, r, "nics[%zu]", i);
+	}
+	return create_singles(m, err);
+}
+
+int machine_virtio_update_disk(struct virtio_dev *dev, const struct disk_config *disk,
+			       struct hvd_error *err)
+{
+	const struct virtio_blk_args args = disk_args(disk, -1);
+
+	return virtio_update(dev, &args, err);
+}
+
+int machine_virtio_update_nic(struct virtio_dev *dev, const struct nic_config *nic,
+			      struct hvd_error *err)
+{
+	const struct virtio_net_args args = nic_args(nic, -1);
+
+	return virtio_update(dev, &args, err);
+}
