@@ -70,7 +70,8 @@ const char *const vm_state_names[_VM_STATE_MAX + 1] = {
 static const struct field boot_fields[] = {
 	{ "kernel", "kernel", STR(struct boot_config, kernel), .required = true, .path = true,
 	  .max = 4095, .check = rule_path,
-	  .help = "Path of the kernel: an arm64 Image, plain or gzip-compressed" },
+	  .help = "Path of the kernel: an arm64 Image, plain or gzip-compressed, or an EFI zboot image "
+		  "(vmlinuz)" },
 	{ "initrd", "initrd", STR(struct boot_config, initrd), .path = true, .max = 4095,
 	  .check = rule_path, .help = "Path of the initial RAM disk" },
 	{ "cmdline", "cmdline", STR(struct boot_config, cmdline), .max = 2047, .check = rule_line,

@@ -60,7 +60,7 @@ enum disk_error_policy {
 enum on_reboot { ON_REBOOT_RESTART, ON_REBOOT_STOP, _ON_REBOOT_MAX };
 
 struct boot_config {
-	char *kernel;  /* path: arm64 Image or gzip-compressed Image */
+	char *kernel;  /* path: arm64 Image, plain or gzip-compressed, or EFI zboot image */
 	char *initrd;  /* path, or NULL */
 	char *cmdline; /* kernel command line, or NULL */
 };

@@ -70,6 +70,24 @@ static void unpacks_gzip(void **state)
 	assert_int_equal(layout.initrd_size, 0);
 }
 
+static const char *const zboot_types[] = { "gzip", "zstd", "lz4" };
+
+static void unpacks_zboot(void **state)
+{
+	struct guest_mem *mem = *state;
+	struct boot_layout layout;
+
+	for (size_t i = 0; i < ARRAY_SIZE(zboot_types); i++) {
+		AUTO(close) int k = boot_file_zboot(zboot_types[i], kernel, sizeof(kernel));
+		void *at = guest_mem_ptr(mem, BASE + 0x80000, sizeof(kernel));
+
+		memset(at, 0, sizeof(kernel));
+		assert_int_equal(boot_load(&names, k, -1, mem, &layout, NULL), 0);
+		assert_int_equal(layout.entry, BASE + 0x80000);
+		assert_memory_equal(at, kernel, sizeof(kernel));
+	}
+}
+
 static void expect_failure(struct guest_mem *mem, int k, int i, int r, const char *field,
 			   const char *says)
 {
@@ -136,14 +154,35 @@ static void what_does_not_fit_is_refused(void **state)
 }
 
 /* However much comes out of a small file: no more than the VM's memory is written. */
-static void a_gzip_bomb_is_refused(void **state)
+static void bombs_are_refused(void **state)
 {
 	AUTO(free) uint8_t *zeroes = calloc(1, 2 * SIZE);
-	AUTO(close) int fd = -1;
+	AUTO(close) int gzip = -1;
 
 	boot_image_header(zeroes, 0, 4096);
-	fd = boot_file_gzip(zeroes, 2 * SIZE);
-	expect_failure(*state, fd, -1, -ENOSPC, "boot.kernel", "does not fit");
+	gzip = boot_file_gzip(zeroes, 2 * SIZE);
+	expect_failure(*state, gzip, -1, -ENOSPC, "boot.kernel", "does not fit");
+	for (size_t i = 0; i < ARRAY_SIZE(zboot_types); i++) {
+		AUTO(close) int fd = boot_file_zboot(zboot_types[i], zeroes, 2 * SIZE);
+
+		expect_failure(*state, fd, -1, -ENOSPC, "boot.kernel", "does not fit");
+	}
+}
+
+/* An EFI zboot image has to have an arm64 Image in it, and nothing else, not even another one. */
+static void what_is_in_zboot_is_looked_at(void **state)
+{
+	uint8_t stranger[1000] = "MZ\0\0zimg";
+	AUTO(close) int nested = boot_file_zboot("zstd", stranger, sizeof(stranger)), elf = -1, odd = -1;
+
+	expect_failure(*state, nested, -1, -ENOEXEC, "boot.kernel",
+		       "/boot/Image: not an arm64 kernel Image: it is an EFI zboot image inside");
+	memcpy(stranger, "\x7f" "ELF\0\0\0\0", 8);
+	elf = boot_file_zboot("lz4", stranger, sizeof(stranger));
+	expect_failure(*state, elf, -1, -ENOEXEC, "boot.kernel", "it is an ELF file");
+	odd = boot_file_zboot("xzkern", kernel, sizeof(kernel));
+	expect_failure(*state, odd, -1, -ENOEXEC, "boot.kernel",
+		       "/boot/Image: an EFI zboot image that is compressed with \"xzkern\"; gzip, ");
 }
 
 static void a_bad_initrd_is_refused(void **state)
@@ -207,12 +246,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(places_kernel_fdt_and_initrd),
 		TEST(unpacks_gzip),
+		TEST(unpacks_zboot),
 		TEST(a_kernel_is_needed),
 		TEST(a_stranger_is_refused),
 		TEST(a_truncated_image_is_refused),
 		TEST(a_truncated_gzip_is_refused),
 		TEST(what_does_not_fit_is_refused),
-		TEST(a_gzip_bomb_is_refused),
+		TEST(bombs_are_refused),
+		TEST(what_is_in_zboot_is_looked_at),
 		TEST(a_bad_initrd_is_refused),
 		TEST(writes_the_device_tree),
 		TEST(a_command_line_may_be_too_long),

@@ -59,7 +59,7 @@ static void names_what_it_is_instead(void **state)
 		unsigned at, len;
 		const char *bytes, *says;
 	} files[] = {
-		{ 0, 8, "MZ\0\0zimg", "EFI zboot" },
+		{ 0, 8, "MZ\0\0zimg", "EFI zboot image inside" },
 		{ 0x202, 4, "HdrS", "x86 bzImage" },
 		{ 0x24, 4, "\x18\x28\x6f\x01", "32-bit Arm zImage" },
 		{ 0, 4, "\x7f" "ELF", "ELF" },
@@ -86,86 +86,6 @@ static void names_what_it_is_instead(void **state)
 	}
 }
 
-static void read_part(struct image_reader *reader, const uint8_t *expected, uint64_t len)
-{
-	uint8_t buf[100000];
-	uint64_t n = 0;
-
-	assert_int_equal(image_read(reader, buf, len, &n, NULL), 0);
-	assert_int_equal(n, len);
-	assert_memory_equal(buf, expected, len);
-}
-
-static void read_whole(int fd, const uint8_t *expected, uint64_t len)
-{
-	AUTO(image_reader_free) struct image_reader *reader = NULL;
-	uint8_t more;
-	uint64_t n = 1;
-
-	assert_int_equal(image_reader_new(fd, &reader), 0);
-	read_part(reader, expected, 64);
-	read_part(reader, expected + 64, len - 64);
-	assert_int_equal(image_read(reader, &more, 1, &n, NULL), 0);
-	assert_int_equal(n, 0);
-}
-
-static void fill(uint8_t *data, size_t len)
-{
-	uint32_t x = 1;
-
-	for (size_t i = 0; i < len; i++) {
-		x = x * 1664525 + 1013904223;
-		data[i] = (uint8_t)(x >> 24);
-	}
-}
-
-static void reads_plain_and_gzip_alike(void **state)
-{
-	static uint8_t data[90000];
-	int plain, gzip;
-
-	fill(data, sizeof(data));
-	plain = boot_file(data, sizeof(data));
-	gzip = boot_file_gzip(data, sizeof(data));
-	/* twice: a reset reads the same descriptors again */
-	for (int i = 0; i < 2; i++) {
-		read_whole(plain, data, sizeof(data));
-		read_whole(gzip, data, sizeof(data));
-	}
-	close(plain);
-	close(gzip);
-}
-
-static void read_broken(int fd, const char *says)
-{
-	AUTO(image_reader_free) struct image_reader *reader = NULL;
-	static uint8_t buf[100000];
-	struct hvd_error err = { 0 };
-	uint64_t n = 7;
-
-	assert_int_equal(image_reader_new(fd, &reader), 0);
-	assert_int_equal(image_read(reader, buf, sizeof(buf), &n, &err), -EBADMSG);
-	assert_int_equal(n, 7);
-	assert_non_null(strstr(err.msg, says));
-}
-
-static void broken_gzip_is_reported(void **state)
-{
-	static uint8_t data[90000];
-	int fd;
-
-	fill(data, sizeof(data));
-	fd = boot_file_gzip(data, sizeof(data));
-	assert_int_equal(ftruncate(fd, 40000), 0);
-	read_broken(fd, "truncated");
-	close(fd);
-
-	fd = boot_file_gzip(data, sizeof(data));
-	assert_int_equal(pwrite(fd, "\0\xff\0\xff", 4, lseek(fd, 0, SEEK_END) - 8), 4);
-	read_broken(fd, "damaged");
-	close(fd);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,8 +93,6 @@ int main(void)
 		cmocka_unit_test(old_images_have_a_fixed_offset),
 		cmocka_unit_test(pe_sections_tell_the_length),
 		cmocka_unit_test(names_what_it_is_instead),
-		cmocka_unit_test(reads_plain_and_gzip_alike),
-		cmocka_unit_test(broken_gzip_is_reported),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

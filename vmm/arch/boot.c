@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "vmm/arch/image.h"
+#include "vmm/arch/image_reader.h"
 #include "vmm/base/macro.h"
 
 #define BOOT_ALIGN (2 * MIB)
@@ -86,12 +87,9 @@ static int load_kernel(int fd, struct guest_mem *mem, uint64_t *ret_entry, uint6
 		       struct hvd_error *err)
 {
 	AUTO(image_reader_free) struct image_reader *reader = NULL;
-	int r;
+	int r = image_reader_new(fd, &reader, err);
 
-	r = image_reader_new(fd, &reader);
-	if (r < 0)
-		return hvd_err(err, -r, "cannot read it: %s", strerror(-r));
-	return load_image(reader, mem, ret_entry, ret_end, err);
+	return r < 0 ? r : load_image(reader, mem, ret_entry, ret_end, err);
 }
 
 static int read_all(int fd, uint8_t *dst, uint64_t size, struct hvd_error *err)
@@ -148,7 +146,8 @@ int boot_load(const struct boot_config *config, int kernel, int initrd, struct g
 
 	if (kernel < 0)
 		return hvd_err_field(err, EINVAL, "boot.kernel",
-				     "no kernel: name an arm64 Image or gzip-compressed Image");
+				     "no kernel: name an arm64 Image, plain or gzip-compressed, "
+				     "or an EFI zboot image (vmlinuz)");
 
 	r = load_kernel(kernel, mem, &layout.entry, &kernel_end, err);
 	if (r < 0)

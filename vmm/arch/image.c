@@ -3,10 +3,8 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "vmm/base/macro.h"
 
@@ -18,29 +16,29 @@
 #define PE_MAX_SECTIONS    16
 #define LEGACY_TEXT_OFFSET 0x80000 /* of kernels that leave image_size 0 (before 3.17) */
 
-#define READ_CHUNK (64 * MIB)
-
 struct magic {
 	unsigned at, len;
 	const char *bytes, *what;
 };
 
+#define USE "use an Image, plain or gzip-compressed, or an EFI zboot image (vmlinuz)"
+
 /* In this order: an EFI zboot image is also a PE file. */
 static const struct magic strangers[] = {
-	{ 4, 4, "zimg", "an EFI zboot image; unpack it to an Image first" },
+	{ 4, 4, "zimg", "an EFI zboot image inside of something compressed; take it out first" },
 	{ 0x202, 4, "HdrS", "an x86 bzImage" },
 	{ 0x24, 4, "\x18\x28\x6f\x01", "a 32-bit Arm zImage" },
 	{ 0, 4, "\x7f" "ELF", "an ELF file (vmlinux?); use arch/arm64/boot/Image" },
 	{ 0, 4, "\x27\x05\x19\x56", "a U-Boot image; take the kernel out with dumpimage first" },
 	{ 0, 4, "\xd0\x0d\xfe\xed", "a device tree or FIT image" },
-	{ 0, 6, "\xfd" "7zXZ", "xz-compressed; use a plain or gzip-compressed Image" },
-	{ 0, 4, "\x28\xb5\x2f\xfd", "zstd-compressed; use a plain or gzip-compressed Image" },
-	{ 0, 4, "\x04\x22\x4d\x18", "lz4-compressed; use a plain or gzip-compressed Image" },
-	{ 0, 4, "\x02\x21\x4c\x18", "lz4-compressed; use a plain or gzip-compressed Image" },
-	{ 0, 3, "BZh", "bzip2-compressed; use a plain or gzip-compressed Image" },
+	{ 0, 6, "\xfd" "7zXZ", "xz-compressed; " USE },
+	{ 0, 4, "\x28\xb5\x2f\xfd", "zstd-compressed; " USE },
+	{ 0, 4, "\x04\x22\x4d\x18", "lz4-compressed; " USE },
+	{ 0, 4, "\x02\x21\x4c\x18", "lz4-compressed; " USE },
+	{ 0, 3, "BZh", "bzip2-compressed; " USE },
 	{ 0, 6, "070701", "an initrd (cpio archive)" },
 	{ 0, 4, "QFI\xfb", "a qcow2 disk image" },
-	{ 0, 2, "\x1f\x8b", "gzip-compressed twice" },
+	{ 0, 2, "\x1f\x8b", "compressed twice, with gzip inside; " USE },
 };
 
 static uint16_t get16(const uint8_t *p)
@@ -81,7 +79,8 @@ static int not_an_image(const uint8_t *head, size_t len, struct hvd_error *err)
 	if (len < ARM64_HEADER_SIZE)
 		return hvd_err(err, ENOEXEC, "not an arm64 kernel Image: it has only %zu bytes",
 			       len);
-	return hvd_err(err, ENOEXEC, "not an arm64 kernel Image: no \"ARM\\x64\" at offset 56");
+	return hvd_err(err, ENOEXEC,
+		       "not an arm64 kernel Image: no \"ARM\\x64\" at offset 56; " USE);
 }
 
 /* End of the last section in the file (PE/COFF §3, §4), or 0 when there is no section table. */
@@ -120,82 +119,5 @@ int image_parse(const uint8_t *head, size_t len, struct image_header *ret, struc
 	ret->file_size = pe_file_size(head, len);
 	if (!ret->image_size)
 		ret->text_offset = LEGACY_TEXT_OFFSET;
-	return 0;
-}
-
-/* zlib's gzFile reads plain files as they are, so that there is one path for both. */
-struct image_reader {
-	gzFile gz;
-};
-
-int image_reader_new(int fd, struct image_reader **ret)
-{
-	AUTO(image_reader_free) struct image_reader *reader = calloc(1, sizeof(*reader));
-	AUTO(close) int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-
-	if (!reader)
-		return -ENOMEM;
-	if (own < 0 || lseek(own, 0, SEEK_SET) < 0)
-		return -errno;
-
-	reader->gz = gzdopen(own, "rb");
-	if (!reader->gz)
-		return -ENOMEM;
-	TAKE_FD(own);
-
-	*ret = TAKE(reader);
-	return 0;
-}
-
-struct image_reader *image_reader_free(struct image_reader *reader)
-{
-	if (!reader)
-		return NULL;
-	if (reader->gz)
-		gzclose_r(reader->gz);
-	free(reader);
-	return NULL;
-}
-
-static int read_error(struct image_reader *reader, struct hvd_error *err)
-{
-	int saved = errno, code;
-	const char *text = gzerror(reader->gz, &code);
-
-	switch (code) {
-	case Z_OK:
-	case Z_STREAM_END:
-		return 0;
-	case Z_ERRNO:
-		return hvd_err(err, saved, "cannot read it: %s", strerror(saved));
-	case Z_MEM_ERROR:
-		return hvd_err(err, ENOMEM, "cannot decompress it: %s", strerror(ENOMEM));
-	case Z_BUF_ERROR:
-		return hvd_err(err, EBADMSG, "truncated: the gzip stream ends before its end mark");
-	default:
-		return hvd_err(err, EBADMSG, "damaged: the gzip stream has bad data (%s)", text);
-	}
-}
-
-int image_read(struct image_reader *reader, void *buf, uint64_t len, uint64_t *ret_len,
-	       struct hvd_error *err)
-{
-	uint64_t done = 0;
-	int n = 0, r;
-
-	while (done < len) {
-		n = gzread(reader->gz, (char *)buf + done, (unsigned)MIN(len - done, READ_CHUNK));
-		if (n <= 0)
-			break;
-		done += (uint64_t)n;
-	}
-
-	/* a stream that is cut short is reported beside the data that could be had */
-	if (n < 0 || done < len) {
-		r = read_error(reader, err);
-		if (r < 0)
-			return r;
-	}
-	*ret_len = done;
 	return 0;
 }
