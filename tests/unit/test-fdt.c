@@ -40,6 +40,7 @@ static void build_typical(void)
 		.n_virtio = 2,
 		.pmu = true,
 		.its = true,
+		.fw_cfg = true,
 		.cmdline = "quiet",
 		.initrd = 0x48000000,
 		.initrd_size = 0x1234,
@@ -164,6 +165,10 @@ static void describes_devices(void **state)
 			 fdt_get_phandle(fdt, node("/pl061@9030000")));
 	assert_int_equal(cell("/gpio-keys/poweroff", "gpios", 1), GPIO_POWER_BUTTON);
 
+	assert_compatible("/fw-cfg@9020000", "qemu,fw-cfg-mmio");
+	assert_int_equal(wide("/fw-cfg@9020000", "reg", 0), MEMMAP_FW_CFG);
+	assert_int_equal(wide("/fw-cfg@9020000", "reg", 1), 0x18);
+
 	assert_compatible("/virtio_mmio@a000000", "virtio,mmio");
 	assert_interrupt("/virtio_mmio@a000000", 0, 0, SPI_VIRTIO, 1);
 	assert_int_equal(wide("/virtio_mmio@a000200", "reg", 0), MEMMAP_VIRTIO + 0x200);
@@ -232,6 +237,7 @@ static void leaves_out_what_is_not_there(void **state)
 	assert_int_equal(fdt_path_offset(fdt, "/pmu"), -FDT_ERR_NOTFOUND);
 	assert_int_equal(fdt_path_offset(fdt, "/intc@8000000/its@8080000"), -FDT_ERR_NOTFOUND);
 	assert_int_equal(fdt_path_offset(fdt, "/virtio_mmio@a000000"), -FDT_ERR_NOTFOUND);
+	assert_int_equal(fdt_path_offset(fdt, "/fw-cfg@9020000"), -FDT_ERR_NOTFOUND);
 	assert_int_equal(fdt_path_offset(fdt, "/pcie@4010000000"), -FDT_ERR_NOTFOUND);
 	assert_null(fdt_getprop(fdt, node("/chosen"), "bootargs", NULL));
 	assert_null(fdt_getprop(fdt, node("/chosen"), "linux,initrd-start", NULL));

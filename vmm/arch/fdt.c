@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/hw/fw_cfg.h"
 #include "vmm/hw/pl011.h"
 #include "vmm/hw/pl031.h"
 #include "vmm/hw/pl061.h"
@@ -272,6 +273,15 @@ static void write_power_button(struct writer *w)
 	end(w);
 }
 
+static void write_fw_cfg(struct writer *w)
+{
+	begin_at(w, "fw-cfg", MEMMAP_FW_CFG);
+	put_string(w, "compatible", "qemu,fw-cfg-mmio");
+	put_flag(w, "dma-coherent");
+	put_reg(w, MEMMAP_FW_CFG, FW_CFG_SIZE);
+	end(w);
+}
+
 static void write_virtio(struct writer *w, unsigned i)
 {
 	uint64_t base = MEMMAP_VIRTIO + i * MEMMAP_VIRTIO_EACH;
@@ -382,6 +392,8 @@ static void write_root(struct writer *w, const struct fdt_machine *m)
 	write_pl031(w);
 	write_pl061(w);
 	write_power_button(w);
+	if (m->fw_cfg)
+		write_fw_cfg(w);
 	for (unsigned i = 0; i < m->n_virtio; i++)
 		write_virtio(w, i);
 	if (m->map->ecam.size)

@@ -20,6 +20,7 @@ struct fdt_machine {
 	unsigned n_virtio; /* virtio-mmio devices, in the first places */
 	bool pmu;
 	bool its;
+	bool fw_cfg;
 
 	const char *cmdline;            /* or NULL */
 	uint64_t initrd, initrd_size;   /* size 0: none */

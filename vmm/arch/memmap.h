@@ -23,6 +23,7 @@
 
 #define MEMMAP_PL011       0x09000000ULL
 #define MEMMAP_PL031       0x09010000ULL
+#define MEMMAP_FW_CFG      0x09020000ULL /* FW_CFG_SIZE */
 #define MEMMAP_PL061       0x09030000ULL
 #define MEMMAP_PERIPH_SIZE 0x00001000ULL
 
@@ -40,10 +41,10 @@
 
 #define MEMMAP_RAM 0x40000000ULL
 
-#define SPI_PL011  1
-#define SPI_PL031  2
-#define SPI_PL061  7
-#define SPI_VIRTIO 16 /* + index of the device */
+#define SPI_PL011        1
+#define SPI_PL031        2
+#define SPI_PL061        7
+#define SPI_VIRTIO       16 /* + index of the device */
 
 /* SPIs that the GIC has: 32 … 287, with room for devices to come. */
 #define SPI_COUNT 96
