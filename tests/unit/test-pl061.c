@@ -184,20 +184,24 @@ static void count_edges(struct irq_line *line, bool level)
 static void a_press_is_down_and_up(void **state)
 {
 	struct button_rig rig = { .line = { count_edges } };
+	struct irq_probe pulse = IRQ_PROBE_INIT;
 	struct power_button button;
 
 	assert_int_equal(loop_new(&rig.main), 0);
 	pl061_init(&rig.gpio, 0x09030000, &rig.line);
-	assert_int_equal(power_button_init(&button, &rig.gpio, LINE, rig.main), 0);
+	assert_int_equal(power_button_init(&button, &rig.gpio, LINE, &pulse.line, rig.main), 0);
 	reg_write(&rig.gpio.region, IBE, BIT);
 	reg_write(&rig.gpio.region, IE, BIT);
 
 	power_button_press(&button);
 	assert_int_equal(rig.edges, 1);
+	assert_int_equal(pulse.changes, 2);
+	assert_false(pulse.level);
 	assert_int_equal(reg_read(&rig.gpio.region, DATA(BIT)), BIT);
 	reg_write(&rig.gpio.region, IC, BIT);
 	assert_int_equal(loop_run(rig.main), 0);
 	assert_int_equal(reg_read(&rig.gpio.region, DATA(BIT)), 0);
+	assert_int_equal(pulse.changes, 2);
 
 	power_button_destroy(&button);
 	pl061_destroy(&rig.gpio);

@@ -38,7 +38,9 @@ int machine_hw_create(struct machine *m, struct hvd_error *err)
 
 	m->gpio_irq = machine_irq(m, SPI_PL061);
 	pl061_init(&m->gpio, MEMMAP_PL061, &m->gpio_irq.line);
-	r = power_button_init(&m->button, &m->gpio, GPIO_POWER_BUTTON, m->args.main);
+	m->button_irq = machine_irq(m, SPI_POWER_BUTTON);
+	r = power_button_init(&m->button, &m->gpio, GPIO_POWER_BUTTON, &m->button_irq.line,
+			      m->args.main);
 	if (r < 0)
 		return hvd_err(err, -r, "power button: %s", strerror(-r));
 	return mmio_bus_add(&m->bus, &m->gpio.region, err);

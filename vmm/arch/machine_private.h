@@ -47,7 +47,7 @@ struct machine {
 	struct vcpu_threads vcpus;
 	bool held; /* devices are quiesced */
 
-	struct machine_irq uart_irq, rtc_irq, gpio_irq;
+	struct machine_irq uart_irq, rtc_irq, gpio_irq, button_irq;
 	struct pl011 uart;
 	struct pl031 rtc;
 	struct pl061 gpio;
@@ -64,10 +64,15 @@ struct machine {
 int machine_hw_create(struct machine *m, struct hvd_error *err);
 void machine_hw_destroy(struct machine *m);
 
-/* All virtio devices of the configuration. Destroying them is their transports' (machine_free()). */
+/*
+ * All virtio devices of the configuration. Destroying them is their transports' (machine_free()).
+ */
 int machine_virtio_create(struct machine *m, struct hvd_error *err);
 
-/* A device made for a machine that runs; it is to be plugged in and remembered. fd stays the caller's. */
+/*
+ * A device made for a machine that runs; it is to be plugged in and remembered. fd stays the
+ * caller's.
+ */
 int machine_virtio_disk(struct machine *m, const struct disk_config *disk, int fd,
 			struct virtio_dev **ret, struct hvd_error *err);
 int machine_virtio_nic(struct machine *m, const struct nic_config *nic, int tap,

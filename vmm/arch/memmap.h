@@ -44,6 +44,7 @@
 #define SPI_PL011        1
 #define SPI_PL031        2
 #define SPI_PL061        7
+#define SPI_POWER_BUTTON 9  /* a pulse for a press: for guests with ACPI */
 #define SPI_VIRTIO       16 /* + index of the device */
 
 /* SPIs that the GIC has: 32 … 287, with room for devices to come. */
@@ -57,8 +58,9 @@
 #define PPI_TIMER_PHYS      14
 #define PPI_PMU             7
 #define PPI_TO_INTID(ppi)   ((ppi) + 16)
+#define SPI_TO_INTID(spi)   ((spi) + 32)
 
-/* What the power button is wired to: line of the PL061. */
+/* What else the power button is wired to: line of the PL061. */
 #define GPIO_POWER_BUTTON 3
 
 struct memmap_range {

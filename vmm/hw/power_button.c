@@ -18,7 +18,7 @@ static void on_release(struct loop_source *src, uint32_t events)
 }
 
 int power_button_init(struct power_button *button, struct pl061 *gpio, unsigned line,
-		      struct loop *main)
+		      struct irq_line *pulse, struct loop *main)
 {
 	AUTO(close) int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	int r;
@@ -29,6 +29,7 @@ int power_button_init(struct power_button *button, struct pl061 *gpio, unsigned 
 	*button = (struct power_button){
 		.gpio = gpio,
 		.line = line,
+		.pulse = pulse,
 		.release = { .fd = fd, .fn = on_release },
 	};
 	r = loop_add(main, &button->release, EPOLLIN);
@@ -51,5 +52,7 @@ void power_button_press(struct power_button *button)
 	struct itimerspec hold = { .it_value.tv_nsec = HOLD_NSEC };
 
 	pl061_set_input(button->gpio, button->line, true);
+	button->pulse->set(button->pulse, true);
+	button->pulse->set(button->pulse, false);
 	timerfd_settime(button->release.fd, 0, &hold, NULL);
 }
