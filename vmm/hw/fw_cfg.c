@@ -257,7 +257,8 @@ int fw_cfg_new(uint64_t base, const struct guest_mem *mem, struct fw_cfg **ret)
 
 	if (!cfg)
 		return -ENOMEM;
-	cfg->region = (struct mmio_region){ "fw_cfg", base, FW_CFG_SIZE, fw_cfg_read, fw_cfg_write };
+	cfg->region = (struct mmio_region){ "fw_cfg", base, FW_CFG_SIZE, fw_cfg_read,
+					    fw_cfg_write };
 	cfg->mem = mem;
 	pthread_mutex_init(&cfg->lock, NULL);
 	r = add(cfg, FW_CFG_SIGNATURE, "QEMU", 4, NULL);

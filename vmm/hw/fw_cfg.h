@@ -6,8 +6,8 @@
  *
  *	base + 0   data      1 … 8 bytes of the selected item, in order
  *	base + 8   selector  16 bits, big-endian; the item is read from its beginning
- *	base + 16  DMA       64 bits, big-endian: address of a descriptor in guest RAM. A write of the
- *	                     low half, or of both, starts it; it is done when the write is.
+ *	base + 16  DMA       64 bits, big-endian: address of a descriptor in guest RAM. A write
+ *	                     of the low half, or of both, starts it; it is done when the write is.
  *
  * The guest writes no item: a DMA write is answered with the error bit. Past the end of an item,
  * and of an item that is not there, zeros are read.
