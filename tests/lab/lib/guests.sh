@@ -3,6 +3,7 @@
 # What the server's VMs are made of, as a read-only disk that the server mounts at /srv/lab:
 #
 #	Image tiny.cpio.gz			the server's kernel; its virtio modules and busybox
+#	vmlinuz-{gzip,zstd,lz4}			the same kernel as an EFI zboot image
 #	debian/{vmlinuz,initrd.img,root.img}	Debian's stock kernel, a root disk with systemd
 #	d-i/{linux,initrd.gz}			the Debian installer
 
@@ -14,7 +15,7 @@ guests_get() {
 	guest_extract_get
 	extract=$REPLY
 	cache_get guests "$(cd "$LAB_HERE" && hash_text "$server" "$root" "$extract" \
-		"$(hash_files tiny)" "$(declare -f guests_make tiny_make disk_from_tree)")" \
+		"$(hash_files tiny)" "$(declare -f guests_make zboot_make le32 tiny_make disk_from_tree)")" \
 		guests_make "$server" "$root" "$extract"
 }
 
@@ -22,6 +23,10 @@ guests_make() {
 	local server=$1 root=$2 extract=$3 out=$4 srv=$4/srv
 	mkdir -p "$srv"/{debian,d-i}
 	cp "$server/vmlinuz" "$srv/Image"
+	zboot_make "$srv/Image" gzip gzip -1
+	# The largest window, which kernels are built with (zstd -22 --ultra), in less time.
+	zboot_make "$srv/Image" zstd zstd -q -3 --long=27
+	zboot_make "$srv/Image" lz4 lz4 -q -l -1
 	tiny_make "$server/modules" "$extract/busybox" "$out/tiny" >"$srv/tiny.cpio.gz"
 	cp --sparse=always "$root"/{vmlinuz,initrd.img,root.img} "$srv/debian"
 	cp "$extract"/{linux,initrd.gz} "$srv/d-i"
@@ -29,6 +34,24 @@ guests_make() {
 	chmod -R a+rX "$srv"
 	disk_from_tree "$srv" "$out/guests.raw" 2G
 	rm -r "$srv" "$out/tiny"
+}
+
+# zboot_make IMAGE TYPE COMMAND...: wrap IMAGE, compressed by COMMAND, into vmlinuz-TYPE beside it, as a
+# kernel is that is built with CONFIG_EFI_ZBOOT, but for the EFI program. No kernel of Debian 12 or its backports is.
+zboot_make() {
+	local image=$1 type=$2 out=${1%/*}/vmlinuz-$2 size
+	shift 2
+	truncate -s 512 "$out"
+	"$@" <"$image" >>"$out"
+	size=$(($(stat -c %s "$out") - 512))
+	# little-endian: where the compressed image is, and how long
+	printf 'MZ\0\0zimg%b%b\0\0\0\0\0\0\0\0%s' "$(le32 512)" "$(le32 "$size")" "$type" |
+		dd of="$out" conv=notrunc status=none
+	[[ $type == gzip ]] || printf '%b' "$(le32 "$(stat -c %s "$image")")" >>"$out"
+}
+
+le32() {
+	printf '\\0%03o' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24 & 255))
 }
 
 # tiny_make MODULES BUSYBOX WORK: print the tiny guest's initramfs; WORK is a folder to make it in.
