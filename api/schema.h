@@ -54,6 +54,7 @@ struct field {
 	const char *const *names;     /* ENUM: names, NULL-terminated */
 	const char *const *xml_names; /* ENUM: names in XML where libvirt's are others, or NULL */
 	uint32_t xml_scale;           /* U32: XML has this many times the value (0: the value) */
+	uint32_t xml_divisor;         /* SIZE: XML's attribute counts in these; value: a multiple */
 	const struct schema *sub;    /* STRUCT, LIST */
 	bool required;
 	bool path;                   /* STR: names a file of the host; clients make it absolute */

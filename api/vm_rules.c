@@ -147,16 +147,45 @@ int rule_cidr(const char *text, struct hvd_error *err)
 		       "'%.40s' is no IPv4 address with prefix such as 192.168.133.1/24", text);
 }
 
+/* A burst without the limit that it belongs to. */
+static int check_burst(uint64_t burst, uint64_t limit, const char *burst_name, const char *name,
+		       struct hvd_error *err)
+{
+	if (burst && !limit)
+		return hvd_err_field(err, EINVAL, burst_name, "is given without %s", name);
+	return 0;
+}
+
+#define CHECK_BURST(limits, limit, burst) \
+	check_burst((limits)->burst, (limits)->limit, #burst, #limit, err)
+
 int rule_disk_limits(const void *obj, struct hvd_error *err)
 {
 	const struct disk_limits_config *limits = obj;
+	int r = CHECK_BURST(limits, iops, iops_burst);
 
-	if (limits->iops_burst && !limits->iops)
-		return hvd_err_field(err, EINVAL, "iops_burst", "is given without iops");
-	if (limits->bytes_burst && !limits->bytes_per_second)
-		return hvd_err_field(err, EINVAL, "bytes_burst",
-				     "is given without bytes_per_second");
-	return 0;
+	return r < 0 ? r : CHECK_BURST(limits, bytes_per_second, bytes_burst);
+}
+
+int rule_nic_limits(const void *obj, struct hvd_error *err)
+{
+	const struct nic_limits_config *limits = obj;
+	int r;
+
+	r = CHECK_BURST(limits, rx_frames_per_second, rx_frames_burst);
+	if (r >= 0)
+		r = CHECK_BURST(limits, rx_bytes_per_second, rx_bytes_burst);
+	if (r >= 0)
+		r = CHECK_BURST(limits, tx_frames_per_second, tx_frames_burst);
+	if (r >= 0)
+		r = CHECK_BURST(limits, tx_bytes_per_second, tx_bytes_burst);
+	return r;
+}
+
+static bool has_limits(const struct nic_limits_config *limits)
+{
+	return limits->rx_frames_per_second || limits->rx_bytes_per_second ||
+	       limits->tx_frames_per_second || limits->tx_bytes_per_second;
 }
 
 int rule_nic(const void *obj, struct hvd_error *err)
@@ -167,6 +196,9 @@ int rule_nic(const void *obj, struct hvd_error *err)
 		return hvd_err(err, EINVAL, "has both network and tap: give one of them");
 	if (!nic->network && !nic->tap)
 		return hvd_err(err, EINVAL, "has neither network nor tap: give one of them");
+	if (nic->backend == NIC_BACKEND_VHOST && has_limits(&nic->limits))
+		return hvd_err_field(err, EINVAL, "limits",
+				     "vhost-net knows none: give backend process with them");
 	return 0;
 }
 

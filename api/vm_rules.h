@@ -21,5 +21,6 @@ int rule_cidr(const char *text, struct hvd_error *err);      /* IPv4 "192.168.13
 
 /* Whole objects. */
 int rule_disk_limits(const void *obj, struct hvd_error *err);
+int rule_nic_limits(const void *obj, struct hvd_error *err);
 int rule_nic(const void *obj, struct hvd_error *err);
 int rule_vm(const void *obj, struct hvd_error *err);

@@ -52,6 +52,21 @@ static const char *const disk_error_policy_xml_names[_DISK_ERROR_POLICY_MAX + 1]
 	[DISK_ERROR_ENOSPC_STOP] = "enospace",
 };
 
+static const char *const nic_backend_names[_NIC_BACKEND_MAX + 1] = {
+	[NIC_BACKEND_PROCESS] = "process",
+	[NIC_BACKEND_VHOST] = "vhost",
+};
+
+static const char *const nic_backend_xml_names[_NIC_BACKEND_MAX + 1] = {
+	[NIC_BACKEND_PROCESS] = "qemu",
+	[NIC_BACKEND_VHOST] = "vhost",
+};
+
+static const char *const nic_link_names[_NIC_LINK_MAX + 1] = {
+	[NIC_LINK_UP] = "up",
+	[NIC_LINK_DOWN] = "down",
+};
+
 static const char *const on_reboot_names[_ON_REBOOT_MAX + 1] = {
 	[ON_REBOOT_RESTART] = "restart",
 	[ON_REBOOT_STOP] = "stop",
@@ -161,6 +176,40 @@ const struct schema disk_schema = {
 	.key = "id",
 };
 
+/* libvirt's inbound is what the guest receives; it counts in KiB. */
+#define NIC_BYTES(member) SIZE(struct nic_limits_config, member), .min = 4 * KIB, .max = MAX_RATE,          \
+			  .multiple = KIB, .xml_divisor = KIB, LIVE, .unit = "bytes"
+#define NIC_FRAMES(member) U64(struct nic_limits_config, member), .min = 1, .max = MAX_RATE, LIVE
+
+static const struct field nic_limits_fields[] = {
+	{ "rx_frames_per_second", "hvd:limits/@rx-frames", NIC_FRAMES(rx_frames_per_second),
+	  .help = "Most frames that the guest receives in a second" },
+	{ "rx_frames_burst", "hvd:limits/@rx-frames-burst", NIC_FRAMES(rx_frames_burst),
+	  .help = "Frames that may come in at once after a pause; a tenth of rx_frames_per_second "
+		  "if not given" },
+	{ "rx_bytes_per_second", "bandwidth/inbound/@average", NIC_BYTES(rx_bytes_per_second),
+	  .help = "Most bytes that the guest receives in a second" },
+	{ "rx_bytes_burst", "bandwidth/inbound/@burst", NIC_BYTES(rx_bytes_burst),
+	  .help = "Bytes that may come in at once after a pause; a tenth of rx_bytes_per_second if "
+		  "not given" },
+	{ "tx_frames_per_second", "hvd:limits/@tx-frames", NIC_FRAMES(tx_frames_per_second),
+	  .help = "Most frames that the guest sends in a second" },
+	{ "tx_frames_burst", "hvd:limits/@tx-frames-burst", NIC_FRAMES(tx_frames_burst),
+	  .help = "Frames that may go out at once after a pause; a tenth of tx_frames_per_second if "
+		  "not given" },
+	{ "tx_bytes_per_second", "bandwidth/outbound/@average", NIC_BYTES(tx_bytes_per_second),
+	  .help = "Most bytes that the guest sends in a second" },
+	{ "tx_bytes_burst", "bandwidth/outbound/@burst", NIC_BYTES(tx_bytes_burst),
+	  .help = "Bytes that may go out at once after a pause; a tenth of tx_bytes_per_second if "
+		  "not given" },
+};
+const struct schema nic_limits_schema = {
+	.name = "NicLimits",
+	.size = sizeof(struct nic_limits_config),
+	SCHEMA_FIELDS(nic_limits_fields),
+	.check = rule_nic_limits,
+};
+
 static const struct field nic_fields[] = {
 	{ "network", ".[@type=network]/source/@network", STR(struct nic_config, network),
 	  .check = vm_name_check, .help = "Name of the virtual network that it is on" },
@@ -171,6 +220,22 @@ static const struct field nic_fields[] = {
 	  .help = "Name of an existing tap interface of the host, instead of a network" },
 	{ "mac", "mac/@address", MAC(struct nic_config, mac),
 	  .help = "MAC address; chosen when the VM is defined if not given" },
+	{ "trust_guest_mac", "@trustGuestRxFilters", BOOL(struct nic_config, trust_guest_mac), LIVE,
+	  .help = "The guest may give the NIC another MAC address" },
+	{ "backend", "driver/@name", ENUM(struct nic_config, backend), .names = nic_backend_names,
+	  .xml_names = nic_backend_xml_names, .def = "process",
+	  .help = "Who moves the frames: process (that of the VM), or vhost (the host kernel's "
+		  "vhost-net), which knows no limits" },
+	{ "queues", "driver/@queues", U32(struct nic_config, queues), .min = 1,
+	  .max = VM_MAX_NIC_QUEUES,
+	  .help = "Pairs of queues; as many as there are vCPUs, but at most 4, if not given, and 1 "
+		  "on a tap" },
+	{ "mtu", "mtu/@size", U32(struct nic_config, mtu), .min = 68, .max = 65535, .unit = "bytes",
+	  .help = "Largest packet, which the guest is told; a tap that hvd makes is set to it" },
+	{ "link", "link/@state", ENUM(struct nic_config, link), .names = nic_link_names, .def = "up",
+	  LIVE, .help = "up, or down as if the cable were pulled" },
+	{ "limits", ".", STRUCT(struct nic_config, limits, nic_limits_schema), LIVE,
+	  .help = "Limits of the NIC's rates" },
 };
 const struct schema nic_schema = {
 	.name = "Nic",

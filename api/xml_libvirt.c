@@ -71,7 +71,12 @@ static const struct accepted {
 	{ "domain/devices/interface/target/@managed", NULL },
 	{ "domain/devices/interface/model", "" },
 	{ "domain/devices/interface/model/@type", "virtio" },
-	{ "domain/devices/interface/driver", NULL },
+	{ "domain/devices/interface/driver", "" },
+	{ "domain/devices/interface/driver/@txmode", NULL },
+	{ "domain/devices/interface/driver/@ioeventfd", NULL },
+	{ "domain/devices/interface/driver/@event_idx", "on" },
+	{ "domain/devices/interface/driver/@rx_queue_size", NULL },
+	{ "domain/devices/interface/driver/@tx_queue_size", NULL },
 	{ "domain/devices/interface/boot", NULL },
 
 	{ "domain/devices/rng/backend/#text", NULL },

@@ -119,6 +119,18 @@ static int set_scaled(const struct field *field, const char *text, void *obj, st
 	return field_set_number(field, obj, value / field->xml_scale, err);
 }
 
+static int set_multiple(const struct field *field, const char *text, void *obj,
+			struct hvd_error *err)
+{
+	uint64_t value;
+
+	if (number_parse(text, &value) < 0)
+		return hvd_err_field(err, EINVAL, field->name, "'%.40s' is no whole number", text);
+	if (value > INT64_MAX / field->xml_divisor)
+		return hvd_err_field(err, ERANGE, field->name, "is too large");
+	return field_set_number(field, obj, value * field->xml_divisor, err);
+}
+
 static int set_value(const struct field *field, const xmlNode *node, char *text, void *obj,
 		     struct hvd_error *err)
 {
@@ -133,6 +145,8 @@ static int set_value(const struct field *field, const xmlNode *node, char *text,
 		return set_size(field, node, text, obj, err);
 	if (field->xml_scale)
 		return set_scaled(field, text, obj, err);
+	if (field->xml_divisor)
+		return set_multiple(field, text, obj, err);
 	if (field->xml_names)
 		in_xml.names = field->xml_names;
 	return field_set_text(&in_xml, obj, text, err);

@@ -92,6 +92,8 @@ static int write_scalar(const struct field *field, const void *obj, xmlNode *at)
 		in_xml.names = field->xml_names;
 	if (field->xml_scale)
 		r = asprintf(&text, "%llu", (unsigned long long)number * field->xml_scale);
+	else if (field->xml_divisor)
+		r = asprintf(&text, "%llu", (unsigned long long)number / field->xml_divisor);
 	else
 		r = field_get_text(&in_xml, obj, &text);
 	if (r < 0) {

@@ -68,9 +68,9 @@ int vm_bridge_taps(const struct manager *manager, const struct vm_config *config
 		char tap[16];
 		int r;
 
-		if (!nic->network || files->taps[i] < 0)
+		if (!nic->network || files->nics[i].tap[0] < 0)
 			continue;
-		r = vm_files_tap_name(files->taps[i], tap);
+		r = vm_files_tap_name(files->nics[i].tap[0], tap);
 		if (r < 0)
 			return hvd_err(err, -r, "nics[%zu]: cannot ask for the name of its tap", i);
 		network = manager_find_network(manager, nic->network);

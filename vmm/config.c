@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+#include "vmm/base/macro.h"
+
+#define DEFAULT_NIC_QUEUES 1U
+
 static bool is(const char *id, const char *wanted)
 {
 	return id && wanted && strcmp(id, wanted) == 0;
@@ -22,4 +26,13 @@ int vm_config_find_nic(const struct vm_config *config, const char *id)
 		if (is(config->nics[i].id, id))
 			return (int)i;
 	return -1;
+}
+
+unsigned vm_config_nic_queues(const struct vm_config *config, const struct nic_config *nic)
+{
+	if (nic->queues)
+		return MIN(nic->queues, (uint32_t)VM_MAX_NIC_QUEUES);
+	if (nic->tap)
+		return 1;
+	return MAX(1U, MIN(config->vcpus, DEFAULT_NIC_QUEUES));
 }

@@ -18,6 +18,7 @@
 #define VM_MAX_NICS 8
 #define VM_MAX_HOTPLUG_PORTS 16
 #define VM_MAX_DISK_QUEUES 16
+#define VM_MAX_NIC_QUEUES 8 /* pairs of a receive and a transmit queue */
 #define VM_MAX_IO_THREADS 16
 
 /*
@@ -90,11 +91,34 @@ struct disk_config {
 	struct disk_limits_config limits;
 };
 
+/* Who moves the frames of a NIC. */
+enum nic_backend {
+	NIC_BACKEND_PROCESS, /* the VM's own process */
+	NIC_BACKEND_VHOST,   /* the host kernel: vhost-net */
+	_NIC_BACKEND_MAX
+};
+
+enum nic_link { NIC_LINK_UP, NIC_LINK_DOWN, _NIC_LINK_MAX };
+
+/* As the guest sees it: rx is what it receives. A burst as in struct disk_limits_config. */
+struct nic_limits_config {
+	uint64_t rx_frames_per_second, rx_frames_burst;
+	uint64_t rx_bytes_per_second, rx_bytes_burst;
+	uint64_t tx_frames_per_second, tx_frames_burst;
+	uint64_t tx_bytes_per_second, tx_bytes_burst;
+};
+
 struct nic_config {
 	char *id;       /* "net0"; NULL: chosen when defined */
 	char *network;  /* name of a network of hvd, or NULL */
 	char *tap;      /* name of an existing tap interface of the host, or NULL */
 	uint8_t mac[6]; /* all zero: hvd chooses one when the VM is defined */
+	bool trust_guest_mac; /* the guest may give the NIC another MAC address */
+	enum nic_backend backend;
+	uint32_t queues; /* pairs; 0: see vm_config_nic_queues() */
+	uint32_t mtu;    /* 0: the guest is told nothing */
+	enum nic_link link;
+	struct nic_limits_config limits;
 };
 
 /* Limits of the VM's cgroup: systemd.resource-control(5) properties of its unit. 0: not set. */
@@ -140,3 +164,9 @@ struct vm_config {
 /* The place of a disk or NIC in its list, or -1. id may be NULL, which is nobody's. */
 int vm_config_find_disk(const struct vm_config *config, const char *id);
 int vm_config_find_nic(const struct vm_config *config, const char *id);
+
+/*
+ * Pairs of queues that a NIC has, 1 to VM_MAX_NIC_QUEUES. Where none are asked for, one for each vCPU but
+ * at most 4; a tap that somebody else has made is taken to have one.
+ */
+unsigned vm_config_nic_queues(const struct vm_config *config, const struct nic_config *nic);

@@ -12,8 +12,7 @@
 
 #include "vmm/base/cleanup.h"
 
-#define TAP_TEMPLATE "hvd%d" /* the kernel fills in the first free number */
-#define TAP_FLAGS    (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
+_Static_assert(VM_MAX_FILES + 2 <= 253, "as many as one message takes (SCM_MAX_FD)");
 
 struct vm_files vm_files_none(void)
 {
@@ -22,7 +21,7 @@ struct vm_files vm_files_none(void)
 	for (size_t i = 0; i < VM_MAX_DISKS; i++)
 		files.disks[i] = -1;
 	for (size_t i = 0; i < VM_MAX_NICS; i++)
-		files.taps[i] = -1;
+		files.nics[i] = NIC_FILES_INIT;
 	return files;
 }
 
@@ -41,7 +40,7 @@ void vm_files_close(struct vm_files *files)
 	for (size_t i = 0; i < VM_MAX_DISKS; i++)
 		close_one(&files->disks[i]);
 	for (size_t i = 0; i < VM_MAX_NICS; i++)
-		close_one(&files->taps[i]);
+		nic_files_close(&files->nics[i]);
 }
 
 static int open_kvm(struct hvd_error *err)
@@ -180,46 +179,6 @@ static int open_disk(const struct disk_config *disk, int *ret, struct hvd_error 
 	return 0;
 }
 
-static int tap_error(struct hvd_error *err, int errnum, const char *name)
-{
-	switch (errnum) {
-	case EPERM:
-		return hvd_err(err, errnum, "tap %s: not permitted: needs CAP_NET_ADMIN, or the "
-			       "interface must belong to this user", name);
-	case EBUSY:
-		return hvd_err(err, errnum, "tap %s is in use by another VM", name);
-	case EINVAL:
-		return hvd_err(err, errnum, "%s is not a tap interface", name);
-	default:
-		return hvd_err(err, errnum, "tap %s: %s", name, strerror(errnum));
-	}
-}
-
-static int open_tap(const struct nic_config *nic, int *ret, struct hvd_error *err)
-{
-	const char *name = nic->tap ? nic->tap : TAP_TEMPLATE;
-	struct ifreq ifr = { .ifr_flags = TAP_FLAGS };
-	AUTO(close) int fd = -1;
-
-	/* TUNSETIFF would make an interface of this name */
-	if (nic->tap && !if_nametoindex(nic->tap))
-		return hvd_err_field(err, ENOENT, "tap", "no interface %s on this host", nic->tap);
-
-	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return hvd_err(err, errno, "/dev/net/tun: %s", strerror(errno));
-
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
-		int r = tap_error(err, errno, name);
-
-		return nic->tap ? hvd_err_in(err, r, "tap") : r;
-	}
-
-	*ret = TAKE_FD(fd);
-	return 0;
-}
-
 int vm_files_tap_name(int tap, char name[static 16])
 {
 	struct ifreq ifr = { 0 };
@@ -266,7 +225,8 @@ static int open_devices(const struct vm_config *config, const struct vm_config *
 	for (size_t i = 0; i < config->n_nics; i++) {
 		if (has_nic(running, &config->nics[i]))
 			continue;
-		r = open_tap(&config->nics[i], &files->taps[i], err);
+		r = nic_files_open(&config->nics[i], vm_config_nic_queues(config, &config->nics[i]),
+				   &files->nics[i], err);
 		if (r < 0)
 			return hvd_err_in(err, r, "nics[%zu]", i);
 	}
@@ -311,6 +271,20 @@ int vm_files_open(const struct vm_config *config, const struct vm_config *runnin
 	return 0;
 }
 
+static size_t nic_places(struct nic_files *files, const struct vm_config *config,
+			 const struct nic_config *nic, int **ret)
+{
+	unsigned n_queues = vm_config_nic_queues(config, nic);
+	size_t n = 0;
+
+	for (unsigned i = 0; i < n_queues; i++) {
+		ret[n++] = &files->tap[i];
+		if (nic->backend == NIC_BACKEND_VHOST)
+			ret[n++] = &files->vhost[i];
+	}
+	return n;
+}
+
 /* The places that are filled, in the order of the wire. */
 static size_t places(struct vm_files *files, const struct vm_config *config,
 		     const struct vm_config *running, int *ret[static VM_MAX_FILES])
@@ -328,7 +302,7 @@ static size_t places(struct vm_files *files, const struct vm_config *config,
 			ret[n++] = &files->disks[i];
 	for (size_t i = 0; i < config->n_nics && i < VM_MAX_NICS; i++)
 		if (!has_nic(running, &config->nics[i]))
-			ret[n++] = &files->taps[i];
+			n += nic_places(&files->nics[i], config, &config->nics[i], ret + n);
 	return n;
 }
 
@@ -362,6 +336,14 @@ int vm_files_unpack(const struct vm_config *config, const struct vm_config *runn
 	return 0;
 }
 
+static struct nic_files take_nic(struct nic_files *files)
+{
+	struct nic_files taken = *files;
+
+	*files = NIC_FILES_INIT;
+	return taken;
+}
+
 void vm_files_update(struct vm_files *files, const struct vm_config *running,
 		     const struct vm_config *config, struct vm_files *added)
 {
@@ -378,7 +360,7 @@ void vm_files_update(struct vm_files *files, const struct vm_config *running,
 	for (size_t i = 0; i < config->n_nics && i < VM_MAX_NICS; i++) {
 		int at = vm_config_find_nic(running, config->nics[i].id);
 
-		next.taps[i] = at < 0 ? TAKE_FD(added->taps[i]) : TAKE_FD(files->taps[at]);
+		next.nics[i] = take_nic(at < 0 ? &added->nics[i] : &files->nics[at]);
 	}
 	vm_files_close(files);
 	*files = next;

@@ -14,15 +14,16 @@
 
 #include "vmm/base/err.h"
 #include "vmm/config.h"
+#include "vmm/nic_files.h"
 
-#define VM_MAX_FILES (3 + VM_MAX_DISKS + VM_MAX_NICS)
+#define VM_MAX_FILES (3 + VM_MAX_DISKS + VM_MAX_NICS * VM_MAX_NIC_QUEUES * 2)
 
 /* -1 where there is none. */
 struct vm_files {
 	int kvm; /* /dev/kvm */
 	int kernel, initrd;
 	int disks[VM_MAX_DISKS];
-	int taps[VM_MAX_NICS];
+	struct nic_files nics[VM_MAX_NICS];
 };
 
 #define VM_FILES_INIT vm_files_none()
@@ -30,9 +31,8 @@ struct vm_files vm_files_none(void);
 
 /*
  * Open what config names and running, what the VM has already, does not (NULL: it has nothing yet).
- * Disks and NICs are told apart by their ids; what has changed of one does not open it again. Taps:
- * the interface nics[i].tap, or a new one that goes away with its descriptor where it is NULL
- * (vm_files_tap_name() tells its name). On failure nothing stays open and err names the field and
+ * Disks and NICs are told apart by their ids; what has changed of one does not open it again. NICs
+ * as nic_files_open() does; vm_files_tap_name() tells the name of a tap. On failure nothing stays open and err names the field and
  * the path. -ENOENT, -EACCES, -EBUSY (disk in use by another VM), -EISDIR, -EMFILE, …
  */
 int vm_files_open(const struct vm_config *config, const struct vm_config *running,

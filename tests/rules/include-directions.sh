@@ -9,7 +9,8 @@ cd "${top_srcdir:-$(dirname "$0")/../..}"
 folders='
 vmm/base/         -
 vmm/config.h      -
-vmm/files.        vmm/config.h
+vmm/files.        vmm/config.h vmm/nic_files.h
+vmm/nic_files.    vmm/config.h
 vmm/console.      -
 vmm/kvm/          -
 vmm/mem/          vmm/kvm/

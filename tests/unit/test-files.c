@@ -255,7 +255,7 @@ static void pack_and_unpack_are_inverse(void **state)
 	files.kernel = 11;
 	files.disks[0] = 12;
 	files.disks[1] = 13;
-	files.taps[0] = 14;
+	files.nics[0].tap[0] = 14;
 	assert_int_equal(vm_files_pack(&files, &config, NULL, fds), 5);
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(fds[i], 10 + i);
@@ -296,7 +296,7 @@ static void an_update_has_what_is_new(void **state)
 	files.kvm = dup(0);
 	files.disks[0] = dup(0);
 	files.disks[1] = kept;
-	files.taps[0] = dup(0);
+	files.nics[0].tap[0] = dup(0);
 	assert_int_equal(vm_files_open(&config, &running, &opened, NULL), 0);
 	assert_true(opened.disks[0] >= 0);
 	assert_int_equal(opened.disks[1], -1);
@@ -309,7 +309,7 @@ static void an_update_has_what_is_new(void **state)
 	vm_files_update(&files, &running, &config, &added);
 	assert_int_equal(files.disks[0], fds[0]);
 	assert_int_equal(files.disks[1], kept);
-	assert_int_equal(files.taps[0], -1);
+	assert_int_equal(files.nics[0].tap[0], -1);
 	assert_true(files.kvm >= 0);
 	assert_int_equal(added.disks[0], -1);
 	vm_files_close(&files);

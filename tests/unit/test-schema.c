@@ -415,6 +415,21 @@ static void test_nested_refusals(void **state)
 	expect_refusal(&vm, "nics[0].tap");
 
 	fill_obj(&vm_schema, &vm, 1);
+	vm.nics[0].limits = (struct nic_limits_config){ .tx_frames_burst = 1 };
+	vm.nics[0].backend = NIC_BACKEND_PROCESS;
+	expect_refusal(&vm, "nics[0].limits.tx_frames_burst");
+
+	fill_obj(&vm_schema, &vm, 1);
+	vm.nics[0].limits = (struct nic_limits_config){ .rx_bytes_per_second = MIB };
+	vm.nics[0].backend = NIC_BACKEND_VHOST;
+	expect_refusal(&vm, "nics[0].limits");
+
+	fill_obj(&vm_schema, &vm, 1);
+	vm.nics[0].limits = (struct nic_limits_config){ .rx_bytes_per_second = MIB + 1 };
+	vm.nics[0].backend = NIC_BACKEND_PROCESS;
+	expect_refusal(&vm, "nics[0].limits.rx_bytes_per_second");
+
+	fill_obj(&vm_schema, &vm, 1);
 	vm.nics[0].mac[0] |= 1;
 	expect_refusal(&vm, "nics[0].mac");
 

@@ -116,7 +116,10 @@ static const char dump[] =
 	"      <target dev='vnet0'/>\n"
 	"      <model type='virtio'/>\n"
 	"    </interface>\n"
-	"    <interface type='ethernet'><target dev='tap7' managed='no'/></interface>\n"
+	"    <interface type='ethernet' trustGuestRxFilters='yes'><target dev='tap7' managed='no'/>"
+	"<driver name='qemu' txmode='iothread' ioeventfd='on' queues='2' rx_queue_size='256'/>"
+	"<bandwidth><inbound average='1000' burst='2048'/><outbound average='128'/></bandwidth>"
+	"<link state='down'/><mtu size='9000'/></interface>\n"
 	"    <serial type='pty'><source path='/dev/pts/1'/>"
 	"<target type='system-serial' port='0'><model name='pl011'/></target></serial>\n"
 	"    <console type='pty' tty='/dev/pts/1'><source path='/dev/pts/1'/>"
@@ -155,7 +158,16 @@ static void test_libvirt(void **state)
 	assert_int_equal(vm.n_nics, 2);
 	assert_string_equal(vm.nics[0].network, "default");
 	assert_null(vm.nics[0].tap);
+	assert_int_equal(vm.nics[0].link, NIC_LINK_UP);
 	assert_string_equal(vm.nics[1].tap, "tap7");
+	assert_true(vm.nics[1].trust_guest_mac);
+	assert_int_equal(vm.nics[1].backend, NIC_BACKEND_PROCESS);
+	assert_int_equal(vm.nics[1].queues, 2);
+	assert_int_equal(vm.nics[1].mtu, 9000);
+	assert_int_equal(vm.nics[1].link, NIC_LINK_DOWN);
+	assert_int_equal(vm.nics[1].limits.rx_bytes_per_second, 1000 * KIB);
+	assert_int_equal(vm.nics[1].limits.rx_bytes_burst, 2 * MIB);
+	assert_int_equal(vm.nics[1].limits.tx_bytes_per_second, 128 * KIB);
 	assert_true(vm.rng);
 	assert_false(vm.virtio_console);
 	assert_int_equal(vm.on_reboot, ON_REBOOT_STOP);
@@ -185,6 +197,10 @@ static const struct {
 	  "line 12: <type arch='x86_64' machine='virt-7.2'> is not supported" },
 	{ "virt-7.2", "q35", "machine: 'q35' is not a machine type of this hvd: use hvd-1.0" },
 	{ "150000<", "150500<", "resources.cpu_quota: line 8: '150500' is no multiple of 1000" },
+	{ "average='1000'", "average='1000' floor='5'",
+	  "line 41: floor='5' of <inbound average='1000' floor='5' burst='2048'> is not supported" },
+	{ "average='128'", "average='fast'",
+	  "nics[1].limits.tx_bytes_per_second: line 41: 'fast' is no whole number" },
 	{ ">100000<", ">50000<", "line 8: <global_period> is not supported" },
 	{ "unit='KiB'", "unit='pages'",
 	  "memory: line 5: '2097152' is no whole number, or the unit is unknown" },

@@ -63,13 +63,13 @@ int machine_update(struct machine *machine, const struct vm_config *config,
 
 /*
  * Attach a disk or NIC to a machine of PROFILE_STANDARD and tell the guest, which may take some
- * seconds to notice. fd stays the caller's. -EOPNOTSUPP: another profile; -EEXIST: the id is in use;
+ * seconds to notice. Descriptors stay the caller's. -EOPNOTSUPP: another profile; -EEXIST: the id is in use;
  * -ENOSPC: no port is free; errors of the device.
  */
 int machine_attach_disk(struct machine *machine, const struct disk_config *disk, int fd,
 			struct hvd_error *err);
-int machine_attach_nic(struct machine *machine, const struct nic_config *nic, int tap,
-		       struct hvd_error *err);
+int machine_attach_nic(struct machine *machine, const struct nic_config *nic,
+		       const struct nic_files *files, struct hvd_error *err);
 
 /*
  * Detach a disk (VIRTIO_ID_BLOCK) or NIC (VIRTIO_ID_NET) by its id. The guest is asked to let go of

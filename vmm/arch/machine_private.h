@@ -69,14 +69,12 @@ void machine_hw_destroy(struct machine *m);
  */
 int machine_virtio_create(struct machine *m, struct hvd_error *err);
 
-/*
- * A device made for a machine that runs; it is to be plugged in and remembered. fd stays the
- * caller's.
- */
+/* A device to be plugged in and remembered. Descriptors stay the caller's. */
 int machine_virtio_disk(struct machine *m, const struct disk_config *disk, int fd,
 			struct virtio_dev **ret, struct hvd_error *err);
-int machine_virtio_nic(struct machine *m, const struct nic_config *nic, int tap,
-		       struct virtio_dev **ret, struct hvd_error *err);
+int machine_virtio_nic(struct machine *m, const struct nic_config *nic,
+		       const struct nic_files *files, struct virtio_dev **ret,
+		       struct hvd_error *err);
 /* id: of a disk or NIC, or NULL. */
 void machine_virtio_remember(struct machine *m, struct virtio_dev *dev, const char *id);
 

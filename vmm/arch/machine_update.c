@@ -80,8 +80,8 @@ int machine_attach_disk(struct machine *m, const struct disk_config *disk, int f
 	return r < 0 ? r : attach(m, MACHINE_DISK, dev, disk->id, err);
 }
 
-int machine_attach_nic(struct machine *m, const struct nic_config *nic, int tap,
-		       struct hvd_error *err)
+int machine_attach_nic(struct machine *m, const struct nic_config *nic,
+		       const struct nic_files *files, struct hvd_error *err)
 {
 	struct virtio_dev *dev;
 	int r;
@@ -89,7 +89,7 @@ int machine_attach_nic(struct machine *m, const struct nic_config *nic, int tap,
 	r = check_attach(m, VIRTIO_ID_NET, nic->id, err);
 	if (r < 0)
 		return r;
-	r = machine_virtio_nic(m, nic, tap, &dev, err);
+	r = machine_virtio_nic(m, nic, files, &dev, err);
 	return r < 0 ? r : attach(m, MACHINE_NIC, dev, nic->id, err);
 }
 
@@ -170,15 +170,15 @@ static int attach_disks(struct machine *m, const struct vm_config *config, const
 	return 0;
 }
 
-static int attach_nics(struct machine *m, const struct vm_config *config, const int *taps,
-		       struct hvd_error *err)
+static int attach_nics(struct machine *m, const struct vm_config *config,
+		       const struct nic_files *files, struct hvd_error *err)
 {
 	for (size_t i = 0; i < config->n_nics; i++) {
 		const struct nic_config *nic = &config->nics[i];
 		int r = 0;
 
 		if (!find(m, VIRTIO_ID_NET, nic->id))
-			r = machine_attach_nic(m, nic, taps[i], err);
+			r = machine_attach_nic(m, nic, &files[i], err);
 		if (r < 0)
 			return hvd_err_in(err, r, "nics[%zu]", i);
 	}
@@ -225,7 +225,7 @@ int machine_update(struct machine *m, const struct vm_config *config,
 	if (r >= 0)
 		r = attach_disks(m, config, files->disks, err);
 	if (r >= 0)
-		r = attach_nics(m, config, files->taps, err);
+		r = attach_nics(m, config, files->nics, err);
 	if (r < 0)
 		undo(m);
 	return r;

@@ -135,13 +135,14 @@ static struct virtio_net_args nic_args(const struct nic_config *nic, int tap)
 	return args;
 }
 
-int machine_virtio_nic(struct machine *m, const struct nic_config *nic, int tap,
-		   struct virtio_dev **ret, struct hvd_error *err)
+int machine_virtio_nic(struct machine *m, const struct nic_config *nic,
+		       const struct nic_files *files, struct virtio_dev **ret,
+		       struct hvd_error *err)
 {
 	struct virtio_net_args args;
 	int copy = -1, r;
 
-	r = duplicate(tap, &copy, err);
+	r = duplicate(files->tap[0], &copy, err);
 	if (r < 0)
 		return r;
 	args = nic_args(nic, copy);
@@ -152,7 +153,7 @@ static int create_nic(struct machine *m, size_t index, struct hvd_error *err)
 {
 	const struct nic_config *nic = &m->args.config->nics[index];
 	struct virtio_dev *dev;
-	int r = machine_virtio_nic(m, nic, m->args.files->taps[index], &dev, err);
+	int r = machine_virtio_nic(m, nic, &m->args.files->nics[index], &dev, err);
 
 	return r < 0 ? r : plug(m, MACHINE_NIC, index, dev, nic->id, err);
 }
