@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/errors.h"
+#include "api/event.h"
 #include "api/json.h"
 #include "api/openapi_schema.h"
 #include "api/ops.h"
@@ -46,6 +47,10 @@ static json_t *result_content(const struct op *op)
 			       json_pack("{s:s}", "type",
 					 strstr(op->result_type, "json") ? "object" : "string"));
 	resource_name(op, name);
+	if (op->stream)
+		return json_pack("{s:{s:o}, s:{s:{s:s}}}", JSON_TYPE, "schema",
+				 openapi_ref("schemas", name, "List"), EVENT_STREAM_TYPE, "schema",
+				 "type", "string");
 	return content(JSON_TYPE,
 		       openapi_ref("schemas", name, op->result == RESULT_LIST ? "List" : ""));
 }
@@ -179,11 +184,17 @@ static json_t *states_of(const struct op *op)
 	return TAKE(states);
 }
 
-/* Of the path, of the query, and If-Match. */
+/* Options of different operations may have the same name. */
+static void option_key(const struct schema *options, const struct field *field, char key[static 64])
+{
+	snprintf(key, 64, "%s.%s", options->name, field->name);
+}
+
+/* Of the path, of the query, and headers. */
 static json_t *parameters_of(const struct op *op)
 {
 	AUTO(json_decref) json_t *all = json_array();
-	char name[16];
+	char name[16], key[64];
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < OP_MAX_PARAMETERS; i++) {
@@ -191,11 +202,14 @@ static json_t *parameters_of(const struct op *op)
 		if (name[0])
 			r = json_array_append_new(all, openapi_ref("parameters", name, ""));
 	}
-	for (size_t i = 0; r == 0 && op->options && i < op->options->n_fields; i++)
-		r = json_array_append_new(
-			all, openapi_ref("parameters", op->options->fields[i].name, ""));
+	for (size_t i = 0; r == 0 && op->options && i < op->options->n_fields; i++) {
+		option_key(op->options, &op->options->fields[i], key);
+		r = json_array_append_new(all, openapi_ref("parameters", key, ""));
+	}
 	if (r == 0 && takes_generation(op))
 		r = json_array_append_new(all, openapi_ref("parameters", "If-Match", ""));
+	if (r == 0 && op->stream)
+		r = json_array_append_new(all, openapi_ref("parameters", "Last-Event-ID", ""));
 	return r == 0 ? TAKE(all) : NULL;
 }
 
@@ -270,15 +284,24 @@ static int add_path_parameters(json_t *all)
 	return r;
 }
 
+static const struct {
+	const char *name, *help;
+} headers[] = {
+	{ "If-Match", "Only if the spec is of this generation still: an ETag, or *" },
+	{ "Last-Event-ID", "Of a stream: go on behind the event of this number" },
+};
+
 static int add_options(json_t *all, const struct schema *options)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < options->n_fields; i++) {
 		const struct field *field = &options->fields[i];
+		char key[64];
 
-		if (!json_object_get(all, field->name))
-			r = put(all, field->name,
+		option_key(options, field, key);
+		if (!json_object_get(all, key))
+			r = put(all, key,
 				json_pack("{s:s, s:s, s:s, s:o}", "name", field->name, "in",
 					  "query", "description", field->help, "schema",
 					  openapi_field_type(field)));
@@ -295,12 +318,10 @@ static json_t *parameters(void)
 	for (const struct op *op = ops; op < ops + _OP_MAX && r == 0; op++)
 		if (op->options)
 			r = add_options(all, op->options);
-	if (r == 0)
-		r = put(all, "If-Match",
-			json_pack("{s:s, s:s, s:s, s:{s:s}}", "name", "If-Match", "in", "header",
-				  "description",
-				  "Only if the spec is of this generation still: an ETag, or *",
-				  "schema", "type", "string"));
+	for (size_t i = 0; i < ARRAY_SIZE(headers) && r == 0; i++)
+		r = put(all, headers[i].name,
+			json_pack("{s:s, s:s, s:s, s:{s:s}}", "name", headers[i].name, "in", "header",
+				  "description", headers[i].help, "schema", "type", "string"));
 	return r == 0 ? TAKE(all) : NULL;
 }
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/event.h"
+
 const char *const http_method_names[_HTTP_METHOD_MAX] = {
 	[HTTP_GET] = "GET",
 	[HTTP_POST] = "POST",
@@ -116,6 +118,10 @@ const struct op ops[_OP_MAX] = {
 	[OP_NETWORK_GET] = { "network.get", HTTP_GET, "/v1/networks/{network}", "GetNetwork",
 			     "network show", ACCESS_READ, .result = RESULT_OBJECT,
 			     .result_schema = &network_schema, .help = "Show a virtual network" },
+	[OP_EVENT_LIST] = { "event.list", HTTP_GET, "/v1/events", "ListEvents", "events",
+			    ACCESS_READ, .options = &event_options_schema, .result = RESULT_LIST,
+			    .result_schema = &event_schema, .stream = true,
+			    .help = "Show what has happened: who did what, and what became of it" },
 	[OP_HOST_GET] = { "host.get", HTTP_GET, "/v1/host", "GetHost", "host", ACCESS_READ,
 			  .result = RESULT_OBJECT, .result_schema = &host_schema,
 			  .help = "Show the host and what its KVM can do" },
@@ -210,6 +216,22 @@ void op_parameter(const struct op *op, unsigned i, char name[static 16])
 	while (open && i--)
 		open = strchr(open + 1, '{');
 	snprintf(name, 16, "%.*s", open ? (int)strcspn(open + 1, "}") : 0, open ? open + 1 : "");
+}
+
+void op_resource(const struct op *op, const char *name, const char *item,
+		 char buf[static OP_RESOURCE_SIZE])
+{
+	/* the collection: up to the third "/", as of "/v1/vms/import" */
+	int len = (int)strcspn(op->path + 4, "/") + 4;
+
+	snprintf(buf, OP_RESOURCE_SIZE, "%.*s%s%.63s%s%s%s%.63s", len, op->path, *name ? "/" : "",
+		 name, *name && op->list ? "/" : "", *name && op->list ? op->list : "",
+		 *item ? "/" : "", item);
+}
+
+bool op_is_about_vm(const struct op *op)
+{
+	return strncmp(op->path, "/v1/vms", 7) == 0;
 }
 
 unsigned op_success_status(const struct op *op)

@@ -38,6 +38,7 @@ enum op_id {
 	OP_NIC_DETACH,
 	OP_NETWORK_LIST,
 	OP_NETWORK_GET,
+	OP_EVENT_LIST,
 	OP_HOST_GET,
 	OP_OPENAPI,
 	_OP_MAX
@@ -81,6 +82,7 @@ struct op {
 	 */
 	const struct schema *status_schema;
 	const char *result_type;         /* media type of RESULT_DOCUMENT, or NULL */
+	bool stream;                     /* RESULT_LIST: its items also come as server-sent events */
 	const char *body_type;           /* media type of a text body (then args is NULL), or NULL */
 	const char *help;                /* one line */
 };
@@ -108,6 +110,17 @@ const struct op *op_by_verb(const char *noun, const char *verb);
 /* The i-th {parameter} of the path without braces ("vm"), or "" when it has none. */
 #define OP_MAX_PARAMETERS 2
 void op_parameter(const struct op *op, unsigned i, char name[static 16]);
+
+/*
+ * The path of what a call is about: "/v1/vms/demo", "/v1/vms/demo/disks/vda", or the collection
+ * when there are no names. name and item are as in struct op_names.
+ */
+#define OP_RESOURCE_SIZE 256
+void op_resource(const struct op *op, const char *name, const char *item,
+		 char buf[static OP_RESOURCE_SIZE]);
+
+/* Is {name} of op_resource() that of a VM? */
+bool op_is_about_vm(const struct op *op);
 
 /*
  * A change of a spec: with its option dry_run it answers with a plan (plan_schema). Whatever takes

@@ -214,6 +214,11 @@ bool field_is_unset(const struct field *field, const void *obj)
 	case FIELD_UUID:
 	case FIELD_MAC:
 		return memcmp(field_ptr(field, obj), zero, field_size(field)) == 0;
+	case FIELD_U32:
+	case FIELD_U64:
+		return field->omit_zero && !field_get_number(field, obj);
+	case FIELD_STRUCT:
+		return field->sub->key && !*schema_key(field->sub, field_ptr(field, obj));
 	default:
 		return false;
 	}

@@ -59,6 +59,7 @@ struct field {
 	bool required;
 	bool path;                   /* STR: names a file of the host; clients make it absolute */
 	bool read_only;              /* in answers only: a client may not set it */
+	bool omit_zero;              /* U32, U64: 0 is unset, and left out of answers */
 	bool host;                   /* hvd's own business: hvd-vmm has no use for it */
 	enum field_applies applies;
 
@@ -74,7 +75,11 @@ struct schema {
 	size_t size;
 	const struct field *fields;
 	size_t n_fields;
-	const char *key; /* the STR that tells items of a list apart, and never changes; or NULL */
+	/*
+	 * The STR that tells items of a list apart, and never changes; or NULL. A STRUCT member whose
+	 * key is unset is unset.
+	 */
+	const char *key;
 	/* What no single field can say (both network and tap set, …). Sees a complete object. */
 	int (*check)(const void *obj, struct hvd_error *err);
 };
@@ -169,7 +174,7 @@ int field_set_number(const struct field *field, void *obj, uint64_t value, struc
 /* True when the field has its default value (an unset string, an empty list, …). */
 bool field_is_default(const struct field *field, const void *obj);
 
-/* True for an unset STR, UUID or MAC; other types always have a value. */
+/* True for an unset STR, UUID, MAC, STRUCT with a key, or omit_zero; others always have a value. */
 bool field_is_unset(const struct field *field, const void *obj);
 
 /* LIST: append one element with default values; returns it, or NULL when out of memory or max. */

@@ -206,6 +206,72 @@ int client_call(struct client *client, enum http_method method, const char *path
 	return r;
 }
 
+/* ---- streams ---- */
+
+#define LINE_MAX_BYTES (64 * 1024)
+
+struct stream {
+	CURL *curl;
+	struct buffer line; /* what has come of it */
+	client_line_fn fn;
+	void *ctx;
+	int r;
+};
+
+static size_t take_lines(char *data, size_t size, size_t n, void *ctx)
+{
+	struct stream *stream = ctx;
+	long status = 0;
+	char *end;
+
+	curl_easy_getinfo(stream->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (take_data(data, size, n, &stream->line) != size * n ||
+	    stream->line.len > LINE_MAX_BYTES + size * n)
+		return 0;
+	while (status < 400 && stream->r == 0 &&
+	       (end = memchr(stream->line.data, '\n', stream->line.len))) {
+		*end = '\0';
+		stream->r = stream->fn(stream->ctx, stream->line.data,
+				       (size_t)(end - stream->line.data));
+		stream->line.len -= (size_t)(end + 1 - stream->line.data);
+		memmove(stream->line.data, end + 1, stream->line.len + 1);
+	}
+	return stream->r == 0 ? size * n : 0;
+}
+
+int client_follow(struct client *client, const char *path, client_line_fn fn, void *ctx,
+		  struct hvd_error *err)
+{
+	struct stream stream = { .curl = client->curl, .fn = fn, .ctx = ctx };
+	struct curl_slist *headers = curl_slist_append(NULL, "Accept: text/event-stream");
+	AUTO(free) char *url = NULL;
+	CURLcode code;
+	long status = 0;
+	int r = 0;
+
+	if (!headers || asprintf(&url, "http://hvd%s", path) < 0) {
+		url = NULL;
+		curl_slist_free_all(headers);
+		return hvd_err(err, ENOMEM, "out of memory");
+	}
+	prepare(client->curl, client->socket, HTTP_GET, url, &stream.line);
+	curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, take_lines);
+	curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &stream);
+	code = curl_easy_perform(client->curl);
+	curl_slist_free_all(headers);
+	curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (stream.r < 0)
+		r = stream.r;
+	else if (code != CURLE_OK)
+		r = transfer_error(client, code, &stream.line, err);
+	else if (status >= 400)
+		r = client_problem((unsigned)status, stream.line.data ? stream.line.data : "",
+				   stream.line.len, err);
+	free(stream.line.data);
+	return r;
+}
+
 void client_answer_clear(struct client_answer *answer)
 {
 	free(answer->text);

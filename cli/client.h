@@ -42,6 +42,15 @@ const char *client_socket(const struct client *client);
 int client_call(struct client *client, enum http_method method, const char *path,
 		const struct client_body *body, struct client_answer *ret, struct hvd_error *err);
 
+/*
+ * GET path as server-sent events: fn is called with each line, without its newline, until the server
+ * ends the stream (0) or fn returns a negative errno with err set, which is returned. line is
+ * terminated.
+ */
+typedef int (*client_line_fn)(void *ctx, const char *line, size_t len);
+int client_follow(struct client *client, const char *path, client_line_fn fn, void *ctx,
+		  struct hvd_error *err);
+
 void client_answer_clear(struct client_answer *answer);
 
 static inline void auto_client_answer_clear(struct client_answer *answer)

@@ -35,6 +35,8 @@ const struct option_spec option_specs[] = {
 	  "How long to wait (default: 120)", { "vm wait", "vm start", "vm shutdown", "vm stop" } },
 	{ "--read-only", 0, OPTION_BOOL, AT(read_only), NULL,
 	  "Watch only, leave the keyboard to others", { "vm console" } },
+	{ "--follow", 0, OPTION_BOOL, AT(follow), NULL,
+	  "Go on with what happens from now on, or since --since", { "events" } },
 	{ "--file", 'f', OPTION_FILE, AT(file), "FILE",
 	  "Take settings from a JSON file first, - for standard input",
 	  { "vm create", "vm set" } },

@@ -20,7 +20,7 @@ struct options {
 	enum output_format format;
 	bool help, version;
 
-	bool start, console, wait, read_only;
+	bool start, console, wait, read_only, follow;
 	const char *file;      /* "-": standard input */
 	const char *until;     /* a state of vm_state_names */
 	unsigned timeout;      /* seconds */

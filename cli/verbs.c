@@ -7,6 +7,7 @@
 
 #include "cli/console.h"
 #include "cli/edit.h"
+#include "cli/events.h"
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/value.h"
@@ -200,6 +201,7 @@ const struct verb verbs[] = {
 	  .example = "hvcli nic attach demo default" },
 	{ "nic set", change, .thing = "NIC", .done = "changed in" },
 	{ "nic detach", change, .thing = "NIC", .done = "detached from" },
+	{ "events", events_run, .example = "hvcli events --follow --vm demo" },
 	{ "vm wait", vm_wait, .help = "Wait until a VM is in a state",
 	  .example = "hvcli vm wait demo --for shutoff --timeout 60" },
 };

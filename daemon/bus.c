@@ -16,6 +16,7 @@ struct bus_server {
 	struct bus_table table;
 	struct bus_calls calls;
 	struct manager_listener listener;
+	struct event_listener event_listener;
 	const struct vm *removed; /* no longer in the manager, while its removal is announced */
 	sd_bus_slot *manager_slot, *vm_slot, *enumerator_slot, *object_manager_slot;
 	bool named;
@@ -204,6 +205,25 @@ static void on_event(struct manager_listener *listener, enum manager_event event
 		log_warning("D-Bus signal about %s: %s", name, strerror(-r));
 }
 
+static int emit_event(struct bus_server *server, const struct event *event)
+{
+	AUTO(sd_bus_message_unref) sd_bus_message *m = NULL;
+	int r;
+
+	r = sd_bus_message_new_signal(server->manager->bus, &m, BUS_PATH, BUS_MANAGER, "Event");
+	if (r >= 0)
+		r = dbus_append_obj(m, &event_schema, event);
+	return r < 0 ? r : sd_bus_send(server->manager->bus, m, NULL);
+}
+
+static void on_logged(struct event_listener *listener, const struct event *event)
+{
+	int r = emit_event(container_of(listener, struct bus_server, event_listener), event);
+
+	if (r < 0 && r != -ENOTCONN)
+		log_warning("D-Bus signal of an event: %s", strerror(-r));
+}
+
 /* ---- set-up ---- */
 
 static int register_objects(struct bus_server *server)
@@ -240,6 +260,8 @@ int bus_server_new(struct manager *manager, struct bus_server **ret, struct hvd_
 	bus_calls_init(&server->calls, manager);
 	server->listener.fn = on_event;
 	list_init(&server->listener.node);
+	server->event_listener.fn = on_logged;
+	list_init(&server->event_listener.node);
 
 	r = bus_table_init(&server->table, &handlers);
 	if (r >= 0)
@@ -256,6 +278,7 @@ int bus_server_new(struct manager *manager, struct bus_server **ret, struct hvd_
 					      : "");
 	server->named = true;
 	list_append(&manager->listeners, &server->listener.node);
+	event_log_listen(manager->events, &server->event_listener);
 	*ret = TAKE(server);
 	return 0;
 }
@@ -265,6 +288,7 @@ struct bus_server *bus_server_free(struct bus_server *server)
 	if (!server)
 		return NULL;
 	list_remove(&server->listener.node);
+	list_remove(&server->event_listener.node);
 	if (server->named)
 		sd_bus_release_name(server->manager->bus, BUS_NAME);
 	bus_calls_clear(&server->calls);

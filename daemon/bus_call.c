@@ -25,8 +25,6 @@ struct bus_call {
 	struct call call;
 };
 
-DEFINE_AUTO(sd_bus_message *, sd_bus_message_unref);
-
 static struct bus_call *bus_call_free(struct bus_call *bc)
 {
 	if (bc->calls) {

@@ -4,6 +4,10 @@
 
 #include <systemd/sd-bus.h>
 
+#include "vmm/base/cleanup.h"
+
+DEFINE_AUTO(sd_bus_message *, sd_bus_message_unref);
+
 #define BUS_NAME "org.hvd1"
 #define BUS_PATH "/org/hvd1"
 #define BUS_VM_PATH "/org/hvd1/vm"

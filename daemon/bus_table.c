@@ -218,6 +218,7 @@ static int fill_manager(struct bus_table *table, const struct bus_handlers *hand
 						SD_BUS_VTABLE_PROPERTY_CONST);
 	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("VMAdded", "so", "name\0path\0", 0);
 	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("VMRemoved", "so", "name\0path\0", 0);
+	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("Event", "a{sv}", "event\0", 0);
 	*out = (sd_bus_vtable)SD_BUS_VTABLE_END;
 	return 0;
 }
@@ -249,7 +250,7 @@ static int fill_vm(struct bus_table *table, const struct bus_handlers *handlers)
 int bus_table_init(struct bus_table *table, const struct bus_handlers *handlers)
 {
 	/* all operations and fields, and what the fill functions add of their own */
-	size_t n = _OP_MAX + vm_schema.n_fields + vm_status_schema.n_fields + 5;
+	size_t n = _OP_MAX + vm_schema.n_fields + vm_status_schema.n_fields + 6;
 	int r;
 
 	table->manager = calloc(n, sizeof(*table->manager));

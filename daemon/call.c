@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "api/json.h"
+#include "daemon/event.h"
 #include "daemon/handlers.h"
-#include "daemon/journal.h"
 #include "daemon/manager.h"
 
 /* What to do about a VM in this state when an operation wants it in one of those. */
@@ -45,6 +45,7 @@ void call_dispatch(struct manager *manager, struct call *call)
 	int r = 0;
 
 	call->stream = -1;
+	call->manager = manager;
 	if (strstr(call->op->path, "{vm}")) {
 		vm = manager_find_vm(manager, call->name);
 		r = vm ? check_state(vm, call->op, &err)
@@ -52,8 +53,10 @@ void call_dispatch(struct manager *manager, struct call *call)
 	}
 	if (r >= 0 && call->op->args && !call->args)
 		r = hvd_err(&err, EBADMSG, "%s needs a body", call->op->name);
-	if (vm) /* also when it was named by its UUID */
+	if (vm) { /* also when it was named by its UUID */
 		snprintf(call->name, sizeof(call->name), "%s", vm_config(vm)->name);
+		memcpy(call->vm_uuid, vm_config(vm)->uuid, sizeof(call->vm_uuid));
+	}
 
 	if (r < 0)
 		call_finish(call, r, &err);
@@ -63,9 +66,18 @@ void call_dispatch(struct manager *manager, struct call *call)
 
 void call_finish(struct call *call, int r, const struct hvd_error *err)
 {
-	if (call->op->access != ACCESS_READ)
-		journal_operation(call, r, err);
+	if (call->op->access != ACCESS_READ && !call->planned)
+		event_call(call, r, err);
 	call->done(call, r, err);
+}
+
+int call_options(const struct call *call, void *options, struct hvd_error *err)
+{
+	AUTO(json_decref) json_t *none = json_object();
+	json_t *given = call->options ? call->options : none;
+
+	return given ? json_to_obj(call->op->options, given, options, err)
+		     : hvd_err(err, ENOMEM, "out of memory");
 }
 
 void call_clear(struct call *call)

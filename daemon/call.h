@@ -28,6 +28,8 @@ struct peer {
 
 struct call {
 	const struct op *op;
+	struct manager *manager; /* the core's, as is vm_uuid */
+	uint8_t vm_uuid[16];     /* of the VM that it is about, once that is known */
 	struct peer peer;
 	/* {vm} (name or UUID) or {network} of the path, or ""; the core makes it the VM's name. */
 	char name[OP_NAME_SIZE];
@@ -52,6 +54,9 @@ struct call {
 };
 
 void call_dispatch(struct manager *manager, struct call *call);
+
+/* The call's options, or their defaults, into a struct of op->options, which has some. */
+int call_options(const struct call *call, void *options, struct hvd_error *err);
 
 /* For handlers. r == 0: success. */
 void call_finish(struct call *call, int r, const struct hvd_error *err);

@@ -56,6 +56,7 @@ static void define(struct manager *manager, struct call *call, struct vm_config 
 		return;
 	}
 	strcpy(call->name, vm_config(vm)->name);
+	memcpy(call->vm_uuid, vm_config(vm)->uuid, sizeof(call->vm_uuid));
 	call->generation = vm_generation(vm);
 	finish_json(call, resource_vm(vm));
 }
@@ -103,15 +104,6 @@ static void vm_get(struct manager *manager, struct vm *vm, struct call *call)
 {
 	call->generation = vm_generation(vm);
 	finish_json(call, resource_vm(vm));
-}
-
-int call_options(const struct call *call, void *options, struct hvd_error *err)
-{
-	AUTO(json_decref) json_t *none = json_object();
-	json_t *given = call->options ? call->options : none;
-
-	return given ? json_to_obj(call->op->options, given, options, err)
-		     : hvd_err(err, ENOMEM, "out of memory");
 }
 
 static void vm_delete(struct manager *manager, struct vm *vm, struct call *call)
@@ -246,6 +238,7 @@ const handler_fn handlers[_OP_MAX] = {
 	[OP_NIC_DETACH] = handle_item_detach,
 	[OP_NETWORK_LIST] = network_list,
 	[OP_NETWORK_GET] = network_get,
+	[OP_EVENT_LIST] = handle_event_list,
 	[OP_HOST_GET] = host_get,
 	[OP_OPENAPI] = openapi,
 };

@@ -4,8 +4,8 @@
 
 #include "daemon/handlers.h"
 
-/* The call's options, or their defaults, into a struct of op->options. */
-int call_options(const struct call *call, void *options, struct hvd_error *err);
+/* handlers_event.c */
+void handle_event_list(struct manager *manager, struct vm *vm, struct call *call);
 
 /* handlers_update.c; the items are those of the list that the operation names. */
 void handle_vm_patch(struct manager *manager, struct vm *vm, struct call *call);

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "daemon/http_events.h"
 #include "daemon/http_reply.h"
 #include "daemon/http_request.h"
 #include "vmm/base/log.h"
@@ -28,11 +29,17 @@ struct http_server {
 	struct list clients; /* struct http_client */
 	unsigned n_clients;
 	uint64_t next_deadline;     /* what the timer is set to; 0: off */
+	struct http_streams streams;
 };
 
 struct manager *http_server_manager(const struct http_server *server)
 {
 	return server->manager;
+}
+
+struct http_streams *http_server_streams(struct http_server *server)
+{
+	return &server->streams;
 }
 
 /* ---- deadlines ---- */
@@ -301,6 +308,8 @@ static void set_defaults(struct http_config *config)
 	config->max_per_uid = config->max_per_uid ? config->max_per_uid : 256;
 	config->request_timeout = config->request_timeout ? config->request_timeout : 20;
 	config->idle_timeout = config->idle_timeout ? config->idle_timeout : 60;
+	config->max_streams = config->max_streams ? config->max_streams : 64;
+	config->heartbeat = config->heartbeat ? config->heartbeat : 15;
 }
 
 int http_server_new(struct manager *manager, const struct http_config *config,
@@ -322,6 +331,9 @@ int http_server_new(struct manager *manager, const struct http_config *config,
 	r = start_mhd(server);
 	if (r >= 0)
 		r = add_sources(server);
+	if (r >= 0)
+		r = http_streams_init(&server->streams, manager, server->config.max_streams,
+				      server->config.heartbeat);
 	if (r < 0) {
 		if (server->mhd) /* the socket stays the caller's */
 			MHD_quiesce_daemon(server->mhd);
@@ -343,6 +355,7 @@ struct http_server *http_server_free(struct http_server *server)
 	/* calls back for each connection */
 	if (server->mhd)
 		MHD_stop_daemon(server->mhd);
+	http_streams_clear(&server->streams);
 	sd_event_source_disable_unref(server->again);
 	sd_event_source_disable_unref(server->timer);
 	free(server);

@@ -30,6 +30,8 @@ struct http_config {
 	unsigned max_per_uid;     /* 256: one user must not keep others out */
 	unsigned request_timeout; /* 20: seconds for a request to arrive, or its answer to go */
 	unsigned idle_timeout;    /* 60: seconds until a kept connection's next has arrived */
+	unsigned max_streams;     /* 64: clients that follow the events */
+	unsigned heartbeat;       /* 15: seconds between signs of life on a quiet stream */
 };
 
 struct http_server;

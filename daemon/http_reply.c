@@ -10,8 +10,7 @@
 #include "api/errors.h"
 #include "api/json.h"
 
-#define HEADERS_MAX   2
-#define LOCATION_SIZE 256
+#define HEADERS_MAX 2
 
 struct header {
 	const char *name, *value; /* NULL: none */
@@ -66,35 +65,22 @@ static enum MHD_Result reply_json(struct MHD_Connection *connection, unsigned st
 	return reply(connection, status, text, "application/json", extra);
 }
 
-/* Where a new resource is: below its collection, by name. False: it has none. */
-static bool location_of(const struct call *call, char location[static LOCATION_SIZE])
-{
-	const char *name = json_string_value(json_object_get(call->result, "name"));
-
-	if (call->op->list)
-		snprintf(location, LOCATION_SIZE, "/v1/vms/%s/%s/%s", call->name, call->op->list,
-			 call->item);
-	else /* the collection: the path up to its third "/", as of "/v1/vms/import" */
-		snprintf(location, LOCATION_SIZE, "%.*s/%s",
-			 (int)strcspn(call->op->path + 4, "/") + 4, call->op->path,
-			 name ? name : "");
-	return call->op->list || name;
-}
-
 /* With the generation of the spec as its ETag; 201 says where the new resource is. */
 static enum MHD_Result reply_object(struct MHD_Connection *connection, const struct call *call,
 				    const json_t *json)
 {
 	unsigned status = call->planned ? MHD_HTTP_OK : op_success_status(call->op);
 	struct header extra[HEADERS_MAX] = { 0 };
-	char location[LOCATION_SIZE], tag[32];
+	char location[OP_RESOURCE_SIZE], tag[32];
 	size_t n = 0;
 
 	snprintf(tag, sizeof(tag), "\"%" PRIu64 "\"", call->generation);
 	if (call->generation)
 		extra[n++] = (struct header){ MHD_HTTP_HEADER_ETAG, tag };
-	if (status == MHD_HTTP_CREATED && location_of(call, location))
+	if (status == MHD_HTTP_CREATED) {
+		op_resource(call->op, call->name, call->item, location);
 		extra[n++] = (struct header){ MHD_HTTP_HEADER_LOCATION, location };
+	}
 	return reply_json(connection, status, json, extra);
 }
 

@@ -8,6 +8,7 @@
 #include "api/errors.h"
 #include "api/json.h"
 #include "daemon/http.h"
+#include "daemon/http_events.h"
 #include "daemon/http_reply.h"
 #include "daemon/manager.h"
 #include "daemon/websocket.h"
@@ -35,6 +36,10 @@ struct http_request {
 	char *body; /* NUL-terminated */
 	size_t n_body, n_received;
 	char accept_key[WEBSOCKET_ACCEPT_SIZE];
+
+	bool stream; /* events as they come: after seq, what the filter takes */
+	uint64_t seq;
+	struct event_filter filter;
 };
 
 static struct http_request *request_free(struct http_request *req)
@@ -192,6 +197,31 @@ static int check_handshake(struct http_request *req, const char *method, const c
 	return 0;
 }
 
+/*
+ * Which events a client wants to be sent: those after the last that it has seen, those after since,
+ * or those to come.
+ */
+static int check_stream(struct http_request *req)
+{
+	const char *last = header(req, "Last-Event-ID");
+	const struct event_log *log = http_server_manager(req->client->server)->events;
+	struct event_options options;
+	int r;
+
+	r = call_options(&req->call, &options, &req->error);
+	if (r < 0)
+		return r;
+	req->stream = true;
+	req->seq = json_object_get(req->call.options, "since") ? options.since
+							       : event_log_newest(log);
+	r = event_filter_init(&req->filter, &options, &req->error);
+	if (r >= 0 && last && number_parse(last, &req->seq) < 0)
+		r = hvd_err(&req->error, EBADMSG, "Last-Event-ID: \"%.40s\" is no event's number",
+			    last);
+	schema_clear(&event_options_schema, &options);
+	return r;
+}
+
 static int check_type(struct http_request *req)
 {
 	const char *type = header(req, MHD_HTTP_HEADER_CONTENT_TYPE);
@@ -240,6 +270,8 @@ static int check_head(struct http_request *req, const char *url, const char *met
 		return r;
 	if (req->call.op->result == RESULT_STREAM)
 		return check_handshake(req, method, version);
+	if (req->call.op->stream && has_token(header(req, MHD_HTTP_HEADER_ACCEPT), EVENT_STREAM_TYPE))
+		return check_stream(req);
 	if (length != UINT64_MAX && length > HTTP_BODY_MAX)
 		return too_large(req);
 	return length ? check_type(req) : 0;
@@ -314,6 +346,10 @@ static void request_done(struct call *call, int r, const struct hvd_error *err)
 
 static void request_dispatch(struct http_request *req)
 {
+	if (req->stream) {
+		req->state = REQUEST_DONE;
+		return;
+	}
 	if (req->error.code || take_body(req) < 0) {
 		log_debug("refused a request of user %u: %s", req->client->peer.uid,
 			  req->error.msg);
@@ -366,6 +402,10 @@ static void request_upgraded(void *cls, struct MHD_Connection *connection, void 
 static enum MHD_Result request_reply(struct http_request *req)
 {
 	http_client_phase(req->client, HTTP_PHASE_REPLY);
+	if (!req->error.code && req->stream &&
+	    http_stream_open(http_server_streams(req->client->server), req->client,
+			     req->connection, &req->filter, req->seq, &req->error) >= 0)
+		return MHD_YES;
 	if (req->error.code)
 		return http_reply_error(req->connection, &req->error, req->status, req->allow);
 	if (req->call.op->result == RESULT_STREAM)
@@ -442,6 +482,8 @@ void http_client_abandon(struct http_client *client)
 {
 	if (client->websocket)
 		websocket_closed(client);
+	if (client->stream)
+		http_stream_abandon(client->stream);
 	if (client->pending)
 		MHD_resume_connection(client->pending->connection);
 	client->pending = NULL;

@@ -18,6 +18,7 @@
 
 struct http_server;
 struct http_request;
+struct http_streams;
 struct websocket;
 
 struct http_client {
@@ -30,17 +31,19 @@ struct http_client {
 	struct http_request *pending; /* its call is with the core, the connection suspended */
 	struct websocket *websocket;  /* after an upgrade */
 	struct MHD_UpgradeResponseHandle *upgrade;
+	struct http_stream *stream;   /* of events (daemon/http_events.h) */
 };
 
 enum http_phase {
 	HTTP_PHASE_IDLE,    /* the next request has the idle timeout to arrive whole */
-	HTTP_PHASE_BUSY,    /* with the core, or a WebSocket: no deadline */
+	HTTP_PHASE_BUSY,    /* with the core, a WebSocket, a quiet stream: no deadline */
 	HTTP_PHASE_REPLY,   /* the client has the request timeout to take the answer */
 };
 
 /* Set the client's deadline. http.c */
 void http_client_phase(struct http_client *client, enum http_phase phase);
 struct manager *http_server_manager(const struct http_server *server);
+struct http_streams *http_server_streams(struct http_server *server);
 
 /* Have libmicrohttpd run: it does not notice by itself that a connection was resumed. */
 void http_server_wake(struct http_server *server);
@@ -52,5 +55,5 @@ enum MHD_Result http_request_handle(void *cls, struct MHD_Connection *connection
 void http_request_completed(void *cls, struct MHD_Connection *connection, void **slot,
 			    enum MHD_RequestTerminationCode code);
 
-/* Before the server is freed: end the WebSocket, let go of a pending call. */
+/* Before the server is freed: end WebSocket and stream, let go of a pending call. */
 void http_client_abandon(struct http_client *client);

@@ -1,21 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/journal.h"
 
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-id128.h>
 #include <systemd/sd-journal.h>
 
-#include "api/errors.h"
+#include "api/vm_schema.h"
 #include "vmm/base/log.h"
+#include "vmm/base/macro.h"
 
-#define MESSAGE_VM_STATE                                                                           \
-	SD_ID128_MAKE_STR(30,03,fd,f0,16,fd,4b,41,82,c7,c4,76,e4,6d,57,62)
-#define MESSAGE_OPERATION                                                                          \
-	SD_ID128_MAKE_STR(9c,e1,7e,3f,a3,24,48,5c,ba,bc,1f,84,56,ad,bf,cc)
+#define FIELDS_MAX 20
+
+static const char *const message_ids[_EVENT_TYPE_MAX] = {
+	[EVENT_STARTED] = "9016ada0454d43e28e8ff75c640d7ca7",
+	[EVENT_ADDED] = "1e90fb2994074037b3df335d98ff9471",
+	[EVENT_CHANGED] = "021dc461b5c64ff29a539e4a44a9d14b",
+	[EVENT_REMOVED] = "2b9d899484844be3a9a0bf67ccf9d7f4",
+	[EVENT_STATE] = "3003fdf016fd4b4182c7c476e46d5762",
+	[EVENT_OPERATION] = "9ce17e3fa324485cbabc1f8456adbfcc",
+};
 
 /* systemd sets this when standard error goes to the journal. */
 static bool have_journal(void)
@@ -23,84 +33,128 @@ static bool have_journal(void)
 	return getenv("JOURNAL_STREAM") != NULL;
 }
 
-static int state_priority(enum vm_state state)
+static bool is(const char *text, const char *other)
 {
-	return state == VM_FAILED ? LOG_ERR : LOG_INFO;
+	return text && strcmp(text, other) == 0;
 }
 
-void journal_vm_state(const struct vm *vm, const char *reason)
+static int priority_of(const struct event *event)
 {
-	const struct vm_config *config = vm_config(vm);
-	const char *state = vm_state_names[vm_state(vm)];
-	int priority = state_priority(vm_state(vm));
-	char uuid[SD_ID128_UUID_STRING_MAX];
-	sd_id128_t id;
-
-	if (!log_enabled(priority))
-		return;
-	if (!have_journal()) {
-		log_line(priority, "VM %s: %s%s%s", config->name, state, reason ? ": " : "",
-			 reason ? reason : "");
-		return;
-	}
-
-	memcpy(id.bytes, config->uuid, sizeof(id.bytes));
-	sd_journal_send("MESSAGE=VM %s: %s%s%s", config->name, state, reason ? ": " : "",
-			reason ? reason : "",
-			"MESSAGE_ID=" MESSAGE_VM_STATE,
-			"PRIORITY=%d", priority,
-			"HVD_EVENT=state",
-			"HVD_VM=%s", config->name,
-			"HVD_VM_UUID=%s", sd_id128_to_uuid_string(id, uuid),
-			"HVD_STATE=%s", state,
-			"HVD_REASON=%s", reason ? reason : "",
-			NULL);
+	if (is(event->state, vm_state_names[VM_FAILED]))
+		return LOG_ERR;
+	return is(event->outcome, outcome_names[OUTCOME_FAILED]) ? LOG_WARNING : LOG_INFO;
 }
 
 /* "uid 0 pid 812 (rest)" */
-static void describe_peer(const struct peer *peer, char *buf, size_t size)
+static void describe_actor(const struct actor *by, char *buf, size_t size)
 {
-	if (peer->pid > 0)
-		snprintf(buf, size, "uid %u pid %d (%s)", (unsigned)peer->uid, (int)peer->pid,
-			 peer->front);
+	if (by->pid)
+		snprintf(buf, size, "uid %u pid %u (%s)", by->uid, by->pid, by->front);
 	else
-		snprintf(buf, size, "uid %u (%s)", (unsigned)peer->uid, peer->front);
+		snprintf(buf, size, "uid %u (%s)", by->uid, by->front);
 }
 
-static void describe_outcome(int r, const struct hvd_error *err, char buf[static ERROR_TEXT_SIZE])
+/* A line for a person. */
+static void describe(const struct event *event, char *buf, size_t size)
 {
-	if (r < 0 && err && err->code)
-		error_text(err, buf);
-	else
-		snprintf(buf, ERROR_TEXT_SIZE, "%s", r < 0 ? strerror(-r) : "done");
+	const char *detail = event->detail ? event->detail : "";
+	const char *colon = event->detail ? ": " : "";
+	char who[64];
+
+	switch (event->type) {
+	case EVENT_STARTED:
+		snprintf(buf, size, "hvd %s runs", detail);
+		return;
+	case EVENT_STATE:
+		snprintf(buf, size, "VM %s: %s%s%s", event->vm, event->state, colon, detail);
+		return;
+	case EVENT_OPERATION:
+		describe_actor(&event->by, who, sizeof(who));
+		snprintf(buf, size, "%s %s by %s: %s%s%s", event->operation, event->resource, who,
+			 event->outcome, colon, detail);
+		return;
+	default:
+		snprintf(buf, size, "%s %s", event->resource, event_type_names[event->type]);
+		return;
+	}
 }
 
-void journal_operation(const struct call *call, int r, const struct hvd_error *err)
+/* The fields of an entry, each "NAME=value" on the heap. */
+struct entry {
+	struct iovec iov[FIELDS_MAX];
+	int n;
+};
+
+static void put(struct entry *entry, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void put(struct entry *entry, const char *fmt, ...)
 {
-	int priority = r < 0 ? LOG_WARNING : LOG_INFO;
-	char outcome[ERROR_TEXT_SIZE], who[64];
+	char *text = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (n < 0 || entry->n == FIELDS_MAX) {
+		if (n >= 0)
+			free(text);
+		return;
+	}
+	entry->iov[entry->n++] = (struct iovec){ text, (size_t)n };
+}
+
+static void put_text(struct entry *entry, const char *name, const char *value)
+{
+	if (value)
+		put(entry, "%s=%s", name, value);
+}
+
+static void put_event(struct entry *entry, const struct event *event)
+{
+	static const uint8_t none[16];
+	char uuid[UUID_TEXT_SIZE];
+
+	put(entry, "HVD_EVENT=%s", event_type_names[event->type]);
+	put(entry, "HVD_SEQ=%" PRIu64, event->seq);
+	put_text(entry, "HVD_RESOURCE", event->resource);
+	put_text(entry, "HVD_VM", event->vm);
+	if (memcmp(event->vm_uuid, none, sizeof(none)) != 0) {
+		uuid_format(event->vm_uuid, uuid);
+		put(entry, "HVD_VM_UUID=%s", uuid);
+	}
+	put_text(entry, "HVD_STATE", event->state);
+	put_text(entry, event->type == EVENT_STATE ? "HVD_REASON" : "HVD_DETAIL", event->detail);
+	if (event->generation)
+		put(entry, "HVD_GENERATION=%" PRIu64, event->generation);
+	put_text(entry, "HVD_OPERATION", event->operation);
+	put_text(entry, "HVD_OPERATION_ID", event->operation_id);
+	put_text(entry, "HVD_OUTCOME", event->outcome);
+	put_text(entry, "HVD_CODE", event->code);
+	if (!event->by.front)
+		return;
+	put(entry, "HVD_FRONT=%s", event->by.front);
+	put(entry, "HVD_UID=%u", event->by.uid);
+	put(entry, "HVD_PID=%u", event->by.pid);
+}
+
+void journal_event(const struct event *event)
+{
+	int priority = priority_of(event);
+	struct entry entry = { .n = 0 };
+	char message[1024];
 
 	if (!log_enabled(priority))
 		return;
-
-	describe_outcome(r, err, outcome);
-	describe_peer(&call->peer, who, sizeof(who));
+	describe(event, message, sizeof(message));
 	if (!have_journal()) {
-		log_line(priority, "%s%s%s%s%s by %s: %s", call->op->name, call->name[0] ? " " : "",
-			 call->name, call->item[0] ? " " : "", call->item, who, outcome);
+		log_line(priority, "%s", message);
 		return;
 	}
-	sd_journal_send("MESSAGE=%s%s%s%s%s by %s: %s", call->op->name, call->name[0] ? " " : "",
-			call->name, call->item[0] ? " " : "", call->item, who, outcome,
-			"MESSAGE_ID=" MESSAGE_OPERATION,
-			"PRIORITY=%d", priority,
-			"HVD_EVENT=operation",
-			"HVD_OPERATION=%s", call->op->name,
-			"HVD_VM=%s", call->name,
-			"HVD_ITEM=%s", call->item,
-			"HVD_FRONT=%s", call->peer.front,
-			"HVD_UID=%u", (unsigned)call->peer.uid,
-			"HVD_PID=%d", (int)call->peer.pid,
-			"HVD_ERRNO=%d", -r,
-			NULL);
+	put(&entry, "MESSAGE=%s", message);
+	put_text(&entry, "MESSAGE_ID", message_ids[event->type]);
+	put(&entry, "PRIORITY=%d", priority);
+	put_event(&entry, event);
+	sd_journal_sendv(entry.iov, entry.n);
+	for (int i = 0; i < entry.n; i++)
+		free(entry.iov[i].iov_base);
 }

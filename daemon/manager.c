@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <systemd/sd-id128.h>
 
+#include "daemon/event.h"
 #include "daemon/host.h"
 #include "daemon/network.h"
 #include "daemon/store.h"
@@ -168,6 +169,21 @@ static int subscribe(struct manager *manager, struct hvd_error *err)
 	return r < 0 ? hvd_err(err, -r, "system bus: %s", strerror(-r)) : 0;
 }
 
+static int open_events(struct manager *manager, struct hvd_error *err)
+{
+	char folder[PATH_MAX];
+	int r;
+
+	if (snprintf(folder, sizeof(folder), "%s/events", manager->paths.state) >=
+	    (int)sizeof(folder))
+		return hvd_err(err, ENAMETOOLONG, "%s: %s", manager->paths.state,
+			       strerror(ENAMETOOLONG));
+	r = event_log_new(folder, &manager->events, err);
+	if (r >= 0)
+		event_started(manager);
+	return r;
+}
+
 int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
 		struct manager **ret, struct hvd_error *err)
 {
@@ -187,7 +203,9 @@ int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
 	r = host_probe(&manager->host);
 	if (r < 0)
 		return hvd_err(err, -r, "out of memory");
-	r = network_load_all(manager, err);
+	r = open_events(manager, err);
+	if (r >= 0)
+		r = network_load_all(manager, err);
 	if (r >= 0)
 		r = load_definitions(manager, err);
 	if (r >= 0)
@@ -217,6 +235,7 @@ struct manager *manager_free(struct manager *manager)
 		vm_free(vm_next(manager, NULL));
 	while (!list_empty(&manager->networks))
 		network_free(network_next(manager, NULL));
+	event_log_free(manager->events);
 	schema_clear(&host_schema, &manager->host);
 	sd_bus_unref(manager->bus);
 	sd_event_unref(manager->event);

@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "api/vm_schema.h"
+#include "daemon/event_log.h"
 #include "daemon/vm.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/err.h"
@@ -42,6 +43,7 @@ struct manager {
 	struct list networks;  /* struct network */
 	struct list listeners; /* struct manager_listener */
 	struct host_info host; /* probed once */
+	struct event_log *events;
 	unsigned adopting;     /* VMs of which it is not known yet whether they run */
 };
 

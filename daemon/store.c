@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "api/xml.h"
+#include "daemon/atomic_file.h"
 #include "vmm/base/cleanup.h"
 
 #define SUFFIX ".xml"
@@ -50,30 +51,6 @@ static int path_of(char path[static PATH_MAX], const char *folder, const char *n
 		       : 0;
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		text += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-static int sync_folder(const char *folder)
-{
-	AUTO(close) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
 static int write_file(const char *path, const char *text, uint64_t generation)
 {
 	char comment[80];
@@ -85,9 +62,9 @@ static int write_file(const char *path, const char *text, uint64_t generation)
 		return -errno;
 
 	snprintf(comment, sizeof(comment), GENERATION_COMMENT "%" PRIu64 " -->\n", generation);
-	r = write_all(fd, text, strlen(text));
+	r = file_write_all(fd, text, strlen(text));
 	if (r >= 0)
-		r = write_all(fd, comment, strlen(comment));
+		r = file_write_all(fd, comment, strlen(comment));
 	if (r >= 0 && fsync(fd) < 0)
 		r = -errno;
 	return r;
@@ -129,7 +106,7 @@ static int move(const char *folder, const char *name, const char *suffix, const 
 	if (r >= 0 && rename(from_path, to_path) < 0)
 		r = -errno;
 	if (r >= 0)
-		r = sync_folder(folder);
+		r = folder_sync(folder);
 	return r < 0 ? fail(err, r, folder, to) : 0;
 }
 
@@ -163,34 +140,6 @@ int store_save(const char *folder, const char *name, const struct schema *schema
 	return r < 0 ? r : store_commit(folder, name, err);
 }
 
-static int read_file(const char *path, char **ret, size_t *ret_len)
-{
-	AUTO(free) char *text = NULL;
-	AUTO(fclose) FILE *f = fopen(path, "re");
-	struct stat st;
-	size_t len;
-
-	if (!f)
-		return -errno;
-	if (fstat(fileno(f), &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
-	if (st.st_size > XML_SIZE_MAX)
-		return -EFBIG;
-
-	text = malloc((size_t)st.st_size + 1);
-	if (!text)
-		return -ENOMEM;
-	len = fread(text, 1, (size_t)st.st_size, f);
-	if (ferror(f))
-		return -EIO;
-	text[len] = '\0';
-	*ret = TAKE(text);
-	*ret_len = len;
-	return 0;
-}
-
 /* The last such comment: the one that store_save() has put behind everything else. */
 static uint64_t find_generation(const char *text)
 {
@@ -212,7 +161,7 @@ int store_load(const char *folder, const char *name, const struct schema *schema
 
 	r = path_of(path, folder, name, SUFFIX);
 	if (r >= 0)
-		r = read_file(path, &text, &len);
+		r = atomic_read(path, XML_SIZE_MAX, &text, &len);
 	if (r < 0)
 		return hvd_err(err, -r, "%s/%s" SUFFIX ": %s", folder, name, strerror(-r));
 
@@ -232,7 +181,7 @@ int store_remove(const char *folder, const char *name, struct hvd_error *err)
 	if (r >= 0 && unlink(path) < 0)
 		r = -errno;
 	if (r >= 0)
-		r = sync_folder(folder);
+		r = folder_sync(folder);
 	return r < 0 && r != -ENOENT ? hvd_err(err, -r, "%s: %s", path, strerror(-r)) : 0;
 }
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/journal.h"
+#include "daemon/event.h"
 #include "daemon/network.h"
 #include "daemon/store.h"
 #include "daemon/vm_private.h"
@@ -128,7 +128,7 @@ void vm_set_state(struct vm *vm, enum vm_state state, const char *reason)
 	snprintf(vm->reason, sizeof(vm->reason), "%s", reason ? reason : "");
 	if (state == VM_FAILED)
 		vm_failure_keep(vm);
-	journal_vm_state(vm, reason);
+	event_vm(vm, EVENT_STATE);
 	manager_notify(vm->manager, MANAGER_VM_STATE, vm);
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/event.h"
 #include "daemon/store.h"
 #include "daemon/vm_private.h"
 
@@ -104,6 +105,7 @@ int vm_define(struct manager *manager, struct vm_config *config, struct vm **ret
 	*config = (struct vm_config){ 0 };
 	insert(manager, vm);
 	*ret = TAKE(vm);
+	event_vm(*ret, EVENT_ADDED);
 	manager_notify(manager, MANAGER_VM_ADDED, *ret);
 	return 0;
 }
@@ -128,6 +130,7 @@ int vm_undefine(struct vm *vm, uint64_t generation, struct hvd_error *err)
 		return r;
 
 	vm_failure_forget(vm);
+	event_vm(vm, EVENT_REMOVED);
 	manager_notify(vm->manager, MANAGER_VM_REMOVED, vm);
 	vm_free(vm);
 	return 0;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/event.h"
 #include "daemon/store.h"
 #include "daemon/vm_private.h"
 #include "vmm/base/log.h"
@@ -129,6 +130,7 @@ static void commit(struct vm_update *update)
 		finish(update);
 		return;
 	}
+	event_vm(vm, EVENT_CHANGED);
 	manager_notify(vm->manager, MANAGER_VM_SPEC, vm);
 	next_step(update);
 }

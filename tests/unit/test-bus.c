@@ -217,6 +217,22 @@ struct seen {
 	char changed[1024];
 };
 
+static const char *event_type(sd_bus_message *m)
+{
+	const char *key, *type = NULL;
+
+	sd_bus_message_enter_container(m, 'a', "{sv}");
+	while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+		sd_bus_message_read(m, "s", &key);
+		if (strcmp(key, "type") == 0)
+			sd_bus_message_read(m, "v", "s", &type);
+		else
+			sd_bus_message_skip(m, "v");
+		sd_bus_message_exit_container(m);
+	}
+	return type;
+}
+
 static int on_signal(sd_bus_message *m, void *data, sd_bus_error *error)
 {
 	struct seen *seen = data;
@@ -229,6 +245,8 @@ static int on_signal(sd_bus_message *m, void *data, sd_bus_error *error)
 		sd_bus_message_read(m, "so", &arg, &path);
 	else if (sd_bus_message_has_signature(m, "ss"))
 		sd_bus_message_read(m, "ss", &arg, &key);
+	else if (sd_bus_message_has_signature(m, "a{sv}"))
+		arg = event_type(m);
 	snprintf(seen->text + n, sizeof(seen->text) - n, "%s %s%s%s;", sd_bus_message_get_member(m),
 		 path, arg ? " " : "", arg ? arg : "");
 	if (!sd_bus_message_is_signal(m, NULL, "PropertiesChanged"))
@@ -270,6 +288,8 @@ static void test_life_and_signals(void **state)
 	create("demo");
 	expect_signal(&seen, "InterfacesAdded /org/hvd1/vm/demo;");
 	expect_signal(&seen, "VMAdded /org/hvd1/vm/demo demo;");
+	expect_signal(&seen, "Event /org/hvd1 added;");
+	expect_signal(&seen, "Event /org/hvd1 operation;");
 
 	m = call(BUS_VM_PATH "/demo", BUS_VM, "Update", "a{sv}a{sv}", 1, "vcpus", "u", 2, 0);
 	assert_true(sd_bus_message_has_signature(m, "a{sv}"));

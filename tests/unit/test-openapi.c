@@ -176,6 +176,8 @@ static void test_parameters(void **state)
 		}
 		if (guarded)
 			check_parameter(parameter_at(declared, n++), "If-Match", "header");
+		if (op->stream)
+			check_parameter(parameter_at(declared, n++), "Last-Event-ID", "header");
 		assert_int_equal(json_object_get(get(find(op), "responses"), "412") != NULL, guarded);
 		assert_int_equal(json_array_size(declared), n);
 	}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/event.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/errors.h"
+#include "daemon/journal.h"
+#include "daemon/vm_private.h"
+
+static void add(struct manager *manager, struct event *event)
+{
+	event_log_add(manager->events, event);
+	journal_event(event);
+}
+
+void event_started(struct manager *manager)
+{
+	struct event event = { .type = EVENT_STARTED, .detail = (char[]){ PACKAGE_VERSION } };
+
+	add(manager, &event);
+}
+
+void event_vm(struct vm *vm, enum event_type type)
+{
+	char resource[OP_RESOURCE_SIZE];
+	struct event event = { .type = type, .resource = resource, .vm = vm->config.name };
+
+	op_resource(&ops[OP_VM_GET], vm->config.name, "", resource);
+	memcpy(event.vm_uuid, vm->config.uuid, sizeof(event.vm_uuid));
+	if (type == EVENT_STATE) {
+		event.state = (char *)vm_state_names[vm->state];
+		event.detail = vm->reason[0] ? vm->reason : NULL;
+	} else if (type != EVENT_REMOVED) {
+		event.generation = vm->generation;
+	}
+	add(vm->manager, &event);
+}
+
+static enum event_outcome outcome_of(int r)
+{
+	if (r >= 0)
+		return OUTCOME_SUCCEEDED;
+	return r == -ECANCELED ? OUTCOME_CANCELLED : OUTCOME_FAILED;
+}
+
+void event_call(const struct call *call, int r, const struct hvd_error *err)
+{
+	char resource[OP_RESOURCE_SIZE], front[16], detail[ERROR_TEXT_SIZE];
+	struct hvd_error error = { .code = r };
+	struct event event = {
+		.type = EVENT_OPERATION,
+		.resource = resource,
+		.vm = op_is_about_vm(call->op) && call->name[0] ? (char *)call->name : NULL,
+		.operation = (char *)call->op->name,
+		.by = { .front = front, .uid = call->peer.uid, .pid = (uint32_t)call->peer.pid },
+	};
+
+	op_resource(call->op, call->name, call->item, resource);
+	snprintf(front, sizeof(front), "%s", call->peer.front);
+	memcpy(event.vm_uuid, call->vm_uuid, sizeof(event.vm_uuid));
+	event.outcome = (char *)outcome_names[outcome_of(r)];
+	if (r < 0) {
+		if (err && err->code)
+			error = *err;
+		else
+			hvd_err_prefix(&error, r, "%s", call->op->name);
+		error_text(&error, detail);
+		event.code = (char *)error_class_of_error(&error)->name;
+		event.detail = detail;
+	}
+	add(call->manager, &event);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What becomes an event (api/event.h): each of these functions puts one into the manager's log and into
+ * the journal. A VM's life can be read from either afterwards.
+ */
+#pragma once
+
+#include "daemon/call.h"
+#include "daemon/manager.h"
+
+/* hvd runs. */
+void event_started(struct manager *manager);
+
+/* EVENT_ADDED, EVENT_CHANGED, EVENT_REMOVED or EVENT_STATE of a VM, as it is now. */
+void event_vm(struct vm *vm, enum event_type type);
+
+/* What became of a call. */
+void event_call(const struct call *call, int r, const struct hvd_error *err);
