@@ -247,6 +247,29 @@ static int check_nics(const struct vm_config *vm, struct hvd_error *err)
 	return 0;
 }
 
+/* The boot order of the n-th of all disks and NICs, disks first. */
+static uint32_t boot_order(const struct vm_config *vm, size_t n)
+{
+	return n < vm->n_disks ? vm->disks[n].boot_order : vm->nics[n - vm->n_disks].boot_order;
+}
+
+static int check_boot_order(const struct vm_config *vm, struct hvd_error *err)
+{
+	const size_t n_disks = vm->n_disks;
+
+	for (size_t i = 0; i < n_disks + vm->n_nics; i++) {
+		for (size_t j = 0; j < i; j++) {
+			if (!boot_order(vm, i) || boot_order(vm, i) != boot_order(vm, j))
+				continue;
+			hvd_err_field(err, EINVAL, "boot_order", "is that of %s[%zu] too",
+				      j < n_disks ? "disks" : "nics", j < n_disks ? j : j - n_disks);
+			return hvd_err_in(err, -EINVAL, "%s[%zu]", i < n_disks ? "disks" : "nics",
+					  i < n_disks ? i : i - n_disks);
+		}
+	}
+	return 0;
+}
+
 int rule_vm(const void *obj, struct hvd_error *err)
 {
 	const struct vm_config *vm = obj;
@@ -255,5 +278,8 @@ int rule_vm(const void *obj, struct hvd_error *err)
 	r = check_disks(vm, err);
 	if (r < 0)
 		return r;
-	return check_nics(vm, err);
+	r = check_nics(vm, err);
+	if (r < 0)
+		return r;
+	return check_boot_order(vm, err);
 }

@@ -17,7 +17,8 @@
 /* A change reaches systemd or hvd alone. */
 #define HOST  LIVE, .host = true
 
-#define MAX_RATE (1024 * GIB) /* a second */
+#define MAX_RATE       (1024 * GIB) /* a second */
+#define MAX_BOOT_ORDER 1000
 
 static const char *const disk_format_names[_DISK_FORMAT_MAX + 1] = {
 	[DISK_FORMAT_RAW] = "raw",
@@ -153,6 +154,9 @@ static const struct field disk_fields[] = {
 	  .help = "The guest may not write to it" },
 	{ "serial", "serial", STR(struct disk_config, serial), .max = 20, .check = rule_serial,
 	  .help = "Serial number that the guest sees" },
+	{ "boot_order", "boot/@order", U32(struct disk_config, boot_order), .min = 1,
+	  .max = MAX_BOOT_ORDER,
+	  .help = "Place among the disks and network interfaces that firmware boots from, 1 first" },
 	{ "size", "hvd:size", SIZE(struct disk_config, size), .min = 512, .max = 1ULL << 62,
 	  .multiple = 512, LIVE, .unit = "bytes",
 	  .help = "Size to which the image file is enlarged if it is smaller; it is never cut. On a "
@@ -236,6 +240,9 @@ static const struct field nic_fields[] = {
 	  LIVE, .help = "up, or down as if the cable were pulled" },
 	{ "limits", ".", STRUCT(struct nic_config, limits, nic_limits_schema), LIVE,
 	  .help = "Limits of the NIC's rates" },
+	{ "boot_order", "boot/@order", U32(struct nic_config, boot_order), .min = 1,
+	  .max = MAX_BOOT_ORDER,
+	  .help = "Place among the disks and network interfaces that firmware boots from, 1 first" },
 };
 const struct schema nic_schema = {
 	.name = "Nic",

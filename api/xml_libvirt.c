@@ -59,7 +59,6 @@ static const struct accepted {
 	{ "domain/devices/disk/driver/@queues", NULL },
 	{ "domain/devices/disk/source/@index", NULL },
 	{ "domain/devices/disk/backingStore", NULL },
-	{ "domain/devices/disk/boot", NULL },
 	{ "domain/devices/disk/target", "" },
 	{ "domain/devices/disk/target/@dev", NULL },
 	{ "domain/devices/disk/target/@bus", "virtio" },
@@ -77,7 +76,6 @@ static const struct accepted {
 	{ "domain/devices/interface/driver/@event_idx", "on" },
 	{ "domain/devices/interface/driver/@rx_queue_size", NULL },
 	{ "domain/devices/interface/driver/@tx_queue_size", NULL },
-	{ "domain/devices/interface/boot", NULL },
 
 	{ "domain/devices/rng/backend/#text", NULL },
 

@@ -85,6 +85,7 @@ struct disk_config {
 	enum disk_cache cache;
 	bool read_only;
 	char *serial; /* at most 20 bytes reach the guest (virtio 1.2 §5.2.6.1), or NULL */
+	uint32_t boot_order; /* firmware tries 1 first; 0: does not boot from it */
 	uint64_t size;   /* bytes that it is to have at least; 0: not given */
 	uint32_t queues; /* 0: chosen by the number of vCPUs */
 	enum disk_error_policy error_policy;
@@ -119,6 +120,7 @@ struct nic_config {
 	uint32_t mtu;    /* 0: the guest is told nothing */
 	enum nic_link link;
 	struct nic_limits_config limits;
+	uint32_t boot_order; /* as a disk has it: one order of both */
 };
 
 /* Limits of the VM's cgroup: systemd.resource-control(5) properties of its unit. 0: not set. */

@@ -152,7 +152,9 @@ static void fill_field(const struct field *field, void *obj, unsigned variant)
 			void *element = field_list_append(field, obj);
 
 			assert_non_null(element);
-			fill_fields(field->sub, element, variant + i);
+			/* what may be there once only differs between the lists too */
+			fill_fields(field->sub, element,
+				    variant + i + 20 * (unsigned)strlen(field->name));
 		}
 		break;
 	}

@@ -438,6 +438,14 @@ static void test_nested_refusals(void **state)
 	expect_refusal(&vm, "nics[1].mac");
 
 	fill_obj(&vm_schema, &vm, 1);
+	vm.disks[2].boot_order = vm.disks[0].boot_order;
+	expect_refusal(&vm, "disks[2].boot_order");
+
+	fill_obj(&vm_schema, &vm, 1);
+	vm.nics[1].boot_order = vm.disks[0].boot_order;
+	expect_refusal(&vm, "nics[1].boot_order");
+
+	fill_obj(&vm_schema, &vm, 1);
 	vm.resources.cpu_weight = 10001;
 	expect_refusal(&vm, "resources.cpu_weight");
 }

@@ -102,7 +102,7 @@ static const char dump[] =
 	"      <driver name='qemu' type='raw' discard='unmap'/>\n"
 	"      <source file='/var/lib/x.img' index='1'/>\n"
 	"      <backingStore/>\n"
-	"      <target dev='vda' bus='virtio'/>\n"
+	"      <target dev='vda' bus='virtio'/><boot order='2'/>\n"
 	"      <alias name='virtio-disk0'/>\n"
 	"      <address type='pci' domain='0x0000' bus='0x04' slot='0x00' function='0x0'/>\n"
 	"    </disk>\n"
@@ -114,7 +114,7 @@ static const char dump[] =
 	"      <mac address='52:54:00:00:00:01'/>\n"
 	"      <source network='default' portid='x' bridge='virbr0'/>\n"
 	"      <target dev='vnet0'/>\n"
-	"      <model type='virtio'/>\n"
+	"      <model type='virtio'/><boot order='1'/>\n"
 	"    </interface>\n"
 	"    <interface type='ethernet' trustGuestRxFilters='yes'><target dev='tap7' managed='no'/>"
 	"<driver name='qemu' txmode='iothread' ioeventfd='on' queues='2' rx_queue_size='256'/>"
@@ -151,12 +151,15 @@ static void test_libvirt(void **state)
 	assert_int_equal(vm.resources.memory_max, 3 * GIB);
 	assert_int_equal(vm.resources.memory_high, 2560 * MIB);
 	assert_int_equal(vm.n_disks, 2);
+	assert_int_equal(vm.disks[0].boot_order, 2);
+	assert_int_equal(vm.disks[1].boot_order, 0);
 	assert_string_equal(vm.disks[1].path, "/dev/sdb");
 	assert_string_equal(vm.disks[1].serial, "S1");
 	assert_int_equal(vm.disks[1].cache, DISK_CACHE_WRITEBACK);
 	assert_true(vm.disks[1].read_only);
 	assert_int_equal(vm.n_nics, 2);
 	assert_string_equal(vm.nics[0].network, "default");
+	assert_int_equal(vm.nics[0].boot_order, 1);
 	assert_null(vm.nics[0].tap);
 	assert_int_equal(vm.nics[0].link, NIC_LINK_UP);
 	assert_string_equal(vm.nics[1].tap, "tap7");
