@@ -52,7 +52,7 @@ struct field {
 	uint64_t multiple;            /* U32, U64, SIZE: must be a multiple of this (0: any) */
 	const char *def;              /* default in text form; NULL: zero, unset or empty */
 	const char *const *names;     /* ENUM: names, NULL-terminated */
-	const char *const *xml_names; /* ENUM: names in XML where libvirt's are others, or NULL */
+	const char *const *xml_names; /* ENUM: names in XML where libvirt's are others ("": not written), or NULL */
 	uint32_t xml_scale;           /* U32: XML has this many times the value (0: the value) */
 	uint32_t xml_divisor;         /* SIZE: XML's attribute counts in these; value: a multiple */
 	const struct schema *sub;    /* STRUCT, LIST */

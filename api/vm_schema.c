@@ -5,7 +5,9 @@
  *
  * Defaults that are choices: cache=writeback works on every file system and is safe (the guest's
  * FLUSH reaches the disk), where none needs O_DIRECT (tmpfs and some others have none) and is for
- * those who want it; a VM has an entropy source; and no second console unless asked for.
+ * those who want it; a VM has an entropy source; and no second console unless asked for. A guest that has
+ * panicked is paused, since nothing of what there is to be learned is lost so; but it is not asked to tell, for
+ * many are set to reboot by themselves then.
  */
 #include "api/vm_schema.h"
 
@@ -76,6 +78,28 @@ static const char *const on_reboot_names[_ON_REBOOT_MAX + 1] = {
 static const char *const on_reboot_xml_names[_ON_REBOOT_MAX + 1] = {
 	[ON_REBOOT_RESTART] = "restart",
 	[ON_REBOOT_STOP] = "destroy",
+};
+
+static const char *const on_crash_names[_ON_CRASH_MAX + 1] = {
+	[ON_CRASH_PAUSE] = "pause",
+	[ON_CRASH_STOP] = "stop",
+	[ON_CRASH_RESTART] = "restart",
+};
+
+static const char *const on_crash_xml_names[_ON_CRASH_MAX + 1] = {
+	[ON_CRASH_PAUSE] = "preserve",
+	[ON_CRASH_STOP] = "destroy",
+	[ON_CRASH_RESTART] = "restart",
+};
+
+static const char *const watchdog_names[_WATCHDOG_MAX + 1] = {
+	[WATCHDOG_OFF] = "off",           [WATCHDOG_NONE] = "none", [WATCHDOG_RESET] = "reset",
+	[WATCHDOG_SHUTDOWN] = "shutdown", [WATCHDOG_STOP] = "stop", [WATCHDOG_PAUSE] = "pause",
+};
+
+static const char *const watchdog_xml_names[_WATCHDOG_MAX + 1] = {
+	[WATCHDOG_OFF] = "",              [WATCHDOG_NONE] = "none",     [WATCHDOG_RESET] = "reset",
+	[WATCHDOG_SHUTDOWN] = "shutdown", [WATCHDOG_STOP] = "poweroff", [WATCHDOG_PAUSE] = "pause",
 };
 
 const char *const vm_state_names[_VM_STATE_MAX + 1] = {
@@ -313,11 +337,20 @@ static const struct field vm_fields[] = {
 	{ "virtio_console", "devices/console[@type=pty]/target[@type=virtio]",
 	  BOOL(struct vm_config, virtio_console),
 	  .help = "A virtio console (hvc0) beside the serial port" },
+	{ "pvpanic", "devices/panic[@model=pvpanic]", BOOL(struct vm_config, pvpanic),
+	  .help = "A device by which the guest tells that it has panicked; on_crash is what follows" },
+	{ "watchdog", "devices/watchdog[@model=sbsa]/@action", ENUM(struct vm_config, watchdog),
+	  .names = watchdog_names, .xml_names = watchdog_xml_names, .def = "off",
+	  .help = "A watchdog (Arm SBSA), and what a guest gets that has started it and does not "
+		  "keep it quiet; none: a remark in its status, off: there is no watchdog" },
 	{ "resources", ".", STRUCT(struct vm_config, resources, resources_schema), HOST,
 	  .help = "Limits of the VM's control group" },
 	{ "on_reboot", "on_reboot", ENUM(struct vm_config, on_reboot), .names = on_reboot_names,
 	  .xml_names = on_reboot_xml_names, .def = "restart",
 	  .help = "What a reboot by the guest does" },
+	{ "on_crash", "on_crash", ENUM(struct vm_config, on_crash), .names = on_crash_names,
+	  .xml_names = on_crash_xml_names, .def = "pause",
+	  .help = "What a panic of the guest does, if it tells of one by pvpanic" },
 	{ "autostart", "hvd:autostart", BOOL(struct vm_config, autostart), HOST,
 	  .help = "Start the VM when hvd starts" },
 };

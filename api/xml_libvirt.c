@@ -41,7 +41,6 @@ static const struct accepted {
 	{ "domain/clock/@offset", "utc" },
 	{ "domain/clock/timer", NULL },
 	{ "domain/on_poweroff", "destroy" },
-	{ "domain/on_crash", "destroy" },
 
 	{ "domain/devices/emulator", NULL },
 	{ "domain/devices/controller", NULL },

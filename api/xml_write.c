@@ -51,7 +51,7 @@ static int put_size(xmlNode *at, const char *place, uint64_t bytes)
 	return add_text(node, text);
 }
 
-/* A number without a default is unset when 0. */
+/* A number without a default is unset when 0, and a choice that XML has no name for. */
 static bool is_unset(const struct field *field, const void *obj)
 {
 	switch (field->type) {
@@ -59,6 +59,8 @@ static bool is_unset(const struct field *field, const void *obj)
 	case FIELD_U64:
 	case FIELD_SIZE:
 		return !field->def && !field_get_number(field, obj);
+	case FIELD_ENUM:
+		return field->xml_names && !field->xml_names[field_get_number(field, obj)][0];
 	default:
 		return field_is_unset(field, obj);
 	}

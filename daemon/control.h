@@ -23,10 +23,14 @@
 #define CONTROL_VERSION 1
 #define CONTROL_MAX_FDS (2 + VM_MAX_FILES)
 
+/* Exit statuses of hvd-vmm beside 0 and EXIT_FAILURE, for a hvd that was not there to be told why. */
+#define CONTROL_EXIT_PANIC    3
+#define CONTROL_EXIT_WATCHDOG 4
+
 enum control_type {
 	/*
-	 * result, state; text: of the error, or of that which the VM is paused for; arg: that of the
-	 * last spec taken
+	 * result, state; text: of the error, or of what the VM is in its state for (paused by itself, reset
+	 * by its watchdog, …); arg: that of the last spec taken
 	 */
 	CONTROL_REPLY = 1,
 	CONTROL_EVENT,     /* state, reason, text; serial 0 */

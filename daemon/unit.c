@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/schema.h"
+#include "daemon/control.h"
 #include "daemon/unit_properties.h"
 #include "vmm/base/log.h"
 #include "vmm/base/macro.h"
@@ -436,6 +437,10 @@ void unit_describe_failure(const struct unit_info *info, const struct vm_config 
 		snprintf(buf, size,
 			 "systemd could not execute hvd-vmm (status %d); see journalctl -u hvd-vm-%s",
 			 info->exec_status, config->name);
+	} else if (info->exec_code == CLD_EXITED && info->exec_status == CONTROL_EXIT_PANIC) {
+		snprintf(buf, size, "the guest panicked (on_crash is stop)");
+	} else if (info->exec_code == CLD_EXITED && info->exec_status == CONTROL_EXIT_WATCHDOG) {
+		snprintf(buf, size, "the guest did not keep its watchdog quiet (watchdog is stop)");
 	} else if (info->exec_code == CLD_EXITED) {
 		snprintf(buf, size, "hvd-vmm failed with status %d; see journalctl -u hvd-vm-%s",
 			 info->exec_status, config->name);

@@ -56,6 +56,11 @@ static void forget_process(struct vm *vm)
 	vm->started_usec = 0;
 }
 
+bool vm_end_is_failure(enum vmm_reason end)
+{
+	return end == VMM_REASON_ERROR || end == VMM_REASON_PANIC || end == VMM_REASON_WATCHDOG;
+}
+
 /* There is no process any more. info: what systemd says, or NULL. */
 static void process_ended(struct vm *vm, const struct unit_info *info)
 {
@@ -63,13 +68,13 @@ static void process_ended(struct vm *vm, const struct unit_info *info)
 	bool failed = info && info->state == UNIT_FAILED && !vm->stop_wanted;
 	char reason[VM_REASON_MAX] = "";
 
-	if (vm->end == VMM_REASON_ERROR || (!failed && vm->end != VMM_REASON_NONE))
+	if (vm_end_is_failure(vm->end) || (!failed && vm->end != VMM_REASON_NONE))
 		snprintf(reason, sizeof(reason), "%s", vm->end_text);
 	else if (failed)
 		unit_describe_failure(info, &vm->running, reason, sizeof(reason));
 	else if (vm_has_process(vm))
 		snprintf(reason, sizeof(reason), "stopped");
-	failed = failed || vm->end == VMM_REASON_ERROR;
+	failed = failed || vm_end_is_failure(vm->end);
 
 	forget_process(vm);
 	if (info && info->state == UNIT_FAILED)

@@ -45,8 +45,9 @@ void vm_apply_message(struct vm *vm, const struct control_message *msg)
 {
 	switch (msg->state) {
 	case VMM_RUNNING:
-		if (!vm->stop_wanted)
-			vm_set_state(vm, VM_RUNNING, NULL);
+		/* with a remark: not that it goes on after all */
+		if (!vm->stop_wanted && !(vm->state == VM_STOPPING && msg->text[0]))
+			vm_set_state(vm, VM_RUNNING, msg->text[0] ? msg->text : NULL);
 		break;
 	case VMM_PAUSED:
 		/* paused by itself, it tells why */

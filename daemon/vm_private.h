@@ -140,6 +140,7 @@ void vm_stop_finish(struct vm *vm); /* the process is gone: tell those who wait 
 void vm_apply_info(struct vm *vm, const struct unit_info *info);
 /* The connection is lost: find the process again, or learn how it ended. */
 void vm_find_process(struct vm *vm);
+bool vm_end_is_failure(enum vmm_reason end);
 /* The process is to end or has ended: wait for that. */
 void vm_await_end(struct vm *vm);
 

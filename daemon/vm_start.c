@@ -95,7 +95,7 @@ void vm_start_ended(struct vm *vm, const struct unit_info *info)
 	char reason[sizeof(start->err.msg)];
 
 	/* A guest may be quick: it was started, and has shut down before systemd told its pid. */
-	if (!start->failing && vm->end != VMM_REASON_NONE && vm->end != VMM_REASON_ERROR) {
+	if (!start->failing && vm->end != VMM_REASON_NONE && !vm_end_is_failure(vm->end)) {
 		snprintf(reason, sizeof(reason), "%s", vm->end_text);
 		finish(start, VM_SHUTOFF, reason);
 		return;

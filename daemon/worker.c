@@ -15,6 +15,7 @@
 
 #include "api/json.h"
 #include "api/vm_schema.h"
+#include "daemon/control.h"
 #include "vmm/base/log.h"
 
 #define CONFIG_SIZE_MAX (256 * 1024)
@@ -72,6 +73,18 @@ int worker_signals(const int *signals, int *ret)
 		return -errno;
 	*ret = fd;
 	return 0;
+}
+
+int worker_exit_status(enum vmm_reason reason)
+{
+	switch (reason) {
+	case VMM_REASON_PANIC:
+		return CONTROL_EXIT_PANIC;
+	case VMM_REASON_WATCHDOG:
+		return CONTROL_EXIT_WATCHDOG;
+	default:
+		return EXIT_FAILURE;
+	}
 }
 
 void worker_enter_sandbox(const struct sandbox *sandbox, enum vmm_thread kind)

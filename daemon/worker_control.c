@@ -96,13 +96,14 @@ static void on_state(void *ctx, enum vmm_state state, enum vmm_reason reason,
 		return;
 	worker->why = err ? *err : (struct hvd_error){ 0 };
 	broadcast(worker, reason, err);
-	if (state == VMM_PAUSED && err)
-		log_warning("paused: %s", err->msg);
-	if (state != VMM_STOPPED)
+	if (state != VMM_STOPPED) {
+		if (err)
+			log_warning("%s: %s", vmm_state_names[state], err->msg);
 		return;
+	}
 	if (err) {
 		log_err("%s", err->msg);
-		worker->status = EXIT_FAILURE;
+		worker->status = worker_exit_status(reason);
 	} else {
 		log_info("stopped: %s", vmm_reason_names[reason]);
 	}
@@ -114,6 +115,7 @@ static void on_reset(void *ctx)
 	struct worker *worker = ctx;
 
 	log_info("reset");
+	worker->why = (struct hvd_error){ 0 };
 	broadcast(worker, VMM_REASON_NONE, NULL);
 }
 

@@ -37,11 +37,14 @@ static void on_state(void *ctx, enum vmm_state state, enum vmm_reason reason,
 {
 	struct foreground *fg = ctx;
 
-	if (state != VMM_STOPPED)
+	if (state != VMM_STOPPED) {
+		if (err)
+			log_warning("hvd-vmm: %s: %s", vmm_state_names[state], err->msg);
 		return;
+	}
 	if (err) {
 		log_err("hvd-vmm: %s", err->msg);
-		fg->status = EXIT_FAILURE;
+		fg->status = worker_exit_status(reason);
 	}
 	/* Behind what the console has posted: the guest's last words are still to be shown. */
 	loop_post(fg->loop, &fg->quit);

@@ -60,6 +60,25 @@ enum disk_error_policy {
 
 enum on_reboot { ON_REBOOT_RESTART, ON_REBOOT_STOP, _ON_REBOOT_MAX };
 
+/* What a panic of the guest does, when it tells of one (pvpanic). */
+enum on_crash {
+	ON_CRASH_PAUSE,   /* its console and memory stay to be looked at */
+	ON_CRASH_STOP,    /* it has failed */
+	ON_CRASH_RESTART, /* it is reset */
+	_ON_CRASH_MAX
+};
+
+/* What a guest that does not keep its watchdog quiet gets. */
+enum watchdog {
+	WATCHDOG_OFF,      /* there is none */
+	WATCHDOG_NONE,     /* a remark in its status and in the journal */
+	WATCHDOG_RESET,
+	WATCHDOG_SHUTDOWN, /* the power button is pressed */
+	WATCHDOG_STOP,     /* it has failed */
+	WATCHDOG_PAUSE,
+	_WATCHDOG_MAX
+};
+
 struct boot_config {
 	char *kernel;  /* path: arm64 Image, plain or gzip-compressed, or EFI zboot image */
 	char *initrd;  /* path, or NULL */
@@ -159,7 +178,11 @@ struct vm_config {
 
 	struct resources_config resources;
 
+	bool pvpanic;           /* a device by which the guest tells that it has panicked */
+	enum watchdog watchdog; /* a device that the guest has to keep quiet, once it has started it */
+
 	enum on_reboot on_reboot;
+	enum on_crash on_crash;
 	bool autostart; /* start when hvd starts */
 };
 

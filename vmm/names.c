@@ -15,4 +15,6 @@ const char *const vmm_reason_names[_VMM_REASON_MAX] = {
 	[VMM_REASON_HOST_STOP] = "host-stop",
 	[VMM_REASON_ERROR] = "error",
 	[VMM_REASON_IO_ERROR] = "io-error",
+	[VMM_REASON_PANIC] = "panic",
+	[VMM_REASON_WATCHDOG] = "watchdog",
 };

@@ -31,6 +31,7 @@ struct vmm {
 
 	struct machine *machine; /* NULL once stopped */
 	enum vmm_state state;
+	bool remarked; /* see remark() */
 
 	/* The guest has been asked to let go of what is not in next. */
 	bool detaching;
@@ -41,6 +42,7 @@ static void set_state(struct vmm *vmm, enum vmm_state state, enum vmm_reason rea
 		      const struct hvd_error *err)
 {
 	vmm->state = state;
+	vmm->remarked = false;
 	vmm->hooks->state_changed(vmm->ctx, state, reason, err);
 }
 
@@ -55,6 +57,8 @@ static void on_event(void *ctx, enum vcpu_event event, const struct hvd_error *e
 static void on_vcpu_thread(void *ctx);
 static void on_detached(void *ctx, int r, const struct hvd_error *err);
 static void on_io_error(void *ctx, const struct hvd_error *err);
+static void on_panic(void *ctx, bool dumps);
+static void on_watchdog(void *ctx);
 
 static int make_machine(struct vmm *vmm, struct hvd_error *err)
 {
@@ -68,6 +72,8 @@ static int make_machine(struct vmm *vmm, struct hvd_error *err)
 		.console = vmm->console,
 		.on_event = on_event,
 		.on_io_error = on_io_error,
+		.on_panic = on_panic,
+		.on_watchdog = on_watchdog,
 		.on_vcpu_thread = on_vcpu_thread,
 		.on_detached = on_detached,
 		.detach_seconds = VMM_DETACH_SECONDS,
@@ -124,6 +130,7 @@ static int reset(struct vmm *vmm, struct hvd_error *ret_err)
 		return r;
 	}
 
+	vmm->remarked = false;
 	if (vmm->state == VMM_RUNNING)
 		machine_run(vmm->machine);
 	if (vmm->hooks->was_reset)
@@ -168,6 +175,83 @@ static void on_io_error(void *ctx, const struct hvd_error *err)
 
 	if (vmm->state == VMM_RUNNING)
 		hold(vmm, VMM_REASON_IO_ERROR, err);
+}
+
+/*
+ * Something has happened that the VM's state does not show. Told once, until it changes or the VM is reset:
+ * a guest can make it happen as often as it likes.
+ */
+static void remark(struct vmm *vmm, enum vmm_reason reason, const struct hvd_error *err)
+{
+	if (vmm->remarked)
+		return;
+	set_state(vmm, vmm->state, reason, err);
+	vmm->remarked = true;
+}
+
+static void reset_and_remark(struct vmm *vmm, enum vmm_reason reason, const struct hvd_error *err)
+{
+	if (reset(vmm, NULL) == 0)
+		remark(vmm, reason, err);
+}
+
+/* Somebody may have paused it meanwhile: then it stays so. */
+static void on_panic(void *ctx, bool dumps)
+{
+	struct vmm *vmm = ctx;
+	struct hvd_error err = { 0 };
+
+	if (dumps) {
+		hvd_err(&err, ECANCELED, "the guest panicked and writes a crash dump");
+		remark(vmm, VMM_REASON_PANIC, &err);
+		return;
+	}
+	switch (vmm->config.on_crash) {
+	case ON_CRASH_RESTART:
+		hvd_err(&err, ECANCELED, "the guest panicked and was reset (on_crash is restart)");
+		reset_and_remark(vmm, VMM_REASON_PANIC, &err);
+		break;
+	case ON_CRASH_STOP:
+		hvd_err(&err, ECANCELED, "the guest panicked (on_crash is stop)");
+		stop(vmm, VMM_REASON_PANIC, &err);
+		break;
+	default:
+		hvd_err(&err, ECANCELED, "the guest panicked (on_crash is pause)");
+		if (vmm->state == VMM_RUNNING)
+			hold(vmm, VMM_REASON_PANIC, &err);
+		else
+			remark(vmm, VMM_REASON_PANIC, &err);
+	}
+}
+
+static void on_watchdog(void *ctx)
+{
+	struct vmm *vmm = ctx;
+	struct hvd_error err = { 0 };
+
+	switch (vmm->config.watchdog) {
+	case WATCHDOG_RESET:
+		hvd_err(&err, ECANCELED, "the guest did not keep its watchdog quiet and was reset");
+		reset_and_remark(vmm, VMM_REASON_WATCHDOG, &err);
+		break;
+	case WATCHDOG_STOP:
+		hvd_err(&err, ECANCELED, "the guest did not keep its watchdog quiet (watchdog is stop)");
+		stop(vmm, VMM_REASON_WATCHDOG, &err);
+		break;
+	case WATCHDOG_PAUSE:
+		hvd_err(&err, ECANCELED, "the guest did not keep its watchdog quiet (watchdog is pause)");
+		hold(vmm, VMM_REASON_WATCHDOG, &err);
+		break;
+	case WATCHDOG_SHUTDOWN:
+		machine_press_power_button(vmm->machine);
+		hvd_err(&err, ECANCELED,
+			"the guest did not keep its watchdog quiet; its power button was pressed");
+		remark(vmm, VMM_REASON_WATCHDOG, &err);
+		break;
+	default:
+		hvd_err(&err, ECANCELED, "the guest did not keep its watchdog quiet");
+		remark(vmm, VMM_REASON_WATCHDOG, &err);
+	}
 }
 
 static void thread_started(struct vmm *vmm, enum vmm_thread kind)

@@ -36,6 +36,8 @@ enum vmm_reason {
 	VMM_REASON_HOST_STOP,      /* vmm_stop() */
 	VMM_REASON_ERROR,          /* KVM or a host resource failed; the error says which */
 	VMM_REASON_IO_ERROR,       /* paused by a disk's error policy; the error says which disk */
+	VMM_REASON_PANIC,          /* the guest has panicked; the error says what came of it */
+	VMM_REASON_WATCHDOG,       /* its watchdog has fired; likewise */
 	_VMM_REASON_MAX
 };
 
@@ -51,7 +53,10 @@ enum vmm_thread {
 };
 
 struct vmm_hooks {
-	/* After every change of state. err is set for VMM_REASON_ERROR and _IO_ERROR only. */
+	/*
+	 * After every change of state; and for VMM_REASON_PANIC and _WATCHDOG also when the VM has been
+	 * reset for that, or is left alone. err is set for these two, _ERROR and _IO_ERROR only.
+	 */
 	void (*state_changed)(void *ctx, enum vmm_state state, enum vmm_reason reason,
 			      const struct hvd_error *err);
 	/*

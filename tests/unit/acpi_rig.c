@@ -220,6 +220,7 @@ const struct acpi_rig_machine *acpi_rig_machine(unsigned which)
 		.mpidr = mpidr,
 		.n_vcpus = machines[which].args.vcpus,
 		.n_virtio = machines[which].n_virtio,
+		.watchdog = which == ACPI_RIG_LARGE,
 		.pmu = pci,
 		.its = pci,
 	};

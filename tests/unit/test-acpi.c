@@ -138,6 +138,26 @@ static void timers_have_the_ppis_of_the_device_tree(void **state)
 	assert_int_equal(acpi_le(gtdt + 88, 4), 0);
 }
 
+static void a_watchdog_is_a_timer_of_the_platform(void **state)
+{
+	struct fixture f;
+	const uint8_t *gtdt, *watchdog;
+
+	load(&f, ACPI_RIG_LARGE);
+	gtdt = table(&f, "GTDT");
+	assert_int_equal(acpi_le(gtdt + 4, 4), 96 + 28);
+	assert_int_equal(acpi_le(gtdt + 88, 4), 1);
+	assert_int_equal(acpi_le(gtdt + 92, 4), 96);
+	watchdog = gtdt + 96;
+	assert_int_equal(watchdog[0], 1);
+	assert_int_equal(acpi_le(watchdog + 1, 2), 28);
+	assert_int_equal(acpi_le(watchdog + 4, 8), MEMMAP_WATCHDOG_REFRESH);
+	assert_int_equal(acpi_le(watchdog + 12, 8), MEMMAP_WATCHDOG_CONTROL);
+	assert_int_equal(acpi_le(watchdog + 20, 4), 32 + SPI_WATCHDOG);
+	assert_int_equal(acpi_le(watchdog + 24, 4), 0); /* level, active high, not secure */
+	acpi_rig_free(&f.rig);
+}
+
 static void the_configuration_space_is_where_the_map_has_it(void **state)
 {
 	const struct fixture *f = *state;
@@ -329,6 +349,7 @@ int main(void)
 		TEST(the_interrupt_controller_is_described),
 		cmocka_unit_test(many_vcpus_have_a_second_region),
 		TEST(timers_have_the_ppis_of_the_device_tree),
+		TEST(a_watchdog_is_a_timer_of_the_platform),
 		TEST(the_configuration_space_is_where_the_map_has_it),
 		TEST(the_console_is_the_pl011),
 		TEST(requesters_are_the_its_devices),

@@ -41,6 +41,8 @@ static void build_typical(void)
 		.pmu = true,
 		.its = true,
 		.fw_cfg = true,
+		.pvpanic = true,
+		.watchdog = true,
 		.cmdline = "quiet",
 		.initrd = 0x48000000,
 		.initrd_size = 0x1234,
@@ -160,6 +162,13 @@ static void describes_devices(void **state)
 	assert_compatible("/pl061@9030000", "arm,pl061");
 	assert_interrupt("/pl061@9030000", 0, 0, SPI_PL061, 4);
 
+	assert_compatible("/pvpanic@90d0000", "qemu,pvpanic-mmio");
+	assert_int_equal(wide("/pvpanic@90d0000", "reg", 0), MEMMAP_PVPANIC);
+	assert_compatible("/watchdog@90f0000", "arm,sbsa-gwdt");
+	assert_int_equal(wide("/watchdog@90f0000", "reg", 0), MEMMAP_WATCHDOG_CONTROL);
+	assert_int_equal(wide("/watchdog@90f0000", "reg", 2), MEMMAP_WATCHDOG_REFRESH);
+	assert_interrupt("/watchdog@90f0000", 0, 0, SPI_WATCHDOG, 4);
+
 	assert_int_equal(cell("/gpio-keys/poweroff", "linux,code", 0), 116);
 	assert_int_equal(cell("/gpio-keys/poweroff", "gpios", 0),
 			 fdt_get_phandle(fdt, node("/pl061@9030000")));
@@ -239,6 +248,8 @@ static void leaves_out_what_is_not_there(void **state)
 	assert_int_equal(fdt_path_offset(fdt, "/virtio_mmio@a000000"), -FDT_ERR_NOTFOUND);
 	assert_int_equal(fdt_path_offset(fdt, "/fw-cfg@9020000"), -FDT_ERR_NOTFOUND);
 	assert_int_equal(fdt_path_offset(fdt, "/pcie@4010000000"), -FDT_ERR_NOTFOUND);
+	assert_int_equal(fdt_path_offset(fdt, "/pvpanic@90d0000"), -FDT_ERR_NOTFOUND);
+	assert_int_equal(fdt_path_offset(fdt, "/watchdog@90f0000"), -FDT_ERR_NOTFOUND);
 	assert_null(fdt_getprop(fdt, node("/chosen"), "bootargs", NULL));
 	assert_null(fdt_getprop(fdt, node("/chosen"), "linux,initrd-start", NULL));
 }

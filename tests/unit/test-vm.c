@@ -256,6 +256,53 @@ static void test_guest_shuts_down(void **state)
 	check_end(*state, VMM_REASON_GUEST_SHUTDOWN, "", VM_SHUTOFF, "guest shut down");
 }
 
+static void test_guest_panics(void **state)
+{
+	check_end(*state, VMM_REASON_PANIC, "the guest panicked", VM_FAILED, "the guest panicked");
+}
+
+static void test_watchdog_fires(void **state)
+{
+	check_end(*state, VMM_REASON_WATCHDOG, "not quiet", VM_FAILED, "not quiet");
+}
+
+static void expect_state(const struct vm *vm, enum vm_state want, const char *want_reason)
+{
+	struct vm_status status;
+
+	assert_int_equal(vm_get_status(vm, &status), 0);
+	assert_int_equal(status.state, want);
+	assert_string_equal(status.reason ? status.reason : "", want_reason);
+	schema_clear(&vm_status_schema, &status);
+}
+
+/* What has happened to a VM that goes on: told until its next change, and not a change of its state. */
+static void test_remarks(void **state)
+{
+	struct scene *scene = *state;
+	struct outcome outcome = { 0 };
+	struct process p;
+	struct vm *vm = adopt(scene, &p, VMM_RUNNING);
+
+	process_tell(&p, VMM_RUNNING, VMM_REASON_WATCHDOG, "was reset");
+	scene_run(scene);
+	expect_state(vm, VM_RUNNING, "was reset");
+	process_tell(&p, VMM_RUNNING, VMM_REASON_NONE, "");
+	scene_run(scene);
+	expect_state(vm, VM_RUNNING, "");
+
+	vm_shutdown(vm, outcome_set, &outcome);
+	process_expect(&p, CONTROL_POWER_BUTTON);
+	scene_run(scene);
+	assert_int_equal(vm_state(vm), VM_STOPPING);
+	process_tell(&p, VMM_RUNNING, VMM_REASON_WATCHDOG, "not quiet");
+	scene_run(scene);
+	assert_int_equal(vm_state(vm), VM_STOPPING);
+	process_tell(&p, VMM_PAUSED, VMM_REASON_PANIC, "the guest panicked");
+	scene_run(scene);
+	expect_state(vm, VM_PAUSED, "the guest panicked");
+}
+
 static void test_vmm_fails(void **state)
 {
 	struct scene *scene = *state;
@@ -369,7 +416,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_refused_definitions), TEST(test_duplicates), TEST(test_update),
 		TEST(test_update_without_kernel), TEST(test_start_without_bus), TEST(test_adopt),
-		TEST(test_requests), TEST(test_guest_shuts_down), TEST(test_vmm_fails),
+		TEST(test_requests), TEST(test_guest_shuts_down), TEST(test_guest_panics),
+		TEST(test_watchdog_fires), TEST(test_remarks), TEST(test_vmm_fails),
 		TEST(test_stop), TEST(test_reconnect), TEST(test_console),
 	};
 

@@ -22,7 +22,7 @@
 #define TIMEOUT_SECONDS 120
 #define MODE_AT         32 /* in the header, unused by the boot protocol */
 
-enum mode { SHUTDOWN, RESET, SPIN, UNDECODED, SECOND_CPU, BUTTON, STRAY };
+enum mode { SHUTDOWN, RESET, SPIN, UNDECODED, SECOND_CPU, BUTTON, STRAY, PANIC, DUMP, STUCK };
 
 /*
  * The guest: an arm64 Image. Prints '!' on the PL011, then does what its header says in `mode`. Any
@@ -61,6 +61,13 @@ __asm__(".pushsection .rodata\n"
 	"	b.eq	50f\n"
 	"	cmp	x9, #6\n"
 	"	b.eq	60f\n"
+	"	mov	x12, #0x090d0000\n"              /* pvpanic */
+	"	cmp	x9, #7\n"
+	"	b.eq	70f\n"
+	"	cmp	x9, #8\n"
+	"	b.eq	80f\n"
+	"	cmp	x9, #9\n"
+	"	b.eq	90f\n"
 	"9:	ldr	w0, =0x84000008\n"               /* SYSTEM_OFF */
 	"	hvc	#0\n"
 	"10:	ldr	w0, =0x84000009\n"               /* SYSTEM_RESET */
@@ -86,6 +93,20 @@ __asm__(".pushsection .rodata\n"
 	"	ldr	x13, [x12]\n"
 	"	cbz	x13, 9b\n"
 	"	b	20b\n"
+	"70:	mov	w13, #1\n"                      /* panic, and reboot at once */
+	"	strb	w13, [x12]\n"
+	"	b	10b\n"
+	"80:	mov	w13, #2\n"                      /* panic, and off when the dump is written */
+	"	strb	w13, [x12]\n"
+	"	b	9b\n"
+	"90:	mov	x12, #0x090f0000\n"              /* watchdog: a short period, and never again */
+	"	mov	w13, #0x100\n"
+	"	str	w13, [x12, #8]\n"
+	"	mov	w13, #1\n"
+	"	str	w13, [x12]\n"
+	"	mov	w11, #'.'\n"
+	"	strb	w11, [x10]\n"
+	"	b	20b\n"
 	"	.ltorg\n"
 	"	.org	guest_start + 0xa00\n"           /* vector: synchronous, current EL with SPx */
 	"	mov	w11, #'A'\n"
@@ -101,6 +122,7 @@ struct rig {
 	struct vmm *vmm;
 	int terminal;
 	unsigned resets, stop_after;
+	unsigned remarks; /* changes of state, or none, with a text */
 	enum vmm_state state;
 	enum vmm_reason reason;
 	struct hvd_error err;
@@ -125,9 +147,11 @@ static void on_state(void *ctx, enum vmm_state state, enum vmm_reason reason,
 
 	rig->state = state;
 	rig->reason = reason;
-	if (err)
+	if (err) {
 		rig->err = *err;
-	if (state == VMM_STOPPED)
+		rig->remarks++;
+	}
+	if (state == VMM_STOPPED || err)
 		loop_quit(rig->main);
 }
 
@@ -322,6 +346,118 @@ static void power_button_reaches_the_guest(void **state)
 	run_to_end(rig, VMM_REASON_GUEST_SHUTDOWN);
 }
 
+/* The guest's own reset comes right behind, and has to wait. */
+static void a_panic_pauses_the_guest(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->config.profile = PROFILE_MICRO;
+	rig->config.pvpanic = true;
+	rig->config.on_reboot = ON_REBOOT_STOP;
+	boot(rig, PANIC);
+	loop_run(rig->main);
+	assert_int_equal(vmm_state(rig->vmm), VMM_PAUSED);
+	assert_int_equal(rig->reason, VMM_REASON_PANIC);
+	assert_non_null(strstr(rig->err.msg, "the guest panicked"));
+	assert_int_equal(rig->resets, 0);
+
+	assert_int_equal(vmm_resume(rig->vmm, NULL), 0);
+	run_to_end(rig, VMM_REASON_GUEST_REBOOT);
+}
+
+static void a_panic_may_be_the_end(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->config.profile = PROFILE_MICRO;
+	rig->config.pvpanic = true;
+	rig->config.on_crash = ON_CRASH_STOP;
+	boot(rig, PANIC);
+	run_to_end(rig, VMM_REASON_PANIC);
+	assert_int_equal(rig->resets, 0);
+	assert_int_equal(rig->remarks, 1);
+}
+
+static void a_panic_may_restart_the_guest(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->config.profile = PROFILE_MICRO;
+	rig->config.pvpanic = true;
+	rig->config.on_crash = ON_CRASH_RESTART;
+	boot(rig, PANIC);
+	while (rig->remarks < 3)
+		loop_run(rig->main);
+	assert_int_equal(vmm_state(rig->vmm), VMM_RUNNING);
+	assert_int_equal(rig->reason, VMM_REASON_PANIC);
+	assert_true(rig->resets >= 3);
+}
+
+static void a_guest_that_writes_a_dump_is_left_alone(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->config.profile = PROFILE_MICRO;
+	rig->config.pvpanic = true;
+	rig->config.on_crash = ON_CRASH_STOP;
+	boot(rig, DUMP);
+	while (rig->state != VMM_STOPPED)
+		loop_run(rig->main);
+	assert_int_equal(rig->reason, VMM_REASON_GUEST_SHUTDOWN);
+	assert_int_equal(rig->resets, 0);
+}
+
+/* Where there is no device, there is nothing that a guest could write to. */
+static void without_pvpanic_nobody_is_told(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->config.profile = PROFILE_MICRO;
+	rig->config.on_crash = ON_CRASH_STOP;
+	rig->config.on_reboot = ON_REBOOT_STOP;
+	boot(rig, PANIC);
+	run_to_end(rig, VMM_REASON_GUEST_REBOOT);
+	assert_int_equal(rig->remarks, 0);
+}
+
+static void the_watchdog_fires(void **state)
+{
+	static const struct {
+		enum watchdog watchdog;
+		enum vmm_state state;
+		unsigned resets;
+	} cases[] = {
+		{ WATCHDOG_NONE, VMM_RUNNING, 0 },     { WATCHDOG_RESET, VMM_RUNNING, 1 },
+		{ WATCHDOG_SHUTDOWN, VMM_RUNNING, 0 }, { WATCHDOG_STOP, VMM_STOPPED, 0 },
+		{ WATCHDOG_PAUSE, VMM_PAUSED, 0 },
+	};
+	struct rig *rig = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		rig->config.watchdog = cases[i].watchdog;
+		rig->remarks = rig->resets = 0;
+		boot(rig, STUCK);
+		while (!rig->remarks)
+			loop_run(rig->main);
+		assert_int_equal(vmm_state(rig->vmm), cases[i].state);
+		assert_int_equal(rig->reason, VMM_REASON_WATCHDOG);
+		assert_int_equal(rig->resets, cases[i].resets);
+		assert_non_null(strstr(rig->err.msg, "watchdog"));
+		rig->vmm = vmm_free(rig->vmm);
+		close(TAKE_FD(rig->terminal));
+	}
+}
+
+static void no_watchdog_no_bite(void **state)
+{
+	struct rig *rig = *state;
+
+	boot(rig, STUCK);
+	expect_output(rig, "!.");
+	assert_int_equal(rig->remarks, 0);
+	assert_int_equal(vmm_state(rig->vmm), VMM_RUNNING);
+}
+
 static void pauses_and_goes_on(void **state)
 {
 	struct rig *rig = *state;
@@ -445,6 +581,13 @@ int main(void)
 		TEST(access_without_syndrome_is_the_guests_abort),
 		TEST(access_to_nothing_reads_as_zero),
 		TEST(power_button_reaches_the_guest),
+		TEST(a_panic_pauses_the_guest),
+		TEST(a_panic_may_be_the_end),
+		TEST(a_panic_may_restart_the_guest),
+		TEST(a_guest_that_writes_a_dump_is_left_alone),
+		TEST(without_pvpanic_nobody_is_told),
+		TEST(the_watchdog_fires),
+		TEST(no_watchdog_no_bite),
 		TEST(pauses_and_goes_on),
 		TEST(reset_keeps_it_paused),
 		TEST(refuses_what_the_state_does_not_allow),

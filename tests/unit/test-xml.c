@@ -124,7 +124,8 @@ static const char dump[] =
 	"<target type='system-serial' port='0'><model name='pl011'/></target></serial>\n"
 	"    <console type='pty' tty='/dev/pts/1'><source path='/dev/pts/1'/>"
 	"<target type='serial' port='0'/></console>\n"
-	"    <memballoon model='virtio'/>\n"
+	"    <memballoon model='virtio'/><panic model='pvpanic'/>"
+	"<watchdog model='sbsa' action='poweroff'/>\n"
 	"    <!-- a comment is nothing -->\n"
 	"    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>\n"
 	"  </devices>\n"
@@ -174,6 +175,9 @@ static void test_libvirt(void **state)
 	assert_true(vm.rng);
 	assert_false(vm.virtio_console);
 	assert_int_equal(vm.on_reboot, ON_REBOOT_STOP);
+	assert_int_equal(vm.on_crash, ON_CRASH_STOP);
+	assert_true(vm.pvpanic);
+	assert_int_equal(vm.watchdog, WATCHDOG_STOP);
 	round_trip(&vm_schema, &vm);
 	schema_clear(&vm_schema, &vm);
 }

@@ -26,6 +26,7 @@ struct acpi_machine {
 	unsigned n_virtio; /* virtio-mmio devices, in the first places */
 	bool pmu;
 	bool its;
+	bool watchdog;
 };
 
 struct acpi_blobs {

@@ -130,7 +130,21 @@ static void write_madt(struct acpi_writer *w)
 	acpi_end(w, t);
 }
 
+/* §5.2.24.1.2: generic watchdog; its interrupt is level, active high, not secure */
+#define GTDT_WATCHDOG_SIZE 28
+static void put_watchdog(struct acpi_writer *w)
+{
+	put(w, 1, 1);
+	put(w, GTDT_WATCHDOG_SIZE, 2);
+	put(w, 0, 1);
+	put(w, MEMMAP_WATCHDOG_REFRESH, 8);
+	put(w, MEMMAP_WATCHDOG_CONTROL, 8);
+	put(w, SPI_TO_INTID(SPI_WATCHDOG), 4);
+	put(w, 0, 4);
+}
+
 /* §5.2.24 */
+#define GTDT_SIZE 96
 static void write_gtdt(struct acpi_writer *w)
 {
 	static const uint8_t timers[] = { PPI_TIMER_SECURE, PPI_TIMER_PHYS, PPI_TIMER_VIRT,
@@ -145,8 +159,10 @@ static void write_gtdt(struct acpi_writer *w)
 		put(w, GTDT_ALWAYS_ON, 4);
 	}
 	put(w, UINT64_MAX, 8); /* counter read block: none */
-	put(w, 0, 4);          /* platform timers, such as a watchdog: none */
-	put(w, 0, 4);
+	put(w, w->machine->watchdog, 4); /* platform timers, and where in the table they begin */
+	put(w, w->machine->watchdog ? GTDT_SIZE : 0, 4);
+	if (w->machine->watchdog)
+		put_watchdog(w);
 	acpi_end(w, t);
 }
 

@@ -10,6 +10,7 @@
 #include "vmm/hw/pl011.h"
 #include "vmm/hw/pl031.h"
 #include "vmm/hw/pl061.h"
+#include "vmm/hw/sbsa_gwdt.h"
 
 enum { PHANDLE_GIC = 1, PHANDLE_ITS, PHANDLE_CLOCK, PHANDLE_GPIO };
 
@@ -282,6 +283,25 @@ static void write_fw_cfg(struct writer *w)
 	end(w);
 }
 
+static void write_pvpanic(struct writer *w)
+{
+	begin_at(w, "pvpanic", MEMMAP_PVPANIC);
+	put_string(w, "compatible", "qemu,pvpanic-mmio");
+	put_reg(w, MEMMAP_PVPANIC, MEMMAP_PERIPH_SIZE);
+	end(w);
+}
+
+/* Bindings: arm,sbsa-gwdt. The control frame is the first. */
+static void write_watchdog(struct writer *w)
+{
+	begin_at(w, "watchdog", MEMMAP_WATCHDOG_CONTROL);
+	put_string(w, "compatible", "arm,sbsa-gwdt");
+	put_reg(w, MEMMAP_WATCHDOG_CONTROL, SBSA_GWDT_FRAME_SIZE, MEMMAP_WATCHDOG_REFRESH,
+		SBSA_GWDT_FRAME_SIZE);
+	put_cells(w, "interrupts", GIC_SPI, SPI_WATCHDOG, IRQ_LEVEL_HIGH);
+	end(w);
+}
+
 static void write_virtio(struct writer *w, unsigned i)
 {
 	uint64_t base = MEMMAP_VIRTIO + i * MEMMAP_VIRTIO_EACH;
@@ -394,6 +414,10 @@ static void write_root(struct writer *w, const struct fdt_machine *m)
 	write_power_button(w);
 	if (m->fw_cfg)
 		write_fw_cfg(w);
+	if (m->pvpanic)
+		write_pvpanic(w);
+	if (m->watchdog)
+		write_watchdog(w);
 	for (unsigned i = 0; i < m->n_virtio; i++)
 		write_virtio(w, i);
 	if (m->map->ecam.size)

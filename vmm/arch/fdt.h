@@ -21,6 +21,8 @@ struct fdt_machine {
 	bool pmu;
 	bool its;
 	bool fw_cfg;
+	bool pvpanic;  /* at its place on the MMIO bus; on PCI it is found there */
+	bool watchdog;
 
 	const char *cmdline;            /* or NULL */
 	uint64_t initrd, initrd_size;   /* size 0: none */

@@ -139,6 +139,8 @@ static int describe(struct machine *m, const struct boot_layout *layout, struct 
 		.n_virtio = m->n_mmio,
 		.pmu = m->features.pmu,
 		.its = m->gic.its_fd >= 0,
+		.pvpanic = m->args.config->pvpanic && !m->pci,
+		.watchdog = m->args.config->watchdog != WATCHDOG_OFF,
 	};
 
 	if (!mpidr)
@@ -174,7 +176,7 @@ int machine_new(const struct machine_args *args, struct machine **ret, struct hv
 {
 	static int (*const steps[])(struct machine *, struct hvd_error *) = {
 		create_vm, create_memory, create_vcpus, create_gic, machine_hw_create,
-		create_pci, machine_virtio_create, load,
+		create_pci, machine_care_create, machine_virtio_create, load,
 	};
 	AUTO(machine_free) struct machine *m = calloc(1, sizeof(*m));
 	int r;
@@ -216,6 +218,7 @@ struct machine *machine_free(struct machine *m)
 		virtio_mmio_destroy(&m->mmio[i]);
 	machine_pci_free(m->pci);
 	io_fault_destroy(&m->io_fault);
+	machine_care_destroy(m);
 	machine_hw_destroy(m);
 	for (unsigned i = 0; i < m->vcpus.n_vcpus; i++)
 		kvm_vcpu_destroy(&m->vcpus.vcpus[i].kvm);
@@ -235,12 +238,14 @@ void machine_run(struct machine *m)
 		for (unsigned i = 0; i < m->n_virtio; i++)
 			virtio_resume(m->virtio[i].dev);
 	m->held = false;
+	sbsa_gwdt_let_go(&m->watchdog);
 	vcpu_threads_let_go(&m->vcpus);
 }
 
 void machine_hold(struct machine *m)
 {
 	vcpu_threads_hold(&m->vcpus);
+	sbsa_gwdt_hold(&m->watchdog);
 	for (unsigned i = 0; i < m->n_virtio; i++)
 		virtio_quiesce(m->virtio[i].dev);
 	m->held = true;

@@ -32,6 +32,12 @@ struct machine_args {
 	vcpu_event_fn on_event;
 	/* A disk has met an error that its policy is to stop at (VIRTIO_BLK_STOP). */
 	void (*on_io_error)(void *ctx, const struct hvd_error *err);
+	/*
+	 * Main loop; may free the machine. The guest has panicked: it writes a crash dump, or it has
+	 * been held, as machine_hold() does but for its devices. The watchdog's patience has ended.
+	 */
+	void (*on_panic)(void *ctx, bool dumps);
+	void (*on_watchdog)(void *ctx);
 	void (*on_vcpu_thread)(void *ctx); /* on each vCPU's thread, first of all */
 	/* What machine_update() has returned 1 for, which gets so many seconds. */
 	machine_detached_fn on_detached;

@@ -13,7 +13,7 @@ static void set_irq(struct irq_line *line, bool level)
 	kvm_vm_irq_line(irq->vm_fd, irq->spi, level);
 }
 
-static struct machine_irq machine_irq(struct machine *m, uint32_t spi)
+struct machine_irq machine_irq(struct machine *m, uint32_t spi)
 {
 	return (struct machine_irq){ { set_irq }, m->vm.fd, spi };
 }

@@ -26,6 +26,7 @@ static const struct {
 } places[_MACHINE_KIND_MAX] = {
 	[MACHINE_CONSOLE] = { 0x01, 1, 0 },
 	[MACHINE_RNG] = { 0x02, 1, 0 },
+	[MACHINE_PVPANIC] = { 0x0f, 1, 0 },
 	[MACHINE_DISK] = { 0x10, VM_MAX_DISKS, 33 },
 	[MACHINE_NIC] = { 0x12, VM_MAX_NICS, 1 },
 	[MACHINE_SPARE] = { 0x13, VM_MAX_HOTPLUG_PORTS, 97 },
@@ -274,6 +275,12 @@ static int plug_direct(struct machine_pci *m, enum machine_kind kind, unsigned i
 	if (r < 0)
 		return transport_failed(r, err);
 	return pci_plug(&m->pci, &t->function, PCI_DEVFN(places[kind].device + index, 0), err);
+}
+
+int machine_pci_plug_function(struct machine_pci *m, enum machine_kind kind,
+			      struct pci_function *function, struct hvd_error *err)
+{
+	return pci_plug(&m->pci, function, PCI_DEVFN(places[kind].device, 0), err);
 }
 
 static int insert(struct machine_port *p, struct virtio_dev *dev, bool hot, struct hvd_error *err)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The PCI Express part of machine type hvd-1.0: host bridge, root ports, and virtio devices on them.
+ * The PCI Express part of machine type hvd-1.0: host bridge, root ports, and devices on them.
  *
  * Where a device is depends on its kind and its place among those of its kind only, so that no
  * device moves when another comes or goes. Disks and NICs are behind a root port each. Bus 0:
@@ -20,6 +20,7 @@
 
 #include "vmm/arch/memmap.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/bus/pci.h"
 #include "vmm/kvm/routes.h"
 #include "vmm/virtio/virtio.h"
 
@@ -28,6 +29,7 @@ struct machine_pci;
 enum machine_kind {
 	MACHINE_CONSOLE,
 	MACHINE_RNG,
+	MACHINE_PVPANIC,
 	MACHINE_DISK,
 	MACHINE_NIC,
 	MACHINE_SPARE,
@@ -63,6 +65,10 @@ DEFINE_AUTO(struct machine_pci *, machine_pci_free);
  */
 int machine_pci_plug(struct machine_pci *pci, enum machine_kind kind, unsigned index,
 		     struct virtio_dev *dev, struct hvd_error *err);
+
+/* A function that is not virtio and stays the caller's, until PCI is freed, into the place of its kind. */
+int machine_pci_plug_function(struct machine_pci *pci, enum machine_kind kind,
+			      struct pci_function *function, struct hvd_error *err);
 
 /*
  * Put dev, which becomes PCI's in either outcome, into an empty port and tell the guest. kind: whose

@@ -4,11 +4,14 @@
  *
  *	machine.c          the machine: guest RAM, vCPUs, GIC, boot; its life
  *	machine_hw.c       platform devices, each at its place
+ *	machine_care.c     pvpanic and watchdog
  *	machine_virtio.c   virtio devices, made from the configuration and plugged in
  *	machine_update.c   disks and NICs that change, come and go while the guest runs
  *	machine_pci.c      their places on PCI Express, behind a header of its own
  */
 #pragma once
+
+#include <stdatomic.h>
 
 #include "vmm/arch/io_fault.h"
 #include "vmm/arch/machine.h"
@@ -17,6 +20,8 @@
 #include "vmm/hw/pl011.h"
 #include "vmm/hw/pl031.h"
 #include "vmm/hw/power_button.h"
+#include "vmm/hw/pvpanic.h"
+#include "vmm/hw/sbsa_gwdt.h"
 #include "vmm/kvm/gic.h"
 #include "vmm/virtio/mmio.h"
 
@@ -52,6 +57,13 @@ struct machine {
 	struct pl031 rtc;
 	struct pl061 gpio;
 	struct power_button button;
+	struct pvpanic pvpanic;
+	_Atomic unsigned panic_events; /* that the main loop has not seen yet */
+	struct loop_work panicked;
+	struct machine_irq watchdog_irq;
+	struct sbsa_gwdt_clock watchdog_clock;
+	uint64_t counter_offset; /* of the guest's counter from the host's */
+	struct sbsa_gwdt watchdog;
 
 	struct io_fault io_fault;
 	struct machine_virtio virtio[MEMMAP_MAX_VIRTIO];
@@ -63,6 +75,11 @@ struct machine {
 
 int machine_hw_create(struct machine *m, struct hvd_error *err);
 void machine_hw_destroy(struct machine *m);
+
+/* machine_care.c: what watches over the guest; after vCPUs and PCI have been made. */
+int machine_care_create(struct machine *m, struct hvd_error *err);
+void machine_care_destroy(struct machine *m);
+struct machine_irq machine_irq(struct machine *m, uint32_t spi);
 
 /*
  * All virtio devices of the configuration. Destroying them is their transports' (machine_free()).

@@ -27,6 +27,11 @@
 #define MEMMAP_PL061       0x09030000ULL
 #define MEMMAP_PERIPH_SIZE 0x00001000ULL
 
+/* Not of QEMU's, and where it has nothing. */
+#define MEMMAP_PVPANIC          0x090d0000ULL
+#define MEMMAP_WATCHDOG_REFRESH 0x090e0000ULL
+#define MEMMAP_WATCHDOG_CONTROL 0x090f0000ULL
+
 #define MEMMAP_VIRTIO      0x0a000000ULL
 #define MEMMAP_VIRTIO_EACH 0x00000200ULL
 #define MEMMAP_MAX_VIRTIO  32
@@ -45,6 +50,7 @@
 #define SPI_PL031        2
 #define SPI_PL061        7
 #define SPI_POWER_BUTTON 9  /* a pulse for a press: for guests with ACPI */
+#define SPI_WATCHDOG     12
 #define SPI_VIRTIO       16 /* + index of the device */
 
 /* SPIs that the GIC has: 32 … 287, with room for devices to come. */

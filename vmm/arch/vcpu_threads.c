@@ -110,6 +110,16 @@ void vcpu_threads_hold(struct vcpu_threads *all)
 	pthread_mutex_unlock(&all->lock);
 }
 
+void vcpu_threads_ask_hold(struct vcpu_threads *all)
+{
+	pthread_mutex_lock(&all->lock);
+	if (all->want == VCPUS_RUN) {
+		all->want = VCPUS_HELD;
+		kick_all(all);
+	}
+	pthread_mutex_unlock(&all->lock);
+}
+
 void vcpu_threads_let_go(struct vcpu_threads *all)
 {
 	pthread_mutex_lock(&all->lock);

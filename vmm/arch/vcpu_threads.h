@@ -2,7 +2,7 @@
 /*
  * The vCPU threads of one machine: started, held, let go on and ended together.
  *
- * All functions are called on the main loop's thread. What a vCPU reports (shutdown, reset, failure)
+ * Functions are called on the main loop's thread, unless they say otherwise. What a vCPU reports (shutdown, reset, failure)
  * is posted there; the first report counts, and holds the vCPUs until they are ended.
  */
 #pragma once
@@ -49,6 +49,12 @@ int vcpu_threads_start(struct vcpu_threads *all, struct hvd_error *err);
 /* Returns when no vCPU runs guest code or a device's register callback. */
 void vcpu_threads_hold(struct vcpu_threads *all);
 void vcpu_threads_let_go(struct vcpu_threads *all);
+
+/*
+ * Any thread, a vCPU's own too, within an access of its guest: hold them, and do not wait for that. The
+ * guest runs no further on a vCPU whose thread calls this. Until vcpu_threads_let_go().
+ */
+void vcpu_threads_ask_hold(struct vcpu_threads *all);
 
 /* End and join all threads; no event is delivered afterwards. */
 void vcpu_threads_end(struct vcpu_threads *all);

@@ -136,6 +136,11 @@ int kvm_vcpu_pc(const struct kvm_vcpu *vcpu, uint64_t *ret)
 	return kvm_vcpu_get_reg(vcpu, REG_CORE(regs.pc), ret);
 }
 
+int kvm_vcpu_counter(const struct kvm_vcpu *vcpu, uint64_t *ret)
+{
+	return kvm_vcpu_get_reg(vcpu, KVM_REG_ARM_TIMER_CNT, ret);
+}
+
 int kvm_vcpu_set_entry(const struct kvm_vcpu *vcpu, uint64_t pc, uint64_t arg)
 {
 	const struct {

@@ -43,6 +43,7 @@ int kvm_vcpu_set_reg(const struct kvm_vcpu *vcpu, uint64_t id, uint64_t value);
 /* Affinity, as the redistributor and the device tree know it. */
 int kvm_vcpu_mpidr(const struct kvm_vcpu *vcpu, uint64_t *ret);
 int kvm_vcpu_pc(const struct kvm_vcpu *vcpu, uint64_t *ret);
+int kvm_vcpu_counter(const struct kvm_vcpu *vcpu, uint64_t *ret); /* CNTVCT_EL0 */
 
 /* Start at pc in EL1h with DAIF masked, x0 = arg, x1 … x3 = 0. */
 int kvm_vcpu_set_entry(const struct kvm_vcpu *vcpu, uint64_t pc, uint64_t arg);
