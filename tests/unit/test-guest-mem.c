@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -68,12 +70,35 @@ static void impossible_sizes_fail(void **state)
 	assert_null(mem);
 }
 
+static void shared_memory_is_the_same_for_another(void **state)
+{
+	AUTO(guest_mem_free) struct guest_mem *mem = NULL, *private = NULL;
+	uint8_t *first, *other;
+
+	assert_int_equal(guest_mem_new(BASE, SIZE, &private), 0);
+	assert_int_equal(guest_mem_fd(private), -1);
+	assert_int_equal(guest_mem_new_shared(BASE, SIZE, &mem), 0);
+	first = guest_mem_ptr(mem, BASE, SIZE);
+	assert_true(IS_ALIGNED((uintptr_t)first, 2 * MIB));
+	other = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, guest_mem_fd(mem), 0);
+	assert_true(other != MAP_FAILED);
+	first[SIZE - 1] = 7;
+	assert_int_equal(other[SIZE - 1], 7);
+	munmap(other, SIZE);
+
+	/* nobody pulls it away */
+	assert_int_equal(ftruncate(guest_mem_fd(mem), 0), -1);
+	assert_int_equal(guest_mem_new_shared(BASE, 0, &mem), -ENOMEM);
+	assert_int_equal(guest_mem_new_shared(BASE, UINT64_MAX, &mem), -ENOMEM);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(translates_what_is_ram),
 		cmocka_unit_test(refuses_what_is_not_all_ram),
 		cmocka_unit_test(impossible_sizes_fail),
+		cmocka_unit_test(shared_memory_is_the_same_for_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

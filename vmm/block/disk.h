@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A disk of the host, as a device sees it, and what its backends implement: raw files and block
- * devices in this process (vmm/block/raw.h), everything else in a storage daemon (vmm/block/vhost_user.h).
+ * devices (vmm/block/raw.h). What a storage daemon serves is no disk of this kind, for it serves the
+ * guest's queues itself (vmm/virtio/vhost_user_blk.c).
  *
  * Requests go to a disk through queues, each of which belongs to one I/O loop. The user queues any
  * number of requests (up to the depth given) and submits them together; completions call back on the

@@ -4,6 +4,10 @@
  *
  * RAM is one anonymous mapping without swap reservation; device addresses are never RAM, so no
  * descriptor can aim DMA at MMIO. Immutable once the VM runs: lookups from any thread, no lock.
+ *
+ * Where another process serves devices (vmm/block/vhost_user.h), RAM is a memfd that it maps as well.
+ * That is for those who ask for it: pages of a memfd are huge only where the host's administrator has
+ * allowed it (transparent_hugepage/shmem_enabled), and a fork or a snapshot cannot share them.
  */
 #pragma once
 
@@ -16,6 +20,11 @@ struct guest_mem;
 
 /* Map size bytes of zeroed RAM (multiple of the page size) at IPA base. Returns 0 or -ENOMEM. */
 int guest_mem_new(uint64_t base, uint64_t size, struct guest_mem **ret);
+
+/* The same, of a memfd: guest_mem_fd() is its descriptor, for others to map from offset 0. -EMFILE too. */
+int guest_mem_new_shared(uint64_t base, uint64_t size, struct guest_mem **ret);
+int guest_mem_fd(const struct guest_mem *mem); /* stays the memory's; -1: it cannot be shared */
+
 struct guest_mem *guest_mem_free(struct guest_mem *mem);
 DEFINE_AUTO(struct guest_mem *, guest_mem_free);
 

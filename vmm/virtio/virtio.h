@@ -164,6 +164,22 @@ struct virtio_blk_args {
 	void *ctx;
 };
 
+struct virtio_vhost_user_blk_args {
+	int sock; /* connected to a vhost-user-blk backend; see vmm/block/vhost_user.h */
+	unsigned flags; /* VHOST_USER_* */
+	uint64_t size;  /* bytes that it has at least, whatever the backend says */
+	const char *name;  /* for the log; copied */
+	unsigned n_queues; /* at most; 0: one */
+	/*
+	 * When the backend ends, writes that it has acknowledged may be lost unless the guest has
+	 * flushed them: then it cannot go on with the next one before it has reset the device.
+	 */
+	bool forgets;
+	/* From the I/O loop: the backend has ended, see virtio_vhost_user_blk_reconnect(). May be NULL. */
+	void (*lost)(void *ctx, struct virtio_dev *dev);
+	void *ctx;
+};
+
 struct virtio_net_args {
 	int tap; /* see vmm/net/tap.h */
 	uint8_t mac[6];
@@ -175,6 +191,18 @@ struct virtio_net_args {
  */
 int virtio_blk_new(const struct virtio_blk_args *args, const struct guest_mem *mem, struct loop *io,
 		   struct virtio_dev **ret, struct hvd_error *err);
+/*
+ * A block device whose queues a backend serves. mem is shared (guest_mem_new_shared()). When the backend
+ * ends, the guest's requests wait for the next one.
+ */
+int virtio_vhost_user_blk_new(const struct virtio_vhost_user_blk_args *args,
+			      const struct guest_mem *mem, struct loop *io, struct virtio_dev **ret,
+			      struct hvd_error *err);
+/*
+ * The next backend, of the same disk; sock is taken over in either outcome. Main loop; vCPUs may run, and
+ * the device may be quiesced.
+ */
+int virtio_vhost_user_blk_reconnect(struct virtio_dev *dev, int sock, struct hvd_error *err);
 int virtio_net_new(const struct virtio_net_args *args, const struct guest_mem *mem, struct loop *io,
 		   struct virtio_dev **ret, struct hvd_error *err);
 int virtio_console_new(struct console *console, const struct guest_mem *mem, struct loop *io,

@@ -262,3 +262,24 @@ bool vq_enable_kick(struct virtqueue *vq)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return __atomic_load_n(&vq->avail_ring->idx, __ATOMIC_RELAXED) != vq->last_avail;
 }
+
+void vq_lend(const struct virtqueue *vq, struct vq_ring *ret)
+{
+	*ret = (struct vq_ring){
+		.desc = vq->desc_ring,
+		.avail = vq->avail_ring,
+		.used = vq->used_ring,
+		.size = vq->size,
+		.next_avail = vq->last_avail,
+	};
+}
+
+uint16_t vq_avail_index(const struct virtqueue *vq)
+{
+	return __atomic_load_n(&vq->avail_ring->idx, __ATOMIC_ACQUIRE);
+}
+
+uint16_t vq_used_index(const struct virtqueue *vq)
+{
+	return __atomic_load_n(&vq->used_ring->idx, __ATOMIC_ACQUIRE);
+}

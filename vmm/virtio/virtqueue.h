@@ -76,6 +76,20 @@ void vq_push(struct virtqueue *vq, uint16_t head, uint32_t written);
 bool vq_flush(struct virtqueue *vq);
 
 /*
+ * Somebody else (another process, the host kernel) takes chains from the ring and gives them back: where
+ * it is and where to go on. The device holds no chain, and has flushed.
+ */
+struct vq_ring {
+	void *desc, *avail, *used;
+	uint16_t size, next_avail;
+};
+void vq_lend(const struct virtqueue *vq, struct vq_ring *ret);
+
+/* The driver's and the device's index of an active ring, as they are in guest memory. */
+uint16_t vq_avail_index(const struct virtqueue *vq);
+uint16_t vq_used_index(const struct virtqueue *vq);
+
+/*
  * Ask for no kicks while the device polls, and ask for them again. vq_enable_kick() returns true
  * when buffers came meanwhile: poll once more.
  */
