@@ -20,6 +20,7 @@ const struct error_class error_classes[] = {
 	{ ENOSYS, 405, "method-not-allowed", DBUS("MethodNotAllowed"), 1, "Method not allowed" },
 	{ EEXIST, 409, "already-exists", DBUS("AlreadyExists"), 4, "Exists already" },
 	{ EBUSY, 409, "conflict", DBUS("Conflict"), 4, "Not possible in this state" },
+	{ ECANCELED, 409, "cancelled", DBUS("Cancelled"), 1, "Cancelled" },
 	{ ESTALE, 412, "precondition-failed", DBUS("PreconditionFailed"), 4, "Changed meanwhile" },
 	{ EFBIG, 413, "too-large", DBUS("TooLarge"), 1, "The request is too large" },
 	{ EMEDIUMTYPE, 415, "unsupported-media-type", DBUS("UnsupportedMediaType"), 1,

@@ -9,6 +9,7 @@
 #include "api/event.h"
 #include "api/json.h"
 #include "api/openapi_schema.h"
+#include "api/operation.h"
 #include "api/ops.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/macro.h"
@@ -95,6 +96,16 @@ static json_t *success(const struct op *op)
 	}
 }
 
+/* It has not ended yet. */
+static json_t *accepted(void)
+{
+	return json_pack("{s:s, s:o, s:{s:{s:s, s:{s:s}}}}", "description",
+			 "It goes on: the operation", "content",
+			 content(JSON_TYPE, openapi_ref("schemas", operation_schema.name, "")),
+			 "headers", "Location", "description", "Path of the operation", "schema",
+			 "type", "string");
+}
+
 static bool takes_generation(const struct op *op)
 {
 	return op->options && schema_field(op->options, "generation");
@@ -121,7 +132,7 @@ static bool may_fail_with(const struct op *op, unsigned status)
 	case 404:
 		return strchr(op->path, '{');
 	case 409:
-		return op->states || update || body;
+		return op->states || update || body || op == &ops[OP_OPERATION_CANCEL];
 	case 422:
 		return body || starts || op->options;
 	case 501:
@@ -148,6 +159,8 @@ static json_t *responses(const struct op *op)
 			json_pack("{s:s, s:o}", "description", "With dry_run: the plan", "content",
 				  content(JSON_TYPE,
 					  openapi_ref("schemas", plan_schema.name, ""))));
+	if (r == 0 && op->effect != EFFECT_NONE)
+		r = put(all, "202", accepted());
 	for (size_t i = 0; i < n_error_classes && r == 0; i++) {
 		if (!may_fail_with(op, error_classes[i].status))
 			continue;
@@ -208,6 +221,8 @@ static json_t *parameters_of(const struct op *op)
 	}
 	if (r == 0 && takes_generation(op))
 		r = json_array_append_new(all, openapi_ref("parameters", "If-Match", ""));
+	if (r == 0 && op->effect != EFFECT_NONE)
+		r = json_array_append_new(all, openapi_ref("parameters", "Prefer", ""));
 	if (r == 0 && op->stream)
 		r = json_array_append_new(all, openapi_ref("parameters", "Last-Event-ID", ""));
 	return r == 0 ? TAKE(all) : NULL;
@@ -225,7 +240,7 @@ static json_t *operation(const struct op *op)
 		      polkit_actions[op->access]);
 	if (!o)
 		return NULL;
-	if (strchr(op->path, '{') || op->options)
+	if (strchr(op->path, '{') || op->options || op->effect != EFFECT_NONE)
 		r = put(o, "parameters", parameters_of(op));
 	if (r == 0 && (op->args || op->body_type))
 		r = put(o, "requestBody", request_body(op));
@@ -268,6 +283,7 @@ static const struct {
 	{ "network", "Name of a network" },
 	{ "disk", "Id of a disk" },
 	{ "nic", "Id of a network interface" },
+	{ "operation", "Id of an operation" },
 };
 
 static int add_path_parameters(json_t *all)
@@ -288,6 +304,7 @@ static const struct {
 	const char *name, *help;
 } headers[] = {
 	{ "If-Match", "Only if the spec is of this generation still: an ETag, or *" },
+	{ "Prefer", "wait=SECONDS: how long the answer may take (60); respond-async: it may not" },
 	{ "Last-Event-ID", "Of a stream: go on behind the event of this number" },
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/event.h"
+#include "api/operation.h"
 
 const char *const http_method_names[_HTTP_METHOD_MAX] = {
 	[HTTP_GET] = "GET",
@@ -29,7 +30,7 @@ const char *const polkit_actions[_ACCESS_MAX] = {
 #define VM_RESOURCE .result_schema = &vm_schema, .status_schema = &vm_status_schema
 #define DISK        .result_schema = &disk_schema, .list = "disks"
 #define NIC         .result_schema = &nic_schema, .list = "nics"
-#define UPDATE      .options = &update_options_schema
+#define UPDATE      .options = &update_options_schema, .effect = EFFECT_SPEC
 
 const struct op ops[_OP_MAX] = {
 	[OP_VM_CREATE] = { "vm.create", HTTP_POST, "/v1/vms", "CreateVM", "vm create",
@@ -42,18 +43,18 @@ const struct op ops[_OP_MAX] = {
 			.help = "Show what was asked of a VM and what it is doing" },
 	[OP_VM_PATCH] = { "vm.patch", HTTP_PATCH, "/v1/vms/{vm}", "Update", "vm set", ACCESS_MANAGE,
 			  .args = &vm_schema, .args_partial = true,
-			  .options = &update_options_schema, .result = RESULT_OBJECT, VM_RESOURCE,
+			  UPDATE, .result = RESULT_OBJECT, VM_RESOURCE,
 			  .help = "Change a VM: at once where that can be, else at its next start" },
 	[OP_VM_DELETE] = { "vm.delete", HTTP_DELETE, "/v1/vms/{vm}", "Delete", "vm delete",
 			   ACCESS_MANAGE, OFF, .options = &delete_options_schema,
 			   .help = "Remove the definition of a VM; its disks stay" },
 	[OP_VM_START] = { "vm.start", HTTP_POST, "/v1/vms/{vm}/actions/start", "Start", "vm start",
-			  ACCESS_OPERATE, OFF, .help = "Start a VM" },
+			  ACCESS_OPERATE, OFF, .effect = EFFECT_RUNS, .help = "Start a VM" },
 	[OP_VM_SHUTDOWN] = { "vm.shutdown", HTTP_POST, "/v1/vms/{vm}/actions/shutdown", "Shutdown",
 			     "vm shutdown", ACCESS_OPERATE, RUNNING | OP_STATE(VM_STOPPING),
 			     .help = "Ask the guest to shut down: press its power button" },
 	[OP_VM_STOP] = { "vm.stop", HTTP_POST, "/v1/vms/{vm}/actions/stop", "Stop", "vm stop",
-			 ACCESS_OPERATE, HAS_PROCESS,
+			 ACCESS_OPERATE, HAS_PROCESS, .effect = EFFECT_OFF,
 			 .help = "Stop a VM at once, as if its power were cut" },
 	[OP_VM_PAUSE] = { "vm.pause", HTTP_POST, "/v1/vms/{vm}/actions/pause", "Pause", "vm pause",
 			  ACCESS_OPERATE, RUNNING, .help = "Pause a VM: it stays in memory" },
@@ -118,6 +119,19 @@ const struct op ops[_OP_MAX] = {
 	[OP_NETWORK_GET] = { "network.get", HTTP_GET, "/v1/networks/{network}", "GetNetwork",
 			     "network show", ACCESS_READ, .result = RESULT_OBJECT,
 			     .result_schema = &network_schema, .help = "Show a virtual network" },
+	[OP_OPERATION_LIST] = { "operation.list", HTTP_GET, "/v1/operations", "ListOperations",
+				"operation list", ACCESS_READ, .result = RESULT_LIST,
+				.result_schema = &operation_schema,
+				.help = "List what is under way, and what has ended lately" },
+	[OP_OPERATION_GET] = { "operation.get", HTTP_GET, "/v1/operations/{operation}",
+			       "GetOperation", "operation show", ACCESS_READ,
+			       .options = &operation_options_schema, .result = RESULT_OBJECT,
+			       .result_schema = &operation_schema,
+			       .help = "Show an operation, when it has ended or at once" },
+	[OP_OPERATION_CANCEL] = { "operation.cancel", HTTP_DELETE, "/v1/operations/{operation}",
+				  "CancelOperation", "operation cancel", ACCESS_OPERATE,
+				  .result = RESULT_OBJECT, .result_schema = &operation_schema,
+				  .help = "End an operation before it is done" },
 	[OP_EVENT_LIST] = { "event.list", HTTP_GET, "/v1/events", "ListEvents", "events",
 			    ACCESS_READ, .options = &event_options_schema, .result = RESULT_LIST,
 			    .result_schema = &event_schema, .stream = true,

@@ -38,6 +38,9 @@ enum op_id {
 	OP_NIC_DETACH,
 	OP_NETWORK_LIST,
 	OP_NETWORK_GET,
+	OP_OPERATION_LIST,
+	OP_OPERATION_GET,
+	OP_OPERATION_CANCEL,
 	OP_EVENT_LIST,
 	OP_HOST_GET,
 	OP_OPENAPI,
@@ -62,6 +65,18 @@ enum op_result {
 	RESULT_STREAM,   /* the connection becomes a byte stream (console) */
 };
 
+/*
+ * What an operation that may take more than a second has come to when it has succeeded. It is a resource
+ * of its own while it is under way (daemon/operation.h); after a crash of hvd its effect tells what has
+ * become of it.
+ */
+enum op_effect {
+	EFFECT_NONE, /* it takes no time */
+	EFFECT_RUNS, /* the VM has a process */
+	EFFECT_OFF,  /* it has none */
+	EFFECT_SPEC, /* its spec is of a higher generation */
+};
+
 struct op {
 	const char *name;   /* "vm.pause": stable; journal, errors, tests */
 	enum http_method method;
@@ -70,6 +85,7 @@ struct op {
 	const char *verb;   /* hvcli: "vm pause" */
 	enum access access;
 	unsigned states;                 /* OP_STATE() bits in which it is allowed; OP_ANY_STATE */
+	enum op_effect effect;
 	const struct schema *args;       /* body, or NULL */
 	bool args_partial;               /* the body is a merge patch (RFC 7396) of args */
 	const struct schema *options;    /* query, or NULL: how it is to be done */

@@ -9,6 +9,7 @@
 
 struct client {
 	const char *socket;
+	const char *prefer;
 	CURL *curl;
 };
 
@@ -44,6 +45,11 @@ struct client *client_free(struct client *client)
 const char *client_socket(const struct client *client)
 {
 	return client->socket;
+}
+
+void client_prefer(struct client *client, const char *prefer)
+{
+	client->prefer = prefer;
 }
 
 static size_t take_data(char *data, size_t size, size_t n, void *ctx)
@@ -127,23 +133,38 @@ static void prepare(CURL *curl, const char *socket, enum http_method method, con
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, buffer);
 }
 
-/* 0 or -ENOMEM. *headers is to be freed after the transfer. */
-static int add_body(CURL *curl, enum http_method method, const struct client_body *body,
-		    struct curl_slist **headers)
+/* 0 or -ENOMEM. */
+static int add_header(struct curl_slist **headers, const char *name, const char *value)
 {
-	char type[96];
+	struct curl_slist *more;
+	char text[128];
 
-	if (!body && method != HTTP_POST)
-		return 0;
 	/* "Content-Type:" alone takes back the one that libcurl gives to an empty POST. */
-	snprintf(type, sizeof(type), "Content-Type:%s%s", body ? " " : "", body ? body->type : "");
-	*headers = curl_slist_append(NULL, type);
-	if (!*headers)
+	snprintf(text, sizeof(text), "%s:%s%s", name, value ? " " : "", value ? value : "");
+	more = curl_slist_append(*headers, text);
+	if (!more)
 		return -ENOMEM;
-	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, *headers);
-	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body ? body->text : "");
-	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)(body ? strlen(body->text) : 0));
+	*headers = more;
 	return 0;
+}
+
+/* 0 or -ENOMEM. *headers is to be freed after the transfer. */
+static int add_body(const struct client *client, enum http_method method,
+		    const struct client_body *body, struct curl_slist **headers)
+{
+	CURL *curl = client->curl;
+	int r = 0;
+
+	if (client->prefer)
+		r = add_header(headers, "Prefer", client->prefer);
+	if (r == 0 && (body || method == HTTP_POST)) {
+		r = add_header(headers, "Content-Type", body ? body->type : NULL);
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body ? body->text : "");
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE,
+				 (long)(body ? strlen(body->text) : 0));
+	}
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, *headers);
+	return r;
 }
 
 static int transfer(struct client *client, enum http_method method, const char *path,
@@ -159,8 +180,10 @@ static int transfer(struct client *client, enum http_method method, const char *
 		return hvd_err(err, ENOMEM, "out of memory");
 	}
 	prepare(client->curl, client->socket, method, url, buffer);
-	if (add_body(client->curl, method, body, &headers) < 0)
+	if (add_body(client, method, body, &headers) < 0) {
+		curl_slist_free_all(headers);
 		return hvd_err(err, ENOMEM, "out of memory");
+	}
 
 	code = curl_easy_perform(client->curl);
 	curl_slist_free_all(headers);
@@ -202,6 +225,8 @@ int client_call(struct client *client, enum http_method method, const char *path
 				   err);
 	if (r == 0 && ret)
 		r = take_answer(client, &buffer, ret, err);
+	if (r == 0 && ret)
+		ret->status = (unsigned)status;
 	free(buffer.data);
 	return r;
 }

@@ -23,6 +23,7 @@ struct client_body {
 };
 
 struct client_answer {
+	unsigned status;
 	char *text;   /* the body, terminated; may be empty */
 	json_t *json; /* the body as JSON when it is some, or NULL */
 };
@@ -33,6 +34,9 @@ struct client *client_free(struct client *client);
 DEFINE_AUTO(struct client *, client_free);
 
 const char *client_socket(const struct client *client);
+
+/* Send the header Prefer with requests, until it is NULL again; a constant. */
+void client_prefer(struct client *client, const char *prefer);
 
 /*
  * One request. path starts with "/v1/". An answer of 400 and above is an error: err is what the

@@ -9,6 +9,7 @@
 #include "api/args.h"
 #include "api/suggest.h"
 #include "cli/body.h"
+#include "cli/operation.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "vmm/base/macro.h"
@@ -38,8 +39,6 @@ static void set_operands(struct command *command, const struct op *op)
 		snprintf(command->item, sizeof(command->item), "%s", op->args->fields[0].name);
 		command->item_is_setting = true;
 	}
-	upper(command->operand);
-	upper(command->item);
 }
 
 static void add_command(struct commands *commands, const char *name, const struct op *op)
@@ -59,7 +58,9 @@ static void add_command(struct commands *commands, const char *name, const struc
 	if (op)
 		set_operands(command, op);
 	else
-		strcpy(command->operand, "VM");
+		snprintf(command->operand, sizeof(command->operand), "%s", command->noun);
+	upper(command->operand);
+	upper(command->item);
 	command->run = verb && verb->run ? verb->run : command_call;
 	command->help = op ? op->help : verb->help;
 	command->thing = verb && verb->thing ? verb->thing : "VM";
@@ -357,7 +358,8 @@ int command_request(struct client *client, const struct invocation *inv, struct 
 	if (r < 0)
 		return r;
 	body.text = text;
-	return client_call(client, op->method, path, body.type ? &body : NULL, ret, err);
+	return operation_call(client, op, path, body.type ? &body : NULL, inv->options.no_wait, ret,
+			      err);
 }
 
 int command_call(struct client *client, const struct invocation *inv, struct hvd_error *err)

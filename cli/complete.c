@@ -60,7 +60,9 @@ static void offer_names(const struct completion *c, const struct op *list, const
 	    client_call(client, list->method, path, NULL, &answer, NULL) < 0)
 		return;
 	json_array_foreach(json_object_get(answer.json, "items"), index, item) {
-		const char *name = value_string_at(item, list->list ? "id" : "name");
+		const char *name = value_string_at(item, list->result_schema->key
+								? list->result_schema->key
+								: "name");
 
 		if (name)
 			offer(c, name);
@@ -75,6 +77,8 @@ static void complete_operand(struct completion *c, const struct command *command
 		offer_names(c, &ops[OP_VM_LIST], "", socket);
 	else if (!first && !strcmp(command->operand, "NETWORK"))
 		offer_names(c, &ops[OP_NETWORK_LIST], "", socket);
+	else if (!first && !strcmp(command->operand, "OPERATION"))
+		offer_names(c, &ops[OP_OPERATION_LIST], "", socket);
 	else if (first && !strcmp(command->item, "NETWORK"))
 		offer_names(c, &ops[OP_NETWORK_LIST], "", socket);
 	else if (first && *command->item && !command->item_is_setting)

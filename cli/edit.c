@@ -10,6 +10,7 @@
 
 #include "cli/body.h"
 #include "cli/output.h"
+#include "cli/operation.h"
 #include "cli/value.h"
 #include "cli/vm_state.h"
 
@@ -120,7 +121,7 @@ static int send_changes(struct client *client, const struct invocation *inv, con
 	query = json_pack("{sO*}", "generation", value_at(vm, "status.generation"));
 	r = client_path(ops[OP_VM_PATCH].path, inv->operand, NULL, query, &url, err);
 	if (r == 0)
-		r = client_call(client, HTTP_PATCH, url, &body, NULL, err);
+		r = operation_call(client, &ops[OP_VM_PATCH], url, &body, false, NULL, err);
 	return r < 0 ? r : 1;
 }
 

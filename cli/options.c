@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/vm_schema.h"
+#include "api/ops.h"
 #include "cli/client.h"
 #include "vmm/base/macro.h"
 
@@ -29,10 +29,14 @@ const struct option_spec option_specs[] = {
 	{ "--wait", 0, OPTION_BOOL, AT(wait), NULL,
 	  "Return when it runs, or when it has stopped",
 	  { "vm start", "vm shutdown", "vm stop" } },
+	{ "--no-wait", 0, OPTION_BOOL, AT(no_wait), NULL,
+	  "Do not wait for the end of what takes time, tell the operation's id",
+	  { OPTION_OF_LASTING } },
 	{ "--for", 0, OPTION_STATE, AT(until), "STATE", "State to wait for (default: running)",
 	  { "vm wait" } },
 	{ "--timeout", 0, OPTION_SECONDS, AT(timeout), "SECONDS",
-	  "How long to wait (default: 120)", { "vm wait", "vm start", "vm shutdown", "vm stop" } },
+	  "How long to wait (default: 120)", { "vm wait", "vm start", "vm shutdown", "vm stop",
+						"operation wait" } },
 	{ "--read-only", 0, OPTION_BOOL, AT(read_only), NULL,
 	  "Watch only, leave the keyboard to others", { "vm console" } },
 	{ "--follow", 0, OPTION_BOOL, AT(follow), NULL,
@@ -62,10 +66,20 @@ struct options options_default(void)
 	};
 }
 
+static bool takes_time(const char *command)
+{
+	for (const struct op *op = ops; op < ops + _OP_MAX; op++)
+		if (!strcmp(op->verb, command))
+			return op->effect != EFFECT_NONE;
+	return false;
+}
+
 bool option_applies(const struct option_spec *spec, const char *command)
 {
 	if (!spec->commands[0])
 		return true;
+	if (!strcmp(spec->commands[0], OPTION_OF_LASTING))
+		return takes_time(command);
 	for (size_t i = 0; i < ARRAY_SIZE(spec->commands) && spec->commands[i]; i++)
 		if (!strcmp(spec->commands[i], command))
 			return true;

@@ -20,7 +20,7 @@ struct options {
 	enum output_format format;
 	bool help, version;
 
-	bool start, console, wait, read_only, follow;
+	bool start, console, wait, no_wait, read_only, follow;
 	const char *file;      /* "-": standard input */
 	const char *until;     /* a state of vm_state_names */
 	unsigned timeout;      /* seconds */
@@ -38,6 +38,9 @@ enum option_type {
 	OPTION_SECONDS,
 };
 
+/* Every command whose operation takes time. */
+#define OPTION_OF_LASTING "*"
+
 struct option_spec {
 	const char *flag; /* "--socket" */
 	char letter;      /* 'o', or 0 */
@@ -45,7 +48,7 @@ struct option_spec {
 	size_t offset;            /* in struct options */
 	const char *hint;         /* "PATH"; NULL for OPTION_BOOL */
 	const char *help;         /* one line */
-	const char *commands[4];  /* "vm start"; none: every command */
+	const char *commands[5];  /* "vm start"; none: every command; or OPTION_OF_LASTING */
 };
 
 extern const struct option_spec option_specs[];

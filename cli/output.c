@@ -151,6 +151,23 @@ static int print_items(const struct invocation *inv, const json_t *json, FILE *f
 			   terminal_colour(f));
 }
 
+/* It goes on: how to learn of its end. */
+static int print_accepted(const struct invocation *inv, const json_t *operation, FILE *f)
+{
+	const char *id = value_string_at(operation, "id");
+	AUTO(free) char *clean = id ? text_clean(id) : NULL;
+
+	if (!clean)
+		return -EPROTO;
+	if (inv->options.format == OUTPUT_JSON)
+		return print_json(operation, f);
+	if (inv->options.format == OUTPUT_NAME)
+		fprintf(f, "%s\n", clean);
+	else
+		fprintf(f, "Operation %s goes on: hvcli operation wait %s\n", clean, clean);
+	return 0;
+}
+
 static int print_answer(const struct invocation *inv, const struct client_answer *answer, FILE *f)
 {
 	const struct op *op = inv->command->op;
@@ -163,6 +180,8 @@ static int print_answer(const struct invocation *inv, const struct client_answer
 		fprintf(f, "%s%s", text, len && text[len - 1] == '\n' ? "" : "\n");
 		return 0;
 	}
+	if (answer->status == 202)
+		return print_accepted(inv, answer->json, f);
 	if (op->result != RESULT_NONE && !json_is_object(answer->json))
 		return -EPROTO;
 	if (inv->options.format == OUTPUT_JSON)

@@ -8,6 +8,7 @@
 #include "cli/console.h"
 #include "cli/edit.h"
 #include "cli/events.h"
+#include "cli/operation.h"
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/value.h"
@@ -70,7 +71,7 @@ static int vm_start(struct client *client, const struct invocation *inv, struct 
 {
 	int r = command_call(client, inv, err);
 
-	return r < 0 ? r : after_start(client, inv, inv->operand, err);
+	return r < 0 || inv->options.no_wait ? r : after_start(client, inv, inv->operand, err);
 }
 
 /*
@@ -121,7 +122,7 @@ static int vm_end(struct client *client, const struct invocation *inv, struct hv
 	unsigned seconds = inv->options.timeout;
 	int r = command_call(client, inv, err);
 
-	if (r < 0 || !inv->options.wait)
+	if (r < 0 || !inv->options.wait || inv->options.no_wait)
 		return r;
 	r = vm_wait_for(client, inv->operand, VM_SHUTOFF, seconds, err);
 	if (r == -ETIMEDOUT)
@@ -169,7 +170,7 @@ static int change(struct client *client, const struct invocation *inv, struct hv
 {
 	int r = command_call(client, inv, err);
 
-	if (r < 0 || inv->options.format != OUTPUT_TABLE ||
+	if (r < 0 || inv->options.format != OUTPUT_TABLE || inv->options.no_wait ||
 	    json_is_true(json_object_get(inv->query, "dry_run")))
 		return r;
 	return tell_pending(client, inv->operand, err);
@@ -201,6 +202,10 @@ const struct verb verbs[] = {
 	  .example = "hvcli nic attach demo default" },
 	{ "nic set", change, .thing = "NIC", .done = "changed in" },
 	{ "nic detach", change, .thing = "NIC", .done = "detached from" },
+	{ .name = "operation list", .run = operation_list },
+	{ "operation wait", operation_wait, .help = "Wait until an operation has ended",
+	  .example = "hvcli operation wait 6f0c5f1d2a3b --timeout 600" },
+	{ .name = "operation cancel", .run = operation_cancel },
 	{ "events", events_run, .example = "hvcli events --follow --vm demo" },
 	{ "vm wait", vm_wait, .help = "Wait until a VM is in a state",
 	  .example = "hvcli vm wait demo --for shutoff --timeout 60" },

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/operation.h"
 #include "cli/value.h"
 
 #define POLL_MS 250
@@ -19,7 +20,7 @@ int vm_action(struct client *client, enum op_id id, const char *vm, struct hvd_e
 	r = client_path(ops[id].path, vm, NULL, NULL, &path, err);
 	if (r < 0)
 		return r;
-	return client_call(client, ops[id].method, path, NULL, NULL, err);
+	return operation_call(client, &ops[id], path, NULL, false, NULL, err);
 }
 
 int vm_get(struct client *client, const char *vm, json_t **ret, struct hvd_error *err)

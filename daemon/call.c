@@ -10,6 +10,7 @@
 #include "daemon/event.h"
 #include "daemon/handlers.h"
 #include "daemon/manager.h"
+#include "daemon/operation.h"
 
 /* What to do about a VM in this state when an operation wants it in one of those. */
 static void advise(enum vm_state state, unsigned wanted, const char *name, char *buf, size_t size)
@@ -60,13 +61,17 @@ void call_dispatch(struct manager *manager, struct call *call)
 
 	if (r < 0)
 		call_finish(call, r, &err);
+	else if (call->op->effect != EFFECT_NONE)
+		operation_run(manager->operations, vm, call);
 	else
 		handlers[op_id(call->op)](manager, vm, call);
 }
 
 void call_finish(struct call *call, int r, const struct hvd_error *err)
 {
-	if (call->op->access != ACCESS_READ && !call->planned)
+	bool goes_on = call->operation && call->manager->stopping;
+
+	if (call->op->access != ACCESS_READ && !call->planned && !goes_on)
 		event_call(call, r, err);
 	call->done(call, r, err);
 }

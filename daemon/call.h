@@ -16,6 +16,7 @@
 #include "vmm/base/err.h"
 
 struct manager;
+struct operation;
 struct call;
 
 typedef void (*call_done_fn)(struct call *call, int r, const struct hvd_error *err);
@@ -38,6 +39,9 @@ struct call {
 	json_t *args;     /* body, or NULL */
 	json_t *options;  /* as op->options has them, or NULL */
 	const char *text; /* body of a text operation (XML), or NULL */
+	/* Of an operation that takes time: answer after this many seconds though it has not ended. */
+	bool respond_async;
+	unsigned wait;
 
 	/*
 	 * Answers, set on success: result (an object; an array of objects for RESULT_LIST), document
@@ -48,6 +52,14 @@ struct call {
 	uint64_t generation; /* of the spec that result is or is a part of; 0: none */
 	char *document;
 	int stream; /* RESULT_STREAM: the front end's end of a stream socket, or -1 */
+	bool accepted; /* it has not ended: result is the operation (api/operation.h) */
+
+	/*
+	 * Set by a handler whose call can be taken back while it is pending: the call then ends with
+	 * -ECANCELED, at once or later, unless its end is quicker.
+	 */
+	void (*cancel)(struct call *call);
+	struct operation *operation; /* the core's */
 
 	call_done_fn done;
 	void *front_data;

@@ -7,6 +7,7 @@
 
 #include "api/errors.h"
 #include "daemon/journal.h"
+#include "daemon/operation.h"
 #include "daemon/vm_private.h"
 
 static void add(struct manager *manager, struct event *event)
@@ -38,37 +39,69 @@ void event_vm(struct vm *vm, enum event_type type)
 	add(vm->manager, &event);
 }
 
-static enum event_outcome outcome_of(int r)
+enum event_outcome outcome_of(int r)
 {
 	if (r >= 0)
 		return OUTCOME_SUCCEEDED;
 	return r == -ECANCELED ? OUTCOME_CANCELLED : OUTCOME_FAILED;
 }
 
-void event_call(const struct call *call, int r, const struct hvd_error *err)
+static void add_call(const struct call *call, enum event_outcome outcome,
+		     const struct hvd_error *err)
 {
 	char resource[OP_RESOURCE_SIZE], front[16], detail[ERROR_TEXT_SIZE];
-	struct hvd_error error = { .code = r };
+	const struct operation *operation = call->operation;
 	struct event event = {
 		.type = EVENT_OPERATION,
 		.resource = resource,
 		.vm = op_is_about_vm(call->op) && call->name[0] ? (char *)call->name : NULL,
 		.operation = (char *)call->op->name,
+		.operation_id = operation ? operation_info(operation)->id : NULL,
+		.outcome = (char *)outcome_names[outcome],
 		.by = { .front = front, .uid = call->peer.uid, .pid = (uint32_t)call->peer.pid },
 	};
 
 	op_resource(call->op, call->name, call->item, resource);
 	snprintf(front, sizeof(front), "%s", call->peer.front);
 	memcpy(event.vm_uuid, call->vm_uuid, sizeof(event.vm_uuid));
-	event.outcome = (char *)outcome_names[outcome_of(r)];
-	if (r < 0) {
-		if (err && err->code)
-			error = *err;
-		else
-			hvd_err_prefix(&error, r, "%s", call->op->name);
-		error_text(&error, detail);
-		event.code = (char *)error_class_of_error(&error)->name;
+	if (err) {
+		error_text(err, detail);
+		event.code = (char *)error_class_of_error(err)->name;
 		event.detail = detail;
 	}
 	add(call->manager, &event);
+}
+
+void event_call_begun(const struct call *call)
+{
+	add_call(call, OUTCOME_RUNNING, NULL);
+}
+
+void event_call(const struct call *call, int r, const struct hvd_error *err)
+{
+	struct hvd_error error = { .code = r };
+
+	if (r < 0 && !(err && err->code))
+		hvd_err_prefix(&error, r, "%s", call->op->name);
+	else if (r < 0)
+		error = *err;
+	add_call(call, outcome_of(r), r < 0 ? &error : NULL);
+}
+
+void event_operation(struct manager *manager, const struct operation_info *info)
+{
+	struct event event = {
+		.type = EVENT_OPERATION,
+		.resource = info->resource,
+		.vm = info->vm,
+		.operation = info->kind,
+		.operation_id = info->id,
+		.outcome = (char *)outcome_names[info->state],
+		.code = info->error.code,
+		.detail = info->error.detail,
+		.by = info->by,
+	};
+
+	memcpy(event.vm_uuid, info->vm_uuid, sizeof(event.vm_uuid));
+	add(manager, &event);
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "api/operation.h"
 #include "daemon/call.h"
 #include "daemon/manager.h"
 
@@ -13,6 +14,15 @@ void event_started(struct manager *manager);
 
 /* EVENT_ADDED, EVENT_CHANGED, EVENT_REMOVED or EVENT_STATE of a VM, as it is now. */
 void event_vm(struct vm *vm, enum event_type type);
+
+/* Whoever returns r has succeeded, been cancelled (-ECANCELED), or failed. */
+enum event_outcome outcome_of(int r);
+
+/* Of an operation that a former hvd has left. */
+void event_operation(struct manager *manager, const struct operation_info *info);
+
+/* A call has become an operation. */
+void event_call_begun(const struct call *call);
 
 /* What became of a call. */
 void event_call(const struct call *call, int r, const struct hvd_error *err);

@@ -9,6 +9,7 @@
 #include "api/openapi.h"
 #include "api/xml.h"
 #include "daemon/network.h"
+#include "daemon/operation.h"
 #include "daemon/resource.h"
 
 static void finish_no_memory(struct call *call)
@@ -118,9 +119,25 @@ static void vm_delete(struct manager *manager, struct vm *vm, struct call *call)
 	call_finish(call, r, r < 0 ? &err : NULL);
 }
 
+static void on_progress(void *ctx, unsigned done, unsigned total)
+{
+	operation_progress(ctx, done, total, "steps");
+}
+
+static void on_start_cancelled(void *ctx, int r, const struct hvd_error *err)
+{
+	/* the call of the start tells */
+}
+
+static void cancel_start(struct call *call)
+{
+	vm_stop(manager_find_vm(call->manager, call->name), on_start_cancelled, NULL);
+}
+
 static void start(struct manager *manager, struct vm *vm, struct call *call)
 {
-	vm_start(vm, on_done, call);
+	call->cancel = cancel_start;
+	vm_start(vm, on_progress, on_done, call);
 }
 
 static void shut_down(struct manager *manager, struct vm *vm, struct call *call)
@@ -238,6 +255,9 @@ const handler_fn handlers[_OP_MAX] = {
 	[OP_NIC_DETACH] = handle_item_detach,
 	[OP_NETWORK_LIST] = network_list,
 	[OP_NETWORK_GET] = network_get,
+	[OP_OPERATION_LIST] = handle_operation_list,
+	[OP_OPERATION_GET] = handle_operation_get,
+	[OP_OPERATION_CANCEL] = handle_operation_cancel,
 	[OP_EVENT_LIST] = handle_event_list,
 	[OP_HOST_GET] = host_get,
 	[OP_OPENAPI] = openapi,

@@ -7,6 +7,11 @@
 /* handlers_event.c */
 void handle_event_list(struct manager *manager, struct vm *vm, struct call *call);
 
+/* handlers_operation.c */
+void handle_operation_list(struct manager *manager, struct vm *vm, struct call *call);
+void handle_operation_get(struct manager *manager, struct vm *vm, struct call *call);
+void handle_operation_cancel(struct manager *manager, struct vm *vm, struct call *call);
+
 /* handlers_update.c; the items are those of the list that the operation names. */
 void handle_vm_patch(struct manager *manager, struct vm *vm, struct call *call);
 void handle_item_list(struct manager *manager, struct vm *vm, struct call *call);

@@ -10,7 +10,7 @@
 #include "api/errors.h"
 #include "api/json.h"
 
-#define HEADERS_MAX 2
+#define HEADERS_MAX 3
 
 struct header {
 	const char *name, *value; /* NULL: none */
@@ -91,10 +91,26 @@ static enum MHD_Result reply_list(struct MHD_Connection *connection, const struc
 	return list ? reply_object(connection, call, list) : MHD_NO;
 }
 
+/* It goes on: where it can be looked at. */
+static enum MHD_Result reply_accepted(struct MHD_Connection *connection, const struct call *call)
+{
+	const char *id = json_string_value(json_object_get(call->result, "id"));
+	char location[OP_RESOURCE_SIZE];
+	const struct header extra[HEADERS_MAX] = {
+		{ MHD_HTTP_HEADER_LOCATION, location },
+		{ "Preference-Applied", "respond-async" },
+	};
+
+	op_resource(&ops[OP_OPERATION_GET], id, "", location);
+	return reply_json(connection, MHD_HTTP_ACCEPTED, call->result, extra);
+}
+
 enum MHD_Result http_reply_call(struct MHD_Connection *connection, struct call *call)
 {
 	unsigned status = op_success_status(call->op);
 
+	if (call->accepted)
+		return reply_accepted(connection, call);
 	switch (call->op->result) {
 	case RESULT_OBJECT:
 		return reply_object(connection, call, call->result);

@@ -9,6 +9,7 @@
 #include "api/json.h"
 #include "daemon/http.h"
 #include "daemon/http_events.h"
+#include "daemon/http_prefer.h"
 #include "daemon/http_reply.h"
 #include "daemon/manager.h"
 #include "daemon/websocket.h"
@@ -19,6 +20,8 @@
  * its connection; beyond, the connection is closed.
  */
 #define HTTP_DRAIN_MAX (1024 * 1024)
+
+#define WAIT_DEFAULT 60 /* seconds, for an operation that takes time */
 
 enum request_state { REQUEST_RECEIVING, REQUEST_PENDING, REQUEST_DONE };
 
@@ -175,6 +178,27 @@ static int take_if_match(struct http_request *req)
 	return take_option(req, "generation", number);
 }
 
+static enum MHD_Result add_preference(void *ctx, enum MHD_ValueKind kind, const char *key,
+				      const char *value)
+{
+	if (value && !strcasecmp(key, "Prefer"))
+		prefer_parse(value, ctx);
+	return MHD_YES;
+}
+
+/*
+ * How long the answer of an operation that takes time may take: as long as the client says, at once
+ * when it says nothing of that but respond-async, else as long as clients are used to wait.
+ */
+static void take_preferences(struct http_request *req)
+{
+	struct prefer prefer = { .wait = WAIT_DEFAULT };
+
+	MHD_get_connection_values(req->connection, MHD_HEADER_KIND, add_preference, &prefer);
+	req->call.respond_async = true;
+	req->call.wait = prefer.respond_async && !prefer.has_wait ? 0 : prefer.wait;
+}
+
 /* RFC 6455 §4.2.1 */
 static int check_handshake(struct http_request *req, const char *method, const char *version)
 {
@@ -263,6 +287,8 @@ static int check_head(struct http_request *req, const char *url, const char *met
 	r = check_route(req, url, method);
 	if (r < 0)
 		return r;
+	if (req->call.op->effect != EFFECT_NONE)
+		take_preferences(req);
 	r = take_query(req);
 	if (r >= 0)
 		r = take_if_match(req);

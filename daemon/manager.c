@@ -13,6 +13,7 @@
 #include "daemon/event.h"
 #include "daemon/host.h"
 #include "daemon/network.h"
+#include "daemon/operation.h"
 #include "daemon/store.h"
 #include "daemon/unit_properties.h"
 #include "daemon/vm_private.h"
@@ -52,6 +53,16 @@ void manager_notify(struct manager *manager, enum manager_event event, struct vm
 		listener->fn(listener, event, vm);
 }
 
+/* STATE/name */
+static int state_path(const struct manager *manager, const char *name, char path[static PATH_MAX],
+		      struct hvd_error *err)
+{
+	return snprintf(path, PATH_MAX, "%s/%s", manager->paths.state, name) < PATH_MAX
+		       ? 0
+		       : hvd_err(err, ENAMETOOLONG, "%s: %s", manager->paths.state,
+				 strerror(ENAMETOOLONG));
+}
+
 static int on_definition(void *ctx, const char *name)
 {
 	struct hvd_error err = { 0 };
@@ -66,10 +77,9 @@ static int load_definitions(struct manager *manager, struct hvd_error *err)
 	char folder[PATH_MAX];
 	int r;
 
-	if (snprintf(folder, sizeof(folder), "%s/vms", manager->paths.state) >= (int)sizeof(folder))
-		return hvd_err(err, ENAMETOOLONG, "%s: %s", manager->paths.state,
-			       strerror(ENAMETOOLONG));
-	r = store_make_folder(folder, err);
+	r = state_path(manager, "vms", folder, err);
+	if (r >= 0)
+		r = store_make_folder(folder, err);
 	if (r < 0)
 		return r;
 	r = store_each(folder, on_definition, manager);
@@ -169,16 +179,18 @@ static int subscribe(struct manager *manager, struct hvd_error *err)
 	return r < 0 ? hvd_err(err, -r, "system bus: %s", strerror(-r)) : 0;
 }
 
-static int open_events(struct manager *manager, struct hvd_error *err)
+static int open_history(struct manager *manager, struct hvd_error *err)
 {
 	char folder[PATH_MAX];
 	int r;
 
-	if (snprintf(folder, sizeof(folder), "%s/events", manager->paths.state) >=
-	    (int)sizeof(folder))
-		return hvd_err(err, ENAMETOOLONG, "%s: %s", manager->paths.state,
-			       strerror(ENAMETOOLONG));
-	r = event_log_new(folder, &manager->events, err);
+	r = state_path(manager, "events", folder, err);
+	if (r >= 0)
+		r = event_log_new(folder, &manager->events, err);
+	if (r >= 0)
+		r = state_path(manager, "operations", folder, err);
+	if (r >= 0)
+		r = operations_new(manager, folder, &manager->operations, err);
 	if (r >= 0)
 		event_started(manager);
 	return r;
@@ -203,7 +215,7 @@ int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
 	r = host_probe(&manager->host);
 	if (r < 0)
 		return hvd_err(err, -r, "out of memory");
-	r = open_events(manager, err);
+	r = open_history(manager, err);
 	if (r >= 0)
 		r = network_load_all(manager, err);
 	if (r >= 0)
@@ -218,6 +230,7 @@ int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
 		r = adopt_all(manager, err);
 	if (r < 0)
 		return r;
+	operations_recover(manager->operations);
 
 	for (struct network *n = network_next(manager, NULL); bus && n; n = network_next(manager, n))
 		network_ready(n, on_network, NULL);
@@ -231,10 +244,12 @@ struct manager *manager_free(struct manager *manager)
 	if (!manager)
 		return NULL;
 
+	manager->stopping = true;
 	while (!list_empty(&manager->vms))
 		vm_free(vm_next(manager, NULL));
 	while (!list_empty(&manager->networks))
 		network_free(network_next(manager, NULL));
+	operations_free(manager->operations);
 	event_log_free(manager->events);
 	schema_clear(&host_schema, &manager->host);
 	sd_bus_unref(manager->bus);
@@ -266,5 +281,5 @@ void manager_autostart(struct manager *manager)
 
 	for (struct vm *vm = vm_next(manager, NULL); vm; vm = vm_next(manager, vm))
 		if (vm_config(vm)->autostart && !vm_has_process(vm))
-			vm_start(vm, on_autostarted, vm);
+			vm_start(vm, NULL, on_autostarted, vm);
 }

@@ -15,6 +15,7 @@
 #include "vmm/base/list.h"
 
 struct network;
+struct operations;
 
 struct manager_paths {
 	const char *state;   /* /var/lib/hvd */
@@ -44,6 +45,8 @@ struct manager {
 	struct list listeners; /* struct manager_listener */
 	struct host_info host; /* probed once */
 	struct event_log *events;
+	struct operations *operations;
+	bool stopping; /* hvd ends: what is pending is called back, and goes on without it */
 	unsigned adopting;     /* VMs of which it is not known yet whether they run */
 };
 

@@ -64,7 +64,9 @@ void vm_update(struct vm *vm, struct vm_config *config, const struct update_opti
 int vm_plan(const struct vm *vm, struct vm_config *config, const struct update_options *options,
 	    struct plan *ret, struct hvd_error *err);
 
-void vm_start(struct vm *vm, vm_done_fn done, void *ctx);
+/* progress (NULL: nobody is told) is called with the ctx of done, before it: steps of a start. */
+typedef void (*vm_progress_fn)(void *ctx, unsigned done, unsigned total);
+void vm_start(struct vm *vm, vm_progress_fn progress, vm_done_fn done, void *ctx);
 void vm_stop(struct vm *vm, vm_done_fn done, void *ctx); /* done when the process is gone */
 void vm_shutdown(struct vm *vm, vm_done_fn done, void *ctx); /* done when the button is pressed */
 void vm_pause(struct vm *vm, vm_done_fn done, void *ctx);

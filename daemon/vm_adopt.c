@@ -90,7 +90,7 @@ static void process_ended(struct vm *vm, const struct unit_info *info)
 	}
 	vm_stop_finish(vm);
 	if (restart)
-		vm_start(vm, on_restarted, NULL);
+		vm_start(vm, NULL, on_restarted, NULL);
 }
 
 static void on_unit(void *ctx, int r, const struct unit_info *info, const struct hvd_error *err)

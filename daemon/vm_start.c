@@ -31,9 +31,22 @@ struct vm_start {
 	bool failing;
 	bool ask_unit; /* the process has ended: its unit knows why */
 	struct hvd_error err;
+	unsigned steps; /* that progress has been told of */
+	vm_progress_fn progress;
 	vm_done_fn done;
 	void *ctx;
 };
+
+/* What progress is told of: networks, the unit, hvd-vmm, systemd's knowledge of it. */
+enum start_step { STEP_NETWORKS, STEP_UNIT, STEP_VMM, STEP_INFO, _STEP_MAX };
+
+static void step_done(struct vm_start *start, enum start_step step)
+{
+	/* systemd and hvd-vmm answer in any order */
+	start->steps = MAX(start->steps, step + 1u);
+	if (start->progress)
+		start->progress(start->ctx, start->steps, _STEP_MAX);
+}
 
 static void start_free(struct vm_start *start)
 {
@@ -151,6 +164,7 @@ static void on_info(void *ctx, int r, const struct unit_info *info, const struct
 		fail(start, err, false);
 		return;
 	}
+	step_done(start, STEP_INFO);
 	vm_apply_info(vm, info);
 	vm->polls = 0;
 	finish(start, VM_RUNNING, NULL);
@@ -169,6 +183,7 @@ static void on_started(void *ctx, int r, const struct control_message *reply,
 		fail(start, err, !reply && r == -EPIPE);
 		return;
 	}
+	step_done(start, STEP_VMM);
 	if (unit_query(vm->manager->bus, vm->config.name, on_info, start, &vm->query, &own) < 0)
 		fail(start, &own, false);
 }
@@ -177,6 +192,8 @@ static void on_unit_started(void *ctx, int r, const struct hvd_error *err)
 {
 	if (r < 0)
 		fail(ctx, err, true);
+	else
+		step_done(ctx, STEP_UNIT);
 }
 
 int vm_make_spec(const struct vm_config *config, struct hvd_error *err)
@@ -277,6 +294,8 @@ static void on_networks(void *ctx, int r, const struct hvd_error *err)
 		fail(start, err, false);
 	else if (launch(start, &own) < 0)
 		fail(start, &own, false);
+	else
+		step_done(start, STEP_NETWORKS);
 }
 
 /* What a definition may not have met yet, or no longer meets. */
@@ -296,7 +315,7 @@ static int check_start(const struct vm *vm, struct hvd_error *err)
 	return vm_check(vm->manager, &vm->config, NULL, err);
 }
 
-void vm_start(struct vm *vm, vm_done_fn done, void *ctx)
+void vm_start(struct vm *vm, vm_progress_fn progress, vm_done_fn done, void *ctx)
 {
 	struct hvd_error err = { 0 };
 	struct vm_start *start;
@@ -317,6 +336,7 @@ void vm_start(struct vm *vm, vm_done_fn done, void *ctx)
 		return;
 	}
 	start->vm = vm;
+	start->progress = progress;
 	start->done = done;
 	start->ctx = ctx;
 	vm->start = start;

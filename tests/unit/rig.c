@@ -186,6 +186,18 @@ void rig_start_vmm(struct rig *rig, const char *name)
 	rig->vmm_running = true;
 }
 
+void rig_end_vmm(struct rig *rig)
+{
+	if (!rig->vmm_running)
+		return;
+	/* nobody is to find it while it goes */
+	close(rig->vmm_listen);
+	eventfd_write(rig->vmm_stop_fd, 1);
+	pthread_join(rig->vmm_thread, NULL);
+	close(rig->vmm_stop_fd);
+	rig->vmm_running = false;
+}
+
 /* ---- hvd ---- */
 
 static int on_stop(sd_event_source *source, int fd, uint32_t events, void *data)
@@ -285,12 +297,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 void rig_clear(struct rig *rig)
 {
 	rig_stop(rig);
-	if (rig->vmm_running) {
-		eventfd_write(rig->vmm_stop_fd, 1);
-		pthread_join(rig->vmm_thread, NULL);
-		close(rig->vmm_stop_fd);
-		close(rig->vmm_listen);
-	}
+	rig_end_vmm(rig);
 	if (rig->bus_pid > 0) {
 		kill(rig->bus_pid, SIGTERM);
 		waitpid(rig->bus_pid, NULL, 0);

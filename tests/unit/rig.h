@@ -43,6 +43,9 @@ bool rig_start_bus(struct rig *rig);
 /* Define a VM of this name whose process hvd finds when it starts. Before rig_start(). */
 void rig_start_vmm(struct rig *rig, const char *name);
 
+/* The VM's process ends. */
+void rig_end_vmm(struct rig *rig);
+
 void rig_start(struct rig *rig);
 void rig_stop(struct rig *rig);
 /* Stops and removes everything. */

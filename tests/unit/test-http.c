@@ -547,10 +547,7 @@ static void test_client_gone_while_pending(void **state)
 	http_close(conn);
 	expect_served(&rig);
 	/* the process hangs up: the call ends for a client that is gone */
-	eventfd_write(rig.vmm_stop_fd, 1);
-	pthread_join(rig.vmm_thread, NULL);
-	close(rig.vmm_listen);
-	rig.vmm_running = false;
+	rig_end_vmm(&rig);
 	expect_served(&rig);
 	rig_clear(&rig);
 }

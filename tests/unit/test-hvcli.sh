@@ -157,6 +157,18 @@ expect 1 'still shutoff after 0 s' hvcli vm wait demo --timeout 0
 expect 0 '' hvcli vm wait demo --for shutoff --timeout 5
 expect 4 'vm console: ' hvcli vm console demo
 
+# What has happened, and what is under way: nothing that takes time can be done here.
+expect 0 'vms/demo +vm.delete succeeded by ' hvcli events
+expect 0 '^\{"seq":[0-9]+,"time_usec":' hvcli events -o json --type operation --limit 1
+expect 0 '^[0-9]+$' hvcli events -o name --limit 1
+expect 1 'none of started, added' hvcli events --type sneeze
+expect 0 '^ID +KIND +RESOURCE' hvcli operation list
+expect 3 'there is no operation 0123456789ab' hvcli operation show 0123456789ab
+expect 3 'there is no operation 0123456789ab' hvcli operation wait 0123456789ab
+expect 3 'there is no operation 0123456789ab' hvcli operation cancel 0123456789ab
+expect 2 'no option --no-wait' hvcli vm list --no-wait
+expect 1 'vm start: ' hvcli vm start demo --no-wait
+
 # The rest.
 expect 0 '^  mode +' hvcli host
 expect 0 '"virt_mode"' hvcli host -o json

@@ -176,6 +176,10 @@ static void test_parameters(void **state)
 		}
 		if (guarded)
 			check_parameter(parameter_at(declared, n++), "If-Match", "header");
+		if (op->effect)
+			check_parameter(parameter_at(declared, n++), "Prefer", "header");
+		assert_int_equal(json_object_get(get(find(op), "responses"), "202") != NULL,
+				 op->effect != EFFECT_NONE);
 		if (op->stream)
 			check_parameter(parameter_at(declared, n++), "Last-Event-ID", "header");
 		assert_int_equal(json_object_get(get(find(op), "responses"), "412") != NULL, guarded);

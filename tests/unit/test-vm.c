@@ -177,7 +177,7 @@ static void test_start_without_bus(void **state)
 	struct vm *vm = scene_define(scene, "demo");
 	struct outcome o = { 0 };
 
-	vm_start(vm, outcome_set, &o);
+	vm_start(vm, NULL, outcome_set, &o);
 	assert_int_equal(o.calls, 1);
 	assert_true(o.r == -EOPNOTSUPP || o.r == -ENOTCONN); /* no arm64, or no bus */
 	assert_int_equal(vm_state(vm), VM_SHUTOFF);

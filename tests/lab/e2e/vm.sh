@@ -191,7 +191,9 @@ guest() {
 REPLY=
 STATUS=
 rest() {
-	local args=(-s -S --unix-socket /run/hvd/hvd.sock -X "$1" -w '\n%{http_code}')
+	# Patient, as the server is slow: what takes time is answered when it has ended.
+	local args=(-s -S --unix-socket /run/hvd/hvd.sock -X "$1" -w '\n%{http_code}'
+		-H "Prefer: ${PREFER-wait=600}")
 	if (($# > 2)); then
 		args+=(-H "Content-Type: ${4:-application/json}" --data-binary "$3")
 	fi

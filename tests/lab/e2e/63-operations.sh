@@ -1,0 +1,63 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Operations: started and not waited for, looked at, waited for, cancelled, and over the death of hvd.
+. "${0%/*}/vm.sh"
+V=${P}ops
+
+field() { jq -r ".$1" <<<"$REPLY"; }
+# begin ACTION: have it begin; ID is its operation.
+begin() {
+	PREFER=respond-async rest_is 202 POST "/v1/vms/$V/actions/$1"
+	ID=$(field id)
+	equal "kind" "$(field kind)" "vm.$1"
+}
+ends() {
+	rest_is 200 GET "/v1/operations/$ID?wait=600"
+	equal "$1 ends" "$(field state)" "$2"
+}
+
+vm_create "$V" idle
+begin start
+equal "it can be cancelled" "$(field cancellable)" true
+ends start succeeded
+equal "all steps are done" "$(jq -c .progress <<<"$REPLY")" '{"done":4,"total":4,"unit":"steps"}'
+equal "the VM runs" "$(vm_state "$V")" running
+begin stop
+rest_is 409 DELETE "/v1/operations/$ID"
+ends stop succeeded
+
+# Cancelled: the VM is off, and nothing of it is left.
+begin start
+rest_is 200 DELETE "/v1/operations/$ID"
+ends start cancelled
+vm_wait "$V" shutoff
+[[ ! -e /run/hvd/vms/$V ]] || fail "left behind: $(ls /run/hvd/vms/"$V")"
+rest_is 409 DELETE "/v1/operations/$ID"
+equal "in the events" "$(hvcli events -o json --limit 4096 --type operation --vm "$V" |
+	jq -r "select(.operation_id == \"$ID\").outcome" | paste -sd' ')" 'running cancelled'
+
+# hvcli
+id=$(hvcli vm start "$V" --no-wait -o name) || fail "hvcli vm start --no-wait"
+must hvcli operation wait "$id" --timeout 600
+equal "hvcli operation show" "$(hvcli operation show "$id" -o json | jq -r .state)" succeeded
+hvcli operation list | grep -q "$id *vm.start *vms/$V *succeeded" || fail "not in hvcli operation list"
+hvcli operation wait 0123456789ab 2>/dev/null
+equal "no such operation" $? 3
+must hvcli vm stop "$V" --wait
+
+# hvd dies while it starts the VM: the next one knows what has become of it.
+begin start
+pid=$(systemctl show -P MainPID hvd)
+kill -9 "$pid"
+wait_for "another hvd" hvcli host
+known() { rest GET "/v1/operations/$ID" && [[ $(field state) != running ]]; }
+wait_for "the operation to be resolved" known
+case $(field state) in
+succeeded) vm_wait "$V" running ;;
+failed) [[ $(field error.detail) == *"hvd has ended"* ]] || fail "why: $REPLY" ;;
+*) fail "$REPLY" ;;
+esac
+ok "after the death of hvd: $(field state), $(vm_state "$V")"
+hvcli vm stop "$V" --wait >/dev/null 2>&1
+vm_wait "$V" shutoff
+must hvcli vm delete "$V"
