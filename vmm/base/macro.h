@@ -34,4 +34,5 @@
 
 /* size must be a power of two. */
 #define ALIGN_UP(x, size) (((x) + ((size)-1)) & ~((__typeof__(x))(size)-1))
+#define ALIGN_DOWN(x, size) ((x) & ~((__typeof__(x))(size)-1))
 #define IS_ALIGNED(x, size) (((x) & ((size)-1)) == 0)
