@@ -62,8 +62,6 @@ static int path_to_json(const struct field *field, const char *text, json_t **re
 	AUTO(free) char *dir = NULL;
 	AUTO(free) char *path = NULL;
 
-	if (!*text || *text == '/')
-		return json_from_text(field, text, ret, err);
 	dir = getcwd(NULL, 0);
 	if (!dir)
 		return hvd_err_field(err, errno, field->name, "working directory: %s",
@@ -78,7 +76,8 @@ static int path_to_json(const struct field *field, const char *text, json_t **re
 static int scalar_to_json(const struct field *field, const char *text, json_t **ret,
 			  struct hvd_error *err)
 {
-	return field->path ? path_to_json(field, text, ret, err) : json_from_text(field, text, ret, err);
+	return field_is_relative_path(field, text) ? path_to_json(field, text, ret, err)
+						   : json_from_text(field, text, ret, err);
 }
 
 /* Cut the next item off *text ("a,,b,c": "a,b"), in place. */

@@ -19,7 +19,11 @@ const struct schema update_options_schema = {
 	SCHEMA_FIELDS(update_options_fields),
 };
 
-static const struct field delete_options_fields[] = { GENERATION(delete_options) };
+static const struct field delete_options_fields[] = {
+	{ "keep_nvram", NULL, BOOL(struct delete_options, keep_nvram),
+	  .help = "Keep the firmware's variables that hvd has stored for it" },
+	GENERATION(delete_options),
+};
 const struct schema delete_options_schema = {
 	.name = "DeleteOptions",
 	.size = sizeof(struct delete_options),

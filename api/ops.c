@@ -47,7 +47,8 @@ const struct op ops[_OP_MAX] = {
 			  .help = "Change a VM: at once where that can be, else at its next start" },
 	[OP_VM_DELETE] = { "vm.delete", HTTP_DELETE, "/v1/vms/{vm}", "Delete", "vm delete",
 			   ACCESS_MANAGE, OFF, .options = &delete_options_schema,
-			   .help = "Remove the definition of a VM; its disks stay" },
+			   .help = "Remove the definition of a VM, and the firmware's variables that hvd "
+				   "has stored for it; its disks stay" },
 	[OP_VM_START] = { "vm.start", HTTP_POST, "/v1/vms/{vm}/actions/start", "Start", "vm start",
 			  ACCESS_OPERATE, OFF, .effect = EFFECT_RUNS, .help = "Start a VM" },
 	[OP_VM_SHUTDOWN] = { "vm.shutdown", HTTP_POST, "/v1/vms/{vm}/actions/shutdown", "Shutdown",

@@ -51,7 +51,8 @@ struct field {
 	uint64_t min, max;
 	uint64_t multiple;            /* U32, U64, SIZE: must be a multiple of this (0: any) */
 	const char *def;              /* default in text form; NULL: zero, unset or empty */
-	const char *const *names;     /* ENUM: names, NULL-terminated */
+	/* ENUM: names, NULL-terminated; STR that is a path: words that may stand in its place */
+	const char *const *names;
 	const char *const *xml_names; /* ENUM: names in XML where libvirt's are others ("": not written), or NULL */
 	uint32_t xml_scale;           /* U32: XML has this many times the value (0: the value) */
 	uint32_t xml_divisor;         /* SIZE: XML's attribute counts in these; value: a multiple */
@@ -176,6 +177,9 @@ bool field_is_default(const struct field *field, const void *obj);
 
 /* True for an unset STR, UUID, MAC, STRUCT with a key, or omit_zero; others always have a value. */
 bool field_is_unset(const struct field *field, const void *obj);
+
+/* STR: a path that is to be made absolute; "", and a word in its place, are none. */
+bool field_is_relative_path(const struct field *field, const char *text);
 
 /* LIST: append one element with default values; returns it, or NULL when out of memory or max. */
 void *field_list_append(const struct field *field, void *obj);

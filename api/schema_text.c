@@ -247,6 +247,16 @@ static int set_parsed(const struct field *field, void *obj, const char *text,
 	return field_set_number(field, obj, value, err);
 }
 
+bool field_is_relative_path(const struct field *field, const char *text)
+{
+	if (!field->path || !text[0] || text[0] == '/')
+		return false;
+	for (size_t i = 0; field->names && field->names[i]; i++)
+		if (strcmp(field->names[i], text) == 0)
+			return false;
+	return true;
+}
+
 int field_set_text(const struct field *field, void *obj, const char *text, struct hvd_error *err)
 {
 	switch (field->type) {

@@ -63,6 +63,31 @@ int rule_path(const char *text, struct hvd_error *err)
 	return rule_line(text, err);
 }
 
+const char *const firmware_words[] = { "auto", "efi", "uefi", NULL };
+
+int rule_firmware(const char *text, struct hvd_error *err)
+{
+	for (size_t i = 0; firmware_words[i]; i++)
+		if (strcmp(text, firmware_words[i]) == 0)
+			return 0;
+	if (text[0] != '/')
+		return hvd_err(err, EINVAL,
+			       "must be an absolute path, or \"auto\" for the host's own: '%.200s'",
+			       text);
+	return rule_line(text, err);
+}
+
+int rule_boot(const void *obj, struct hvd_error *err)
+{
+	const struct boot_config *boot = obj;
+
+	if (!boot->kernel && !boot->firmware)
+		return hvd_err_field(err, EINVAL, "kernel",
+				     "is required, unless firmware is given (\"auto\": the host's "
+				     "UEFI image, to boot from a disk)");
+	return 0;
+}
+
 int rule_serial(const char *text, struct hvd_error *err)
 {
 	for (const char *p = text; *p; p++)

@@ -12,6 +12,9 @@
 
 int rule_machine(const char *text, struct hvd_error *err);
 int rule_id(const char *text, struct hvd_error *err);        /* of a disk or NIC: "vda" */
+/* What may stand for the path of firmware; ends with NULL. */
+extern const char *const firmware_words[];
+int rule_firmware(const char *text, struct hvd_error *err);
 int rule_path(const char *text, struct hvd_error *err);      /* absolute, one line */
 int rule_line(const char *text, struct hvd_error *err);      /* no newline, no tab */
 int rule_serial(const char *text, struct hvd_error *err);    /* printable ASCII */
@@ -22,5 +25,6 @@ int rule_cidr(const char *text, struct hvd_error *err);      /* IPv4 "192.168.13
 /* Whole objects. */
 int rule_disk_limits(const void *obj, struct hvd_error *err);
 int rule_nic_limits(const void *obj, struct hvd_error *err);
+int rule_boot(const void *obj, struct hvd_error *err);
 int rule_nic(const void *obj, struct hvd_error *err);
 int rule_vm(const void *obj, struct hvd_error *err);

@@ -108,19 +108,32 @@ const char *const vm_state_names[_VM_STATE_MAX + 1] = {
 };
 
 static const struct field boot_fields[] = {
-	{ "kernel", "kernel", STR(struct boot_config, kernel), .required = true, .path = true,
-	  .max = 4095, .check = rule_path,
+	{ "kernel", "kernel", STR(struct boot_config, kernel), .path = true, .max = 4095,
+	  .check = rule_path,
 	  .help = "Path of the kernel: an arm64 Image, plain or gzip-compressed, or an EFI zboot image "
 		  "(vmlinuz)" },
 	{ "initrd", "initrd", STR(struct boot_config, initrd), .path = true, .max = 4095,
 	  .check = rule_path, .help = "Path of the initial RAM disk" },
 	{ "cmdline", "cmdline", STR(struct boot_config, cmdline), .max = 2047, .check = rule_line,
 	  .help = "Kernel command line" },
+	{ "firmware", "loader[@readonly?=yes][@type?=pflash]|@firmware",
+	  STR(struct boot_config, firmware), .path = true, .names = firmware_words, .max = 4095,
+	  .check = rule_firmware,
+	  .help = "Boot from a disk, by firmware: auto for the UEFI image that the host has, or the "
+		  "path of an image" },
+	{ "nvram", "nvram", STR(struct boot_config, nvram), .path = true, .max = 4090,
+	  .check = rule_path,
+	  .help = "Path of the file that the firmware keeps its variables in; hvd makes one if not "
+		  "given" },
+	{ "nvram_template", "nvram/@template", STR(struct boot_config, nvram_template),
+	  .path = true, .max = 4095, .check = rule_path,
+	  .help = "Path of the file that nvram starts as a copy of" },
 };
 const struct schema boot_schema = {
 	.name = "Boot",
 	.size = sizeof(struct boot_config),
 	SCHEMA_FIELDS(boot_fields),
+	.check = rule_boot,
 };
 
 #define FEATURE(name) ENUM(struct features_config, name), .names = feature_names, .def = "auto"

@@ -57,6 +57,7 @@ struct update_options {
 extern const struct schema update_options_schema;
 
 struct delete_options {
+	bool keep_nvram; /* the variable store that hvd has made stays for the next VM of the name */
 	uint64_t generation;
 };
 extern const struct schema delete_options_schema;

@@ -32,20 +32,20 @@ int file_read(const char *path, char **ret, struct hvd_error *err)
 	return 0;
 }
 
-static int make_absolute(json_t *obj, const char *name, struct hvd_error *err)
+static int make_absolute(json_t *obj, const struct field *field, struct hvd_error *err)
 {
-	const char *path = json_string_value(json_object_get(obj, name));
+	const char *path = json_string_value(json_object_get(obj, field->name));
 	AUTO(free) char *cwd = NULL;
 	json_t *absolute;
 
-	if (!path || !*path || *path == '/')
+	if (!path || !field_is_relative_path(field, path))
 		return 0;
 	cwd = getcwd(NULL, 0);
 	if (!cwd)
 		return hvd_err(err, errno, "current folder: %s", strerror(errno));
 	absolute = json_sprintf("%s/%s", strcmp(cwd, "/") ? cwd : "",
 				strncmp(path, "./", 2) ? path : path + 2);
-	if (!absolute || json_object_set_new(obj, name, absolute) < 0)
+	if (!absolute || json_object_set_new(obj, field->name, absolute) < 0)
 		return hvd_err(err, ENOMEM, "%s: cannot make it absolute", path);
 	return 0;
 }
@@ -60,7 +60,7 @@ int body_make_absolute(const struct schema *schema, json_t *obj, struct hvd_erro
 		size_t index;
 
 		if (field->path)
-			r = make_absolute(obj, field->name, err);
+			r = make_absolute(obj, field, err);
 		else if (field->type == FIELD_STRUCT && value)
 			r = body_make_absolute(field->sub, value, err);
 		else if (field->type == FIELD_LIST)

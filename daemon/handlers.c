@@ -115,7 +115,7 @@ static void vm_delete(struct manager *manager, struct vm *vm, struct call *call)
 
 	r = call_options(call, &options, &err);
 	if (r >= 0)
-		r = vm_undefine(vm, options.generation, &err);
+		r = vm_undefine(vm, &options, &err);
 	call_finish(call, r, r < 0 ? &err : NULL);
 }
 

@@ -52,6 +52,10 @@ static const struct {
 	/* the alarm of the PL031 */
 	{ SCMP_SYS(timerfd_settime), ALL },
 
+	/* what the guest programs into flash */
+	{ SCMP_SYS(pwrite64), MAIN | VCPU },
+	{ SCMP_SYS(fdatasync), MAIN | VCPU },
+
 	/* event loops, and memory for a device that its driver starts */
 	{ SCMP_SYS(epoll_pwait), MAIN | IO },
 	{ SCMP_SYS(epoll_wait), MAIN | IO }, /* what x86_64 has instead, for the unit tests */

@@ -34,8 +34,8 @@ struct vm *vm_next(const struct manager *manager, const struct vm *vm); /* NULL:
 /* Define: takes config's content over (zeroed) on success. Chooses UUID and MACs that are unset. */
 int vm_define(struct manager *manager, struct vm_config *config, struct vm **ret,
 	      struct hvd_error *err);
-/* Frees vm on success. -EBUSY unless SHUTOFF or FAILED; -ESTALE: not of this generation (0: any). */
-int vm_undefine(struct vm *vm, uint64_t generation, struct hvd_error *err);
+/* Frees vm on success. -EBUSY unless SHUTOFF or FAILED; -ESTALE: not of the generation in options. */
+int vm_undefine(struct vm *vm, const struct delete_options *options, struct hvd_error *err);
 
 /* Forget it in this process: definition and hvd-vmm stay as they are. Calls back what is pending. */
 struct vm *vm_free(struct vm *vm);

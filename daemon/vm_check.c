@@ -63,11 +63,13 @@ static int check_boot(const struct boot_config *boot, const struct boot_config *
 {
 	int r = 0;
 
+	if (old && schema_equal(&boot_schema, boot, old))
+		return 0;
 	if (boot->kernel && !(old && same_text(boot->kernel, old->kernel)))
 		r = check_file(boot->kernel, false, false, "boot.kernel", err);
 	if (r >= 0 && boot->initrd && !(old && same_text(boot->initrd, old->initrd)))
 		r = check_file(boot->initrd, false, false, "boot.initrd", err);
-	return r;
+	return r < 0 ? r : vm_firmware_check(boot, err);
 }
 
 static int check_disks(const struct vm_config *config, const struct vm_config *old,

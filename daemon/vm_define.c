@@ -88,6 +88,9 @@ int vm_define(struct manager *manager, struct vm_config *config, struct vm **ret
 	r = vm_complete(config, NULL, err);
 	if (r < 0)
 		return r;
+	r = vm_firmware_complete(manager, config, err);
+	if (r < 0)
+		return r;
 	r = check_unique(manager, config, err);
 	if (r < 0)
 		return r;
@@ -110,7 +113,7 @@ int vm_define(struct manager *manager, struct vm_config *config, struct vm **ret
 	return 0;
 }
 
-int vm_undefine(struct vm *vm, uint64_t generation, struct hvd_error *err)
+int vm_undefine(struct vm *vm, const struct delete_options *options, struct hvd_error *err)
 {
 	char folder[PATH_MAX];
 	int r;
@@ -118,14 +121,17 @@ int vm_undefine(struct vm *vm, uint64_t generation, struct hvd_error *err)
 	if (vm_has_process(vm) || vm->update)
 		return hvd_err(err, EBUSY, "VM %s is %s", vm->config.name,
 			       vm_state_names[vm->state]);
-	r = vm_check_generation(vm, generation, err);
+	r = vm_check_generation(vm, options->generation, err);
 	if (r < 0)
 		return r;
 
 	r = definitions_folder(vm->manager, folder);
 	if (r < 0)
 		return hvd_err(err, -r, "%s: %s", vm->manager->paths.state, strerror(-r));
-	r = store_remove(folder, vm->config.name, err);
+	/* Before the definition, so that no other VM of this name can come to have it. */
+	r = options->keep_nvram ? 0 : vm_firmware_forget(vm, err);
+	if (r >= 0)
+		r = store_remove(folder, vm->config.name, err);
 	if (r < 0)
 		return r;
 
@@ -154,6 +160,8 @@ static int load_from(struct manager *manager, const char *folder, const char *fi
 	r = vm_complete(&vm->config, NULL, err);
 	if (r < 0)
 		return r;
+	/* a host without the firmware has the definition all the same; starting the VM tells */
+	vm_firmware_complete(manager, &vm->config, NULL);
 	r = check_unique(manager, &vm->config, err);
 	if (r < 0)
 		return hvd_err_prefix(err, r, "%s/%s.xml", folder, file);

@@ -77,6 +77,8 @@ int vm_check_change(const struct vm *vm, struct vm_config *config,
 	if (r >= 0)
 		r = vm_complete(config, vm, err);
 	if (r >= 0)
+		r = vm_firmware_complete(vm->manager, config, err);
+	if (r >= 0)
 		r = check_ids(vm, config, err);
 	return r < 0 ? r : vm_check(vm->manager, config, &vm->config, err);
 }

@@ -5,6 +5,7 @@
  *	vm.c          state, status
  *	vm_define.c   definitions and their store
  *	vm_identity.c UUID, ids, MAC addresses
+ *	vm_firmware.c firmware and its variables
  *	vm_networks.c networks for its NICs
  *	vm_plan.c     what a change comes to, and its steps
  *	vm_update.c   changes of a definition
@@ -102,6 +103,15 @@ void vm_discard(const struct vm *vm);
  * vm (NULL: a new one) and what vm has in the same place, else one that nothing of vm has.
  */
 int vm_complete(struct vm_config *config, const struct vm *vm, struct hvd_error *err);
+
+/*
+ * vm_firmware.c: put paths where config leaves firmware and store to hvd (-EINVAL: this host has no
+ * firmware); look whether they fit (-EINVAL); remove the store that hvd has made, if there is one.
+ */
+int vm_firmware_complete(const struct manager *manager, struct vm_config *config,
+			 struct hvd_error *err);
+int vm_firmware_check(const struct boot_config *boot, struct hvd_error *err);
+int vm_firmware_forget(const struct vm *vm, struct hvd_error *err);
 
 /*
  * vm_plan.c: the next step of the change of vm's definition to target: *config is then its

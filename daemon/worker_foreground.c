@@ -13,6 +13,7 @@
 #include "daemon/terminal.h"
 #include "daemon/worker.h"
 #include "vmm/base/log.h"
+#include "vmm/firmware.h"
 #include "vmm/vmm.h"
 
 struct foreground {
@@ -114,6 +115,8 @@ static int set_up(struct foreground *fg, const char *path, struct hvd_error *err
 	int r;
 
 	r = read_config(path, &fg->config, err);
+	if (r >= 0)
+		r = firmware_find(&fg->config.boot, err);
 	if (r < 0)
 		return r;
 	r = loop_new(&fg->loop);

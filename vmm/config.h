@@ -83,6 +83,10 @@ struct boot_config {
 	char *kernel;  /* path: arm64 Image, plain or gzip-compressed, or EFI zboot image */
 	char *initrd;  /* path, or NULL */
 	char *cmdline; /* kernel command line, or NULL */
+	char *firmware;       /* path of the image in flash, instead of a kernel; "auto" until it is
+			       * looked for (vmm/firmware.h) */
+	char *nvram;          /* path of the firmware's variable store */
+	char *nvram_template; /* what the store is copied from when it is not there, or NULL */
 };
 
 struct features_config {

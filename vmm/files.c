@@ -11,12 +11,16 @@
 #include <sys/stat.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/firmware.h"
+#include "vmm/plain_file.h"
 
 _Static_assert(VM_MAX_FILES + 2 <= 253, "as many as one message takes (SCM_MAX_FD)");
 
 struct vm_files vm_files_none(void)
 {
-	struct vm_files files = { .kvm = -1, .kernel = -1, .initrd = -1 };
+	struct vm_files files = {
+		.kvm = -1, .kernel = -1, .initrd = -1, .firmware = -1, .nvram = -1,
+	};
 
 	for (size_t i = 0; i < VM_MAX_DISKS; i++)
 		files.disks[i] = -1;
@@ -37,6 +41,8 @@ void vm_files_close(struct vm_files *files)
 	close_one(&files->kvm);
 	close_one(&files->kernel);
 	close_one(&files->initrd);
+	close_one(&files->firmware);
+	close_one(&files->nvram);
 	for (size_t i = 0; i < VM_MAX_DISKS; i++)
 		close_one(&files->disks[i]);
 	for (size_t i = 0; i < VM_MAX_NICS; i++)
@@ -56,49 +62,13 @@ static int open_kvm(struct hvd_error *err)
 	return hvd_err(err, errno, "/dev/kvm: %s", strerror(errno));
 }
 
-static const char *kind_of(mode_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFDIR:
-		return "a directory";
-	case S_IFCHR:
-		return "a character device";
-	case S_IFIFO:
-		return "a pipe";
-	case S_IFSOCK:
-		return "a socket";
-	default:
-		return "a block device";
-	}
-}
-
-/*
- * Open without being held up by what is no plain file: a pipe without a writer blocks open(2).
- * O_NONBLOCK is taken off again, because io_uring would fail requests that have to wait.
- */
-static int open_plain(const char *path, int flags, bool block_too, struct hvd_error *err)
-{
-	AUTO(close) int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-
-	if (fd < 0)
-		return hvd_err(err, errno, "%s: %s", path, strerror(errno));
-	if (fstat(fd, &st) < 0 || fcntl(fd, F_SETFL, flags & ~O_ACCMODE) < 0)
-		return hvd_err(err, errno, "%s: %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode) && !(block_too && S_ISBLK(st.st_mode)))
-		return hvd_err(err, S_ISDIR(st.st_mode) ? EISDIR : EINVAL,
-			       "%s is %s; a regular file%s is needed", path, kind_of(st.st_mode),
-			       block_too ? " or block device" : "");
-	return TAKE_FD(fd);
-}
-
 static int open_boot_file(const char *path, const char *field, int *ret, struct hvd_error *err)
 {
 	int fd;
 
 	if (!path)
 		return 0;
-	fd = open_plain(path, O_RDONLY, false, err);
+	fd = plain_file_open(path, O_RDONLY, false, err);
 	if (fd < 0)
 		return hvd_err_in(err, fd, "%s", field);
 	*ret = fd;
@@ -120,7 +90,7 @@ static int lock_disk(int fd, const struct disk_config *disk, struct hvd_error *e
 /* After an open with O_DIRECT that failed: is it that, or the file itself? */
 static int explain_direct(const struct disk_config *disk, int flags, struct hvd_error *err)
 {
-	AUTO(close) int fd = open_plain(disk->path, flags, true, err);
+	AUTO(close) int fd = plain_file_open(disk->path, flags, true, err);
 
 	if (fd < 0)
 		return hvd_err_in(err, fd, "path");
@@ -162,7 +132,7 @@ static int open_disk(const struct disk_config *disk, int *ret, struct hvd_error 
 {
 	int flags = disk->read_only ? O_RDONLY : O_RDWR;
 	int direct = disk->cache == DISK_CACHE_NONE ? O_DIRECT : 0;
-	AUTO(close) int fd = open_plain(disk->path, flags | direct, true, err);
+	AUTO(close) int fd = plain_file_open(disk->path, flags | direct, true, err);
 	int r;
 
 	if (fd == -EINVAL && direct)
@@ -192,12 +162,15 @@ int vm_files_tap_name(int tap, char name[static 16])
 
 static int open_boot(const struct vm_config *config, struct vm_files *files, struct hvd_error *err)
 {
+	const struct boot_config *boot = &config->boot;
 	int r;
 
-	r = open_boot_file(config->boot.kernel, "boot.kernel", &files->kernel, err);
-	if (r < 0)
-		return r;
-	return open_boot_file(config->boot.initrd, "boot.initrd", &files->initrd, err);
+	r = open_boot_file(boot->kernel, "boot.kernel", &files->kernel, err);
+	if (r >= 0)
+		r = open_boot_file(boot->initrd, "boot.initrd", &files->initrd, err);
+	if (r >= 0 && boot->firmware)
+		r = firmware_open(boot, &files->firmware, &files->nvram, err);
+	return r;
 }
 
 static bool has_disk(const struct vm_config *running, const struct disk_config *disk)
@@ -297,6 +270,10 @@ static size_t places(struct vm_files *files, const struct vm_config *config,
 		ret[n++] = &files->kernel;
 	if (!running && config->boot.initrd)
 		ret[n++] = &files->initrd;
+	if (!running && config->boot.firmware) {
+		ret[n++] = &files->firmware;
+		ret[n++] = &files->nvram;
+	}
 	for (size_t i = 0; i < config->n_disks && i < VM_MAX_DISKS; i++)
 		if (!has_disk(running, &config->disks[i]))
 			ret[n++] = &files->disks[i];
@@ -352,6 +329,8 @@ void vm_files_update(struct vm_files *files, const struct vm_config *running,
 	next.kvm = TAKE_FD(files->kvm);
 	next.kernel = TAKE_FD(files->kernel);
 	next.initrd = TAKE_FD(files->initrd);
+	next.firmware = TAKE_FD(files->firmware);
+	next.nvram = TAKE_FD(files->nvram);
 	for (size_t i = 0; i < config->n_disks && i < VM_MAX_DISKS; i++) {
 		int at = vm_config_find_disk(running, config->disks[i].id);
 

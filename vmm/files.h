@@ -16,12 +16,13 @@
 #include "vmm/config.h"
 #include "vmm/nic_files.h"
 
-#define VM_MAX_FILES (3 + VM_MAX_DISKS + VM_MAX_NICS * VM_MAX_NIC_QUEUES * 2)
+#define VM_MAX_FILES (5 + VM_MAX_DISKS + VM_MAX_NICS * VM_MAX_NIC_QUEUES * 2)
 
 /* -1 where there is none. */
 struct vm_files {
 	int kvm; /* /dev/kvm */
 	int kernel, initrd;
+	int firmware, nvram; /* image and variable store (vmm/firmware.h): both or none */
 	int disks[VM_MAX_DISKS];
 	struct nic_files nics[VM_MAX_NICS];
 };

@@ -58,7 +58,7 @@ static void undefine_all(void)
 	struct vm *vm;
 
 	while ((vm = vm_next(hvd.manager, NULL)))
-		if (vm_undefine(vm, 0, NULL) < 0)
+		if (vm_undefine(vm, &(struct delete_options){ 0 }, NULL) < 0)
 			abort();
 }
 

@@ -9,7 +9,9 @@ cd "${top_srcdir:-$(dirname "$0")/../..}"
 folders='
 vmm/base/         -
 vmm/config.h      -
-vmm/files.        vmm/config.h vmm/nic_files.h
+vmm/plain_file.   -
+vmm/firmware.     vmm/config.h vmm/plain_file.h vmm/hw/flash.h
+vmm/files.        vmm/config.h vmm/firmware.h vmm/nic_files.h vmm/plain_file.h
 vmm/nic_files.    vmm/config.h
 vmm/console.      -
 vmm/kvm/          -
@@ -22,7 +24,7 @@ vmm/virtio/       vmm/kvm/ vmm/mem/ vmm/bus/ vmm/block/ vmm/net/ vmm/console.h v
 vmm/arch/         vmm/kvm/ vmm/mem/ vmm/bus/ vmm/hw/ vmm/virtio/ vmm/console.h vmm/config.h vmm/files.h
 vmm/              vmm/
 api/              vmm/config.h
-daemon/           api/ vmm/config.h vmm/vmm.h vmm/console.h vmm/files.h
+daemon/           api/ vmm/config.h vmm/vmm.h vmm/console.h vmm/files.h vmm/firmware.h
 cli/              api/
 '
 

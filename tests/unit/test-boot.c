@@ -195,6 +195,17 @@ static void a_bad_initrd_is_refused(void **state)
 	expect_failure(*state, k, large, -ENOSPC, "boot.initrd", "does not fit");
 }
 
+static void firmware_finds_the_device_tree_at_the_start_of_ram(void **state)
+{
+	struct guest_mem *mem = *state;
+	struct boot_layout layout;
+
+	assert_int_equal(boot_firmware(mem, &layout, NULL), 0);
+	assert_int_equal(layout.entry, 0);
+	assert_int_equal(layout.fdt, BASE);
+	assert_int_equal(layout.initrd_size, 0);
+}
+
 static void writes_the_device_tree(void **state)
 {
 	static char cmdline[] = "console=ttyAMA0";
@@ -255,6 +266,7 @@ int main(void)
 		TEST(bombs_are_refused),
 		TEST(what_is_in_zboot_is_looked_at),
 		TEST(a_bad_initrd_is_refused),
+		TEST(firmware_finds_the_device_tree_at_the_start_of_ram),
 		TEST(writes_the_device_tree),
 		TEST(a_command_line_may_be_too_long),
 	};

@@ -160,6 +160,16 @@ static void test_relative_paths(void **state)
 		 cwd, cwd);
 	assert_body(&line, expected);
 	done(&line);
+
+	assert_int_equal(parse(&line, "vm create demo --firmware fw.fd"), 0);
+	snprintf(expected, sizeof(expected),
+		 "{\"name\": \"demo\", \"boot\": {\"firmware\": \"%s/fw.fd\"}}", cwd);
+	assert_body(&line, expected);
+	done(&line);
+	/* no path, but a word in its place */
+	assert_int_equal(parse(&line, "vm create demo --firmware auto"), 0);
+	assert_body(&line, "{\"name\": \"demo\", \"boot\": {\"firmware\": \"auto\"}}");
+	done(&line);
 }
 
 /* Returns the path of a new file with this text; the caller unlinks it. */

@@ -43,6 +43,7 @@ static void build_typical(void)
 		.fw_cfg = true,
 		.pvpanic = true,
 		.watchdog = true,
+		.flash = true,
 		.cmdline = "quiet",
 		.initrd = 0x48000000,
 		.initrd_size = 0x1234,
@@ -212,6 +213,19 @@ static void describes_pci(void **state)
 	property(path, "dma-coherent", 0);
 }
 
+/* Both banks in one node, as drivers for QEMU's flash look for them. */
+static void describes_flash(void **state)
+{
+	build_typical();
+	assert_compatible("/flash@0", "cfi-flash");
+	property("/flash@0", "reg", 4 * sizeof(uint64_t));
+	assert_int_equal(wide("/flash@0", "reg", 0), 0);
+	assert_int_equal(wide("/flash@0", "reg", 1), 64 * MIB);
+	assert_int_equal(wide("/flash@0", "reg", 2), 64 * MIB);
+	assert_int_equal(wide("/flash@0", "reg", 3), 64 * MIB);
+	assert_int_equal(cell("/flash@0", "bank-width", 0), 4);
+}
+
 static void describes_a_small_pci(void **state)
 {
 	static const uint64_t mpidr;
@@ -244,6 +258,7 @@ static void leaves_out_what_is_not_there(void **state)
 
 	build(&machine);
 	assert_int_equal(fdt_path_offset(fdt, "/pmu"), -FDT_ERR_NOTFOUND);
+	assert_int_equal(fdt_path_offset(fdt, "/flash@0"), -FDT_ERR_NOTFOUND);
 	assert_int_equal(fdt_path_offset(fdt, "/intc@8000000/its@8080000"), -FDT_ERR_NOTFOUND);
 	assert_int_equal(fdt_path_offset(fdt, "/virtio_mmio@a000000"), -FDT_ERR_NOTFOUND);
 	assert_int_equal(fdt_path_offset(fdt, "/fw-cfg@9020000"), -FDT_ERR_NOTFOUND);
@@ -306,6 +321,7 @@ int main(void)
 		cmocka_unit_test(describes_devices),
 		cmocka_unit_test(describes_pci),
 		cmocka_unit_test(describes_a_small_pci),
+		cmocka_unit_test(describes_flash),
 		cmocka_unit_test(tells_how_to_boot),
 		cmocka_unit_test(leaves_out_what_is_not_there),
 		cmocka_unit_test(names_are_unique),

@@ -95,6 +95,13 @@ static void boot_files_must_be_plain(void **state)
 	config.boot.kernel = rig->kernel;
 	config.boot.initrd = rig->none;
 	expect_failure(&config, -ENOENT, "boot.initrd", "No such file");
+
+	config.boot.initrd = NULL;
+	config.boot.firmware = rig->none;
+	expect_failure(&config, -ENOENT, "boot.firmware", "No such file");
+	config.boot.firmware = rig->kernel;
+	config.boot.nvram = rig->folder;
+	expect_failure(&config, -EISDIR, "boot.nvram", "Is a directory");
 }
 
 static void disks_must_be_files_or_block_devices(void **state)
@@ -246,20 +253,22 @@ static void pack_and_unpack_are_inverse(void **state)
 	struct disk_config disks[2] = { { .path = text } };
 	struct nic_config nics[1] = { { .tap = text } };
 	struct vm_config config = {
-		.boot = { .kernel = text }, .disks = disks, .n_disks = 2, .nics = nics, .n_nics = 1,
+		.boot = { .kernel = text, .firmware = text }, .disks = disks, .n_disks = 2, .nics = nics, .n_nics = 1,
 	};
 	struct vm_files files = VM_FILES_INIT, back;
 	int fds[VM_MAX_FILES];
 
 	files.kvm = 10;
 	files.kernel = 11;
-	files.disks[0] = 12;
-	files.disks[1] = 13;
-	files.nics[0].tap[0] = 14;
-	assert_int_equal(vm_files_pack(&files, &config, NULL, fds), 5);
-	for (int i = 0; i < 5; i++)
+	files.firmware = 12;
+	files.nvram = 13;
+	files.disks[0] = 14;
+	files.disks[1] = 15;
+	files.nics[0].tap[0] = 16;
+	assert_int_equal(vm_files_pack(&files, &config, NULL, fds), 7);
+	for (int i = 0; i < 7; i++)
 		assert_int_equal(fds[i], 10 + i);
-	assert_int_equal(vm_files_unpack(&config, NULL, fds, 5, &back), 0);
+	assert_int_equal(vm_files_unpack(&config, NULL, fds, 7, &back), 0);
 	assert_memory_equal(&back, &files, sizeof(files));
 }
 
@@ -295,6 +304,8 @@ static void an_update_has_what_is_new(void **state)
 
 	files.kvm = dup(0);
 	files.disks[0] = dup(0);
+	files.firmware = dup(0);
+	files.nvram = dup(0);
 	files.disks[1] = kept;
 	files.nics[0].tap[0] = dup(0);
 	assert_int_equal(vm_files_open(&config, &running, &opened, NULL), 0);
@@ -310,7 +321,7 @@ static void an_update_has_what_is_new(void **state)
 	assert_int_equal(files.disks[0], fds[0]);
 	assert_int_equal(files.disks[1], kept);
 	assert_int_equal(files.nics[0].tap[0], -1);
-	assert_true(files.kvm >= 0);
+	assert_true(files.kvm >= 0 && files.firmware >= 0 && files.nvram >= 0);
 	assert_int_equal(added.disks[0], -1);
 	vm_files_close(&files);
 	assert_int_equal(open_descriptors(), before);

@@ -140,7 +140,8 @@ static const struct {
 	  "resources.cpu_wieght: unknown member: did you mean 'cpu_weight'?" },
 	{ SPEC(", \"resources\": []"), "resources: must be an object, not an array" },
 	{ "{}", "name: is required" },
-	{ "{\"name\": \"demo\"}", "boot.kernel: is required" },
+	{ "{\"name\": \"demo\"}", "boot.kernel: is required, unless firmware is given "
+				   "(\"auto\": the host's UEFI image, to boot from a disk)" },
 	{ "[]", "must be an object, not an array" },
 };
 
@@ -243,7 +244,7 @@ static void test_merge_refused(void **state)
 		{ "{\"name\": null}", "name" },
 		{ "{\"vcpu\": null}", "vcpu" },
 		{ "{\"boot\": {\"kernle\": null}}", "boot.kernle" },
-		{ "{\"boot\": {\"kernel\": null}}", "boot.kernel" },
+		{ "{\"boot\": {\"kernel\": null, \"firmware\": null}}", "boot.kernel" },
 		{ "{\"boot\": \"/k\"}", "boot" },
 		{ "{\"disks\": {\"0\": {}}}", "disks" },
 		{ "[]", "" },

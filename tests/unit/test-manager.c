@@ -188,7 +188,7 @@ static void test_listeners(void **state)
 	assert_int_equal(r, 0);
 	assert_int_equal(counter.events[MANAGER_VM_SPEC], 1);
 
-	assert_int_equal(vm_undefine(vm, 0, &err), 0);
+	assert_int_equal(vm_undefine(vm, &(struct delete_options){ 0 }, &err), 0);
 	assert_int_equal(counter.events[MANAGER_VM_REMOVED], 1);
 	list_remove(&counter.listener.node);
 }

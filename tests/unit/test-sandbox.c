@@ -40,6 +40,12 @@ static void receive(void)
 	syscall(SYS_recvmsg, -1, NULL, 0);
 }
 
+static void write_file(void)
+{
+	syscall(SYS_pwrite64, -1, NULL, 0, 0);
+	syscall(SYS_fdatasync, -1);
+}
+
 /* How a child ends that enters the sandbox of `kind` and makes the call: a signal, or 0. */
 static int outcome(enum vmm_thread kind, void (*call)(void))
 {
@@ -71,6 +77,7 @@ static void each_kind_may_do_what_it_needs(void **state)
 		assert_int_equal(outcome(kind, write_nothing), 0);
 	assert_int_equal(outcome(VMM_THREAD_IO, map_memory), 0);
 	assert_int_equal(outcome(VMM_THREAD_MAIN, receive), 0);
+	assert_int_equal(outcome(VMM_THREAD_VCPU, write_file), 0);
 }
 
 static void nothing_else_is_survived(void **state)
@@ -82,6 +89,7 @@ static void nothing_else_is_survived(void **state)
 	assert_int_equal(outcome(VMM_THREAD_VCPU, map_memory), SIGSYS);
 	assert_int_equal(outcome(VMM_THREAD_VCPU, receive), SIGSYS);
 	assert_int_equal(outcome(VMM_THREAD_IO, receive), SIGSYS);
+	assert_int_equal(outcome(VMM_THREAD_IO, write_file), SIGSYS);
 }
 
 int main(void)

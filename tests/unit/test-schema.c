@@ -39,7 +39,7 @@ static void check_table(const struct schema *schema, bool read_only, bool in_xml
 		assert_true(f->offset < schema->size);
 		assert_int_equal(f->read_only, read_only);
 		assert_true(!in_xml || f->xml);
-		assert_int_equal(f->type == FIELD_ENUM, f->names != NULL);
+		assert_int_equal(f->type == FIELD_ENUM || (f->path && f->names), f->names != NULL);
 		assert_int_equal(f->type == FIELD_STRUCT || f->type == FIELD_LIST, f->sub != NULL);
 		if (f->sub)
 			check_table(f->sub, read_only, in_xml);
@@ -367,7 +367,12 @@ static void test_nested_refusals(void **state)
 
 	fill_obj(&vm_schema, &vm, 1);
 	set(&vm.boot.kernel, NULL);
+	set(&vm.boot.firmware, NULL);
 	expect_refusal(&vm, "boot.kernel");
+
+	fill_obj(&vm_schema, &vm, 1);
+	set(&vm.boot.firmware, "automatic");
+	expect_refusal(&vm, "boot.firmware");
 
 	fill_obj(&vm_schema, &vm, 1);
 	set(&vm.boot.initrd, "relative/initrd");

@@ -321,7 +321,7 @@ static void test_vmm_fails(void **state)
 
 	/* the end of the definition does. */
 	assert_true(scene_exists(scene, "run/failed/demo"));
-	assert_int_equal(vm_undefine(vm, 0, NULL), 0);
+	assert_int_equal(vm_undefine(vm, &(struct delete_options){ 0 }, NULL), 0);
 	assert_false(scene_exists(scene, "run/failed/demo"));
 }
 
@@ -333,7 +333,7 @@ static void test_stop(void **state)
 	struct process p;
 	struct vm *vm = adopt(scene, &p, VMM_RUNNING);
 
-	assert_int_equal(vm_undefine(vm, 0, &err), -EBUSY);
+	assert_int_equal(vm_undefine(vm, &(struct delete_options){ 0 }, &err), -EBUSY);
 	vm_stop(vm, outcome_set, &first);
 	vm_stop(vm, outcome_set, &second);
 	process_expect(&p, CONTROL_STOP);
@@ -347,7 +347,7 @@ static void test_stop(void **state)
 	assert_int_equal(first.calls, 1);
 	assert_int_equal(second.calls, 1);
 	assert_int_equal(first.r, 0);
-	assert_int_equal(vm_undefine(vm, 0, &err), 0);
+	assert_int_equal(vm_undefine(vm, &(struct delete_options){ 0 }, &err), 0);
 }
 
 static int on_accept(sd_event_source *s, int fd, uint32_t events, void *userdata)

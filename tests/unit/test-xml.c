@@ -182,6 +182,46 @@ static void test_libvirt(void **state)
 	schema_clear(&vm_schema, &vm);
 }
 
+/* As libvirt has firmware: chosen by it, named by the user, and both after it has chosen. */
+static void test_firmware(void **state)
+{
+	static const struct {
+		const char *os, *firmware, *nvram, *template;
+	} cases[] = {
+		{ "<os firmware='efi'><type arch='aarch64' machine='virt'>hvm</type></os>", "efi",
+		  NULL, NULL },
+		{ "<os><type machine='virt'>hvm</type><loader readonly='yes' type='pflash'>/code.fd</loader>"
+		  "<nvram template='/vars.fd'>/own.fd</nvram></os>", "/code.fd", "/own.fd",
+		  "/vars.fd" },
+		{ "<os firmware='efi'><type machine='virt'>hvm</type><firmware>"
+		  "<feature enabled='no' name='secure-boot'/></firmware>"
+		  "<loader readonly='yes' secure='no' type='pflash' format='raw'>/code.fd</loader>"
+		  "<nvram template='/vars.fd' templateFormat='raw' format='raw'/>"
+		  "<boot dev='hd'/></os>", "/code.fd", NULL, "/vars.fd" },
+		{ "<os><type machine='virt'>hvm</type><loader>/code.fd</loader></os>", "/code.fd", NULL, NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct hvd_error err = { 0 };
+		struct vm_config vm;
+		char text[512];
+
+		snprintf(text, sizeof(text), "<domain type='kvm'><name>demo</name>%s</domain>",
+			 cases[i].os);
+		if (xml_to_obj(&vm_schema, text, strlen(text), &vm, &err) < 0)
+			fail_msg("%s: %s in %s", err.field, err.msg, text);
+		assert_string_equal(vm.boot.firmware, cases[i].firmware);
+		assert_int_equal(vm.boot.nvram != NULL, cases[i].nvram != NULL);
+		if (cases[i].nvram)
+			assert_string_equal(vm.boot.nvram, cases[i].nvram);
+		assert_int_equal(vm.boot.nvram_template != NULL, cases[i].template != NULL);
+		if (cases[i].template)
+			assert_string_equal(vm.boot.nvram_template, cases[i].template);
+		round_trip(&vm_schema, &vm);
+		schema_clear(&vm_schema, &vm);
+	}
+}
+
 /* Replace the first from of the dump by to, and expect a refusal that says so. */
 static const struct {
 	const char *from, *to, *error;
@@ -215,6 +255,10 @@ static const struct {
 	  "line 17: version='2' of <gic version='2'> is not supported" },
 	{ "<kernel>/boot", "<kernel>boot",
 	  "boot.kernel: must be an absolute path: 'boot/vmlinuz' is relative" },
+	{ "<boot dev", "<loader type='rom'>/x</loader><boot dev",
+	  "line 15: <loader type='rom'> is not supported" },
+	{ "<boot dev", "<loader type='pflash' secure='yes'>/x</loader><boot dev",
+	  "line 15: secure='yes' of <loader type='pflash' secure='yes'> is not supported" },
 	{ "type='kvm'", "type='qemu'",
 	  "line 1: the document is <domain type='qemu' id='1'>, not domain[@type=kvm]" },
 	{ "<seclabel", "<q:commandline xmlns:q='urn:q'/><seclabel",
@@ -287,6 +331,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_libvirt),
+		cmocka_unit_test(test_firmware),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_defaults_are_written),

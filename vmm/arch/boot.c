@@ -169,6 +169,16 @@ int boot_load(const struct boot_config *config, int kernel, int initrd, struct g
 	return 0;
 }
 
+int boot_firmware(struct guest_mem *mem, struct boot_layout *ret, struct hvd_error *err)
+{
+	uint64_t ram = guest_mem_base(mem);
+
+	if (!guest_mem_ptr(mem, ram, BOOT_FDT_SIZE))
+		return hvd_err_field(err, ENOSPC, "memory", "is too little for the device tree");
+	*ret = (struct boot_layout){ .entry = MEMMAP_FLASH_CODE, .fdt = ram };
+	return 0;
+}
+
 static int fill_random(void *buf, size_t len, struct hvd_error *err)
 {
 	if (getrandom(buf, len, 0) != (ssize_t)len)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Direct boot of an arm64 kernel (Documentation/arch/arm64/booting.rst): puts kernel, device tree
- * and initrd into guest RAM and says where a vCPU has to start.
+ * Boot of firmware, or directly of an arm64 kernel (Documentation/arch/arm64/booting.rst): puts kernel,
+ * device tree and initrd into guest RAM and says where a vCPU has to start.
  *
  *	RAM + text_offset  kernel Image, image_size bytes
  *	next 2 MiB         device tree, BOOT_FDT_SIZE
@@ -31,7 +31,13 @@ int boot_load(const struct boot_config *config, int kernel, int initrd, struct g
 	      struct boot_layout *ret, struct hvd_error *err);
 
 /*
- * Write the device tree to where boot_load() has left room for it. Fills in command line, initrd,
+ * Boot of firmware in flash: it begins at the first byte and finds the device tree at the start of RAM,
+ * as on QEMU's `virt`. -ENOSPC: too little memory.
+ */
+int boot_firmware(struct guest_mem *mem, struct boot_layout *ret, struct hvd_error *err);
+
+/*
+ * Write the device tree to where boot_load() or boot_firmware() has left room for it. Fills in command line, initrd,
  * memory and seeds; the rest of machine is the caller's.
  */
 int boot_write_fdt(const struct boot_config *config, const struct boot_layout *layout,

@@ -302,6 +302,16 @@ static void write_watchdog(struct writer *w)
 	end(w);
 }
 
+/* Both banks in one node, of two 16-bit chips each (bindings: mtd/cfi-flash). */
+static void write_flash(struct writer *w)
+{
+	begin_at(w, "flash", MEMMAP_FLASH_CODE);
+	put_string(w, "compatible", "cfi-flash");
+	put_reg(w, MEMMAP_FLASH_CODE, MEMMAP_FLASH_EACH, MEMMAP_FLASH_VARS, MEMMAP_FLASH_EACH);
+	put_u32(w, "bank-width", 4);
+	end(w);
+}
+
 static void write_virtio(struct writer *w, unsigned i)
 {
 	uint64_t base = MEMMAP_VIRTIO + i * MEMMAP_VIRTIO_EACH;
@@ -418,6 +428,8 @@ static void write_root(struct writer *w, const struct fdt_machine *m)
 		write_pvpanic(w);
 	if (m->watchdog)
 		write_watchdog(w);
+	if (m->flash)
+		write_flash(w);
 	for (unsigned i = 0; i < m->n_virtio; i++)
 		write_virtio(w, i);
 	if (m->map->ecam.size)

@@ -23,6 +23,7 @@ struct fdt_machine {
 	bool fw_cfg;
 	bool pvpanic;  /* at its place on the MMIO bus; on PCI it is found there */
 	bool watchdog;
+	bool flash;
 
 	const char *cmdline;            /* or NULL */
 	uint64_t initrd, initrd_size;   /* size 0: none */

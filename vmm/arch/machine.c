@@ -66,7 +66,7 @@ static int create_memory(struct machine *m, struct hvd_error *err)
 	if (r < 0)
 		return hvd_err_field(err, -r, "memory", "cannot map %llu MiB of guest memory: %s",
 				     (unsigned long long)(size / MIB), strerror(-r));
-	return kvm_vm_set_memory(&m->vm, 0, MEMMAP_RAM, size,
+	return kvm_vm_set_memory(&m->vm, MACHINE_SLOT_RAM, MEMMAP_RAM, size,
 				 guest_mem_ptr(m->mem, MEMMAP_RAM, size), err);
 }
 
@@ -141,6 +141,7 @@ static int describe(struct machine *m, const struct boot_layout *layout, struct 
 		.its = m->gic.its_fd >= 0,
 		.pvpanic = m->args.config->pvpanic && !m->pci,
 		.watchdog = m->args.config->watchdog != WATCHDOG_OFF,
+		.flash = m->args.files->firmware >= 0,
 	};
 
 	if (!mpidr)
@@ -160,7 +161,10 @@ static int load(struct machine *m, struct hvd_error *err)
 	struct boot_layout layout;
 	int r;
 
-	r = boot_load(&m->args.config->boot, files->kernel, files->initrd, m->mem, &layout, err);
+	if (files->firmware >= 0)
+		r = boot_firmware(m->mem, &layout, err);
+	else
+		r = boot_load(&m->args.config->boot, files->kernel, files->initrd, m->mem, &layout, err);
 	if (r < 0)
 		return r;
 	r = describe(m, &layout, err);

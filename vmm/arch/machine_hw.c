@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Platform devices: the PL011, the PL031, and the PL061 with the power button. */
+/* Platform devices: the PL011, the PL031, the PL061 with the power button, and flash. */
 #include <errno.h>
 #include <string.h>
 
@@ -18,9 +18,55 @@ struct machine_irq machine_irq(struct machine *m, uint32_t spi)
 	return (struct machine_irq){ { set_irq }, m->vm.fd, spi };
 }
 
+static int set_window(struct flash_window *window, const void *array)
+{
+	struct machine_flash *f = container_of(window, struct machine_flash, window);
+
+	return kvm_vm_set_read_only(f->vm, f->slot, f->flash.region.base, FLASH_SIZE, array);
+}
+
+static int create_flash(struct machine *m, struct machine_flash *f, enum machine_slot slot,
+			uint64_t base, int fd, struct hvd_error *err)
+{
+	const bool vars = slot == MACHINE_SLOT_FLASH_VARS;
+	int r;
+
+	f->window.set = set_window;
+	f->vm = &m->vm;
+	f->slot = slot;
+	r = flash_init(&f->flash, vars ? "flash 1" : "flash 0", base, fd, vars, &f->window);
+	if (r < 0)
+		return hvd_err_field(err, -r, vars ? "boot.nvram" : "boot.firmware",
+				     "cannot be mapped as flash: %s", strerror(-r));
+	return mmio_bus_add(&m->bus, &f->flash.region, err);
+}
+
+static int create_firmware(struct machine *m, struct hvd_error *err)
+{
+	static const struct kvm_cap caps[] = { KVM_CAP_NAME(KVM_CAP_READONLY_MEM) };
+	const struct vm_files *files = m->args.files;
+	int r;
+
+	_Static_assert(FLASH_SIZE == MEMMAP_FLASH_EACH, "size of a bank");
+	if (files->firmware < 0)
+		return 0;
+	r = kvm_require(m->vm.dev, caps, ARRAY_SIZE(caps), err);
+	if (r == 0)
+		r = create_flash(m, &m->code, MACHINE_SLOT_FLASH_CODE, MEMMAP_FLASH_CODE,
+				 files->firmware, err);
+	if (r == 0)
+		r = create_flash(m, &m->vars, MACHINE_SLOT_FLASH_VARS, MEMMAP_FLASH_VARS,
+				 files->nvram, err);
+	return r;
+}
+
 int machine_hw_create(struct machine *m, struct hvd_error *err)
 {
 	int r;
+
+	r = create_firmware(m, err);
+	if (r < 0)
+		return r;
 
 	m->uart_irq = machine_irq(m, SPI_PL011);
 	pl011_init(&m->uart, MEMMAP_PL011, &m->uart_irq.line, m->args.console);
@@ -52,6 +98,8 @@ void machine_hw_destroy(struct machine *m)
 	pl031_destroy(&m->rtc);
 	pl061_destroy(&m->gpio);
 	pl011_destroy(&m->uart);
+	flash_destroy(&m->code.flash);
+	flash_destroy(&m->vars.flash);
 }
 
 void machine_press_power_button(struct machine *m)

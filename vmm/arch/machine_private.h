@@ -17,6 +17,7 @@
 #include "vmm/arch/machine.h"
 #include "vmm/arch/machine_pci.h"
 #include "vmm/arch/memmap.h"
+#include "vmm/hw/flash.h"
 #include "vmm/hw/pl011.h"
 #include "vmm/hw/pl031.h"
 #include "vmm/hw/power_button.h"
@@ -30,6 +31,16 @@ struct machine_irq {
 	struct irq_line line;
 	int vm_fd;
 	uint32_t spi;
+};
+
+/* Guest memory: KVM's slots. */
+enum machine_slot { MACHINE_SLOT_RAM, MACHINE_SLOT_FLASH_CODE, MACHINE_SLOT_FLASH_VARS };
+
+struct machine_flash {
+	struct flash_window window;
+	struct kvm_vm *vm;
+	enum machine_slot slot;
+	struct flash flash;
 };
 
 /* The device is owned by its transport. */
@@ -64,6 +75,7 @@ struct machine {
 	struct sbsa_gwdt_clock watchdog_clock;
 	uint64_t counter_offset; /* of the guest's counter from the host's */
 	struct sbsa_gwdt watchdog;
+	struct machine_flash code, vars; /* with firmware */
 
 	struct io_fault io_fault;
 	struct machine_virtio virtio[MEMMAP_MAX_VIRTIO];

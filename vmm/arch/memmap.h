@@ -14,6 +14,11 @@
 #include "vmm/base/err.h"
 #include "vmm/base/macro.h"
 
+/* Two banks of flash: firmware, and its variables. */
+#define MEMMAP_FLASH_CODE 0x00000000ULL
+#define MEMMAP_FLASH_VARS 0x04000000ULL
+#define MEMMAP_FLASH_EACH 0x04000000ULL
+
 #define MEMMAP_GICD      0x08000000ULL
 #define MEMMAP_GICD_SIZE 0x00010000ULL
 #define MEMMAP_ITS       0x08080000ULL

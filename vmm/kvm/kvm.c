@@ -90,6 +90,20 @@ int kvm_vm_set_memory(struct kvm_vm *vm, unsigned slot, uint64_t ipa, uint64_t s
 	return 0;
 }
 
+int kvm_vm_set_read_only(struct kvm_vm *vm, unsigned slot, uint64_t ipa, uint64_t size,
+			 const void *host)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.flags = KVM_MEM_READONLY,
+		.guest_phys_addr = ipa,
+		.memory_size = host ? size : 0,
+		.userspace_addr = (uintptr_t)host,
+	};
+
+	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
+}
+
 int kvm_vm_ioeventfd(struct kvm_vm *vm, int eventfd, uint64_t ipa, unsigned len, uint64_t match,
 		     struct hvd_error *err)
 {

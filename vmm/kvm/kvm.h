@@ -46,6 +46,13 @@ int kvm_vm_enable_cap(struct kvm_vm *vm, unsigned cap);
 int kvm_vm_set_memory(struct kvm_vm *vm, unsigned slot, uint64_t ipa, uint64_t size, void *host,
 		      struct hvd_error *err);
 
+/*
+ * Memory that the guest reads and runs code from; what it writes exits as MMIO. host NULL: there is
+ * none any more, and reads exit too. Any thread; 0 or -errno. Needs KVM_CAP_READONLY_MEM.
+ */
+int kvm_vm_set_read_only(struct kvm_vm *vm, unsigned slot, uint64_t ipa, uint64_t size,
+			 const void *host);
+
 /* A guest's write of `match`, len bytes, to ipa signals the eventfd and stays in the kernel. */
 int kvm_vm_ioeventfd(struct kvm_vm *vm, int eventfd, uint64_t ipa, unsigned len, uint64_t match,
 		     struct hvd_error *err);
