@@ -5,7 +5,7 @@
 
 #include "vmm/base/macro.h"
 
-#define DEFAULT_NIC_QUEUES 1U
+#define DEFAULT_NIC_QUEUES 4U
 
 static bool is(const char *id, const char *wanted)
 {

@@ -28,6 +28,32 @@ for t in bench0 bench1; do
 done
 truncate -s 64M "$work/disk"
 
+# net_command_of VMM BACKEND: the same for a guest with a NIC, on PCI as it is by default; the
+# netload program is its disk. BACKEND is tap (in the process) or vhost.
+net_command_of() {
+	local cmdline="console=ttyAMA0 quiet do=idle" backend=process vhost=off
+	[[ $2 != vhost ]] || { backend=vhost && vhost=on; }
+	case $1 in
+	hvd)
+		jq -n --arg k "$KERNEL" --arg i "$INITRD" --arg c "$cmdline" --arg d "$here/netload" \
+			--argjson m "$((MEMORY << 20))" --arg b "$backend" \
+			'{name: "bench", vcpus: 1, memory: $m, rng: false, hotplug_ports: 0,
+			  boot: {kernel: $k, initrd: $i, cmdline: $c}, disks: [{path: $d, read_only: true}],
+			  nics: [{tap: "bench0", backend: $b}]}' >"$work/vm.json"
+		COMMAND=("$vmm" --config "$work/vm.json")
+		;;
+	qemu)
+		COMMAND=(qemu-system-aarch64 -nodefaults -no-user-config -display none
+			-machine virt,gic-version=3 -accel kvm -cpu host -smp 1 -m "$MEMORY"
+			-serial stdio -kernel "$KERNEL" -initrd "$INITRD" -append "$cmdline"
+			-drive "if=none,id=d,file=$here/netload,format=raw,readonly=on"
+			-device virtio-blk-pci,drive=d
+			-netdev "tap,id=n,ifname=bench1,script=no,downscript=no,vhost=$vhost"
+			-device virtio-net-pci,netdev=n,romfile=)
+		;;
+	esac
+}
+
 # command_of VMM KERNEL INITRD CMDLINE DEVICES: the command line in COMMAND.
 command_of() {
 	local kernel=$2 initrd=$3 cmdline=$4 devices=$5 # true: a disk and a NIC
@@ -90,12 +116,55 @@ bench_memory() {
 	grep "^$1 " "$work/out"
 }
 
+console_says() {
+	local n
+	for ((n = 0; n < 600; n++)); do
+		! tr -d '\r' <"$work/out" | grep -a -q "^$1" || return 0
+		sleep 0.2
+	done
+	tail -n 20 "$work/out" "$work/err" >&2
+	return 1
+}
+
+# exits_of PID: of all vCPUs, as KVM counts them.
+exits_of() { cat /sys/kernel/debug/kvm/"$1"-*/exits; }
+
+# A TCP stream each way and request-response over one connection, with the host's side on the tap.
+bench_net() {
+	local backend tap=bench0 pid keys kind amount before
+	[[ $1 == hvd ]] || tap=bench1
+	ip addr add 10.99.0.1/24 dev "$tap"
+	mkfifo "$work/keys"
+	for backend in tap vhost; do
+		net_command_of "$1" "$backend"
+		"${COMMAND[@]}" <"$work/keys" >"$work/out" 2>"$work/err" &
+		pid=$!
+		exec {keys}>"$work/keys"
+		console_says GUEST-UP || return
+		echo 'ip addr add 10.99.0.2/24 dev eth0; ip link set eth0 up; cat /dev/vda >/tmp/netload;' \
+			'chmod +x /tmp/netload; /tmp/netload serve 5001 &' >&"$keys"
+		console_says NETLOAD-SERVES || return
+		for kind in rx tx rr; do
+			amount=8000000
+			[[ $kind != rr ]] || amount=500
+			before=$(exits_of "$pid")
+			"$here/netload" run "$1 net_$backend" 10.99.0.2 5001 "$kind" "$amount" || return
+			echo "$1 net_${backend}_${kind}_exits $(($(exits_of "$pid") - before))"
+		done
+		exec {keys}>&-
+		kill "$pid"
+		wait "$pid" || true
+	done
+	rm "$work/keys"
+	ip addr del 10.99.0.1/24 dev "$tap"
+}
+
 for vmm_name in hvd qemu; do
 	if [[ $vmm_name == qemu ]] && ! command -v qemu-system-aarch64 >/dev/null; then
 		echo "no qemu-system-aarch64 on this server" >&2
 		continue
 	fi
-	for bench in mmio_exit start memory; do
+	for bench in ${BENCHES:-mmio_exit start memory net}; do
 		"bench_$bench" "$vmm_name" || echo "bench: $bench failed for $vmm_name" >&2
 	done
 done

@@ -225,7 +225,7 @@ static void do_descriptor(struct fuzz_guest *g, struct fuzz_input *in)
 
 static void do_avail(struct fuzz_guest *g, struct fuzz_input *in)
 {
-	uint64_t q = fuzz_take(in, 1) & 3;
+	uint64_t q = fuzz_take(in, 1) & 7;
 	struct vring_avail *avail = (void *)at(g, q * FUZZ_QUEUE_STEP + 0x2000);
 
 	avail->ring[avail->idx % QUEUE_SIZE] = (uint16_t)fuzz_take(in, 1);

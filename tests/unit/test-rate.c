@@ -147,6 +147,23 @@ static void test_refusal_takes_nothing(void **state)
 	assert_int_equal(take_all(&rate, START, 300, 10), 2);
 }
 
+/* What has been done is paid for, however much there was, and the next waits until it is. */
+static void test_charge(void **state)
+{
+	struct rate rate = { 0 };
+	uint64_t at;
+
+	assert_int_equal(rate_charge(&rate, START, UINT32_MAX), 0);
+	set_bytes(&rate, 1000, 500);
+	assert_int_equal(rate_charge(&rate, START, 100), 0);
+	at = rate_charge(&rate, START, 5000);
+	assert_true(at > START + 4 * SECOND && at < START + 5 * SECOND);
+	assert_true(rate_take(&rate, START + 4 * SECOND, 1));
+	assert_int_equal(rate_take(&rate, at, 1), 0);
+	set_ops(&rate, 10, 1);
+	assert_true(rate_charge(&rate, START, 0) > START);
+}
+
 static void test_change(void **state)
 {
 	struct rate rate;
@@ -299,6 +316,7 @@ int main(void)
 		cmocka_unit_test(test_large_operation),
 		cmocka_unit_test(test_no_bytes),
 		cmocka_unit_test(test_refusal_takes_nothing),
+		cmocka_unit_test(test_charge),
 		cmocka_unit_test(test_change),
 		cmocka_unit_test(test_extremes),
 		cmocka_unit_test(test_shared),

@@ -17,18 +17,18 @@
 
 static const uint8_t mac[6] = { 0x52, 0x54, 0, 1, 2, 3 };
 
-/* A network device: it has a config space, and two queues of which one is served by the driver. */
+/* A network device: it has a config space, and three queues, one of which is served by the driver. */
 static int set_up(void **state)
 {
 	static struct driver d;
-	struct virtio_net_args args;
+	struct virtio_net_args args = { .n_pairs = 1 };
 	struct virtio_dev *dev;
 	int pair[2];
 
 	driver_open(&d);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), 0);
 	close(pair[1]);
-	args.tap = pair[0];
+	args.taps = &pair[0];
 	memcpy(args.mac, mac, sizeof(mac));
 	assert_int_equal(virtio_net_new(&args, d.mem, d.io, &dev, NULL), 0);
 	driver_set_device(&d, dev);
@@ -180,7 +180,7 @@ static void test_queue_registers(void **state)
 
 static void test_queue_out_of_range(void **state)
 {
-	static const uint32_t bad[] = { 2, 3, VIRTIO_MAX_QUEUES, 255, 65536, UINT32_MAX };
+	static const uint32_t bad[] = { 3, 4, VIRTIO_MAX_QUEUES, 255, 65536, UINT32_MAX };
 	struct driver *d = *state;
 
 	driver_negotiate(d, DRIVER_FEATURES);
@@ -252,10 +252,11 @@ static void test_config(void **state)
 	assert_int_equal(r->read(r, VIRTIO_MMIO_CONFIG, 4), 0x01005452);
 	assert_int_equal(r->read(r, VIRTIO_MMIO_CONFIG, 8), 0x0001030201005452);
 
-	/* the end of its 8 bytes, and across it */
-	assert_int_equal(r->read(r, VIRTIO_MMIO_CONFIG + 7, 2), 0);
-	assert_int_equal(r->read(r, VIRTIO_MMIO_CONFIG + 6, 4), 0);
-	assert_int_equal(r->read(r, VIRTIO_MMIO_CONFIG + 8, 1), 0);
+	/* the end of its 12 bytes, and across it */
+	assert_int_equal(r->read(r, VIRTIO_MMIO_CONFIG + 8, 2), 1); /* max_virtqueue_pairs */
+	assert_int_equal(r->read(r, VIRTIO_MMIO_CONFIG + 11, 2), 0);
+	assert_int_equal(r->read(r, VIRTIO_MMIO_CONFIG + 8, 8), 0);
+	assert_int_equal(r->read(r, VIRTIO_MMIO_CONFIG + 12, 1), 0);
 	assert_int_equal(r->read(r, VIRTIO_MMIO_SIZE - 8, 8), 0);
 
 	/* read-only */
@@ -320,13 +321,14 @@ static void test_interrupt_status(void **state)
 {
 	struct driver *d = *state;
 	struct pollfd p = { .fd = d->mmio.irq_fd, .events = POLLIN };
+	uint32_t generation = driver_read(d, VIRTIO_MMIO_CONFIG_GENERATION);
 	uint64_t count;
 
 	assert_int_equal(driver_read(d, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 	virtio_notify_config(d->dev);
 	virtio_notify_config(d->dev);
 	assert_int_equal(driver_read(d, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
-	assert_int_equal(driver_read(d, VIRTIO_MMIO_CONFIG_GENERATION), 2);
+	assert_int_equal(driver_read(d, VIRTIO_MMIO_CONFIG_GENERATION), generation + 2);
 
 	/* not acknowledged: one interrupt is all the driver needs */
 	assert_int_equal(read(d->mmio.irq_fd, &count, sizeof(count)), sizeof(count));

@@ -213,6 +213,38 @@ static void pop_and_push(struct ring *ring, uint16_t head)
 	vq_push(&ring->vq, head, 0);
 }
 
+/* The test serves the ring while it is lent. */
+static void test_lent_and_taken_back(void **state)
+{
+	struct ring *ring = *state;
+	struct vq_ring lent;
+
+	for (uint16_t i = 0; i < 6; i++) {
+		queue_desc(&ring->q, i, data_ipa(0), 16, 0, 0);
+		queue_avail(&ring->q, i);
+	}
+	assert_int_equal(vq_pop(&ring->vq, &ring->chain), 1);
+	vq_push(&ring->vq, ring->chain.head, 0);
+	vq_flush(&ring->vq);
+	vq_lend(&ring->vq, &lent);
+	assert_ptr_equal(lent.desc, ring->q.desc);
+	assert_ptr_equal(lent.avail, ring->q.avail);
+	assert_ptr_equal(lent.used, ring->q.used);
+	assert_int_equal(lent.size, SIZE);
+	assert_int_equal(lent.next_avail, 1);
+
+	ring->q.used->ring[1].id = 1;
+	ring->q.used->ring[2].id = 2;
+	ring->q.used->idx = 3;
+	vq_take_back(&ring->vq, 3);
+	assert_int_equal(vq_pop(&ring->vq, &ring->chain), 1);
+	assert_int_equal(ring->chain.head, 3);
+	vq_push(&ring->vq, ring->chain.head, 5);
+	vq_flush(&ring->vq);
+	assert_int_equal(ring->q.used->idx, 4);
+	assert_int_equal(ring->q.used->ring[3].id, 3);
+}
+
 static void test_interrupts_with_event_idx(void **state)
 {
 	struct ring *ring = *state;
@@ -565,6 +597,7 @@ int main(void)
 		TEST(test_largest_chain),
 		TEST(test_indexes_wrap),
 		TEST(test_unpop),
+		TEST(test_lent_and_taken_back),
 		TEST(test_interrupts_with_event_idx),
 		TEST(test_interrupts_with_flags),
 		TEST(test_kicks_with_event_idx),

@@ -127,26 +127,62 @@ static int create_disk(struct machine *m, size_t index, struct hvd_error *err)
 	return r < 0 ? r : plug(m, MACHINE_DISK, index, dev, disk->id, err);
 }
 
-static struct virtio_net_args nic_args(const struct nic_config *nic, int tap)
+static struct virtio_net_args nic_args(const struct nic_config *nic)
 {
-	struct virtio_net_args args = { .tap = tap };
+	const struct nic_limits_config *limits = &nic->limits;
+	struct virtio_net_args args = {
+		.name = nic->id,
+		.trust_mac = nic->trust_guest_mac,
+		.mtu = (uint16_t)nic->mtu,
+		.link_down = nic->link == NIC_LINK_DOWN,
+		.rx_frames = { limits->rx_frames_per_second, limits->rx_frames_burst },
+		.rx_bytes = { limits->rx_bytes_per_second, limits->rx_bytes_burst },
+		.tx_frames = { limits->tx_frames_per_second, limits->tx_frames_burst },
+		.tx_bytes = { limits->tx_bytes_per_second, limits->tx_bytes_burst },
+	};
 
 	memcpy(args.mac, nic->mac, sizeof(args.mac));
 	return args;
+}
+
+static int duplicate_nic(const struct nic_files *files, struct nic_files *ret,
+			 struct hvd_error *err)
+{
+	struct nic_files copy = NIC_FILES_INIT;
+	int r = 0;
+
+	for (unsigned i = 0; i < VM_MAX_NIC_QUEUES && r >= 0; i++) {
+		if (files->tap[i] >= 0)
+			r = duplicate(files->tap[i], &copy.tap[i], err);
+		if (files->vhost[i] >= 0 && r >= 0)
+			r = duplicate(files->vhost[i], &copy.vhost[i], err);
+	}
+	if (r < 0) {
+		nic_files_close(&copy);
+		return r;
+	}
+	*ret = copy;
+	return 0;
 }
 
 int machine_virtio_nic(struct machine *m, const struct nic_config *nic,
 		       const struct nic_files *files, struct virtio_dev **ret,
 		       struct hvd_error *err)
 {
-	struct virtio_net_args args;
-	int copy = -1, r;
+	const struct virtio_loops loops = { m->args.loops, m->args.n_loops, m->n_virtio };
+	struct virtio_net_args args = nic_args(nic);
+	struct nic_files copy;
+	int r;
 
-	r = duplicate(files->tap[0], &copy, err);
+	r = duplicate_nic(files, &copy, err);
 	if (r < 0)
 		return r;
-	args = nic_args(nic, copy);
-	return virtio_net_new(&args, m->mem, m->args.loops[m->n_virtio % m->args.n_loops], ret, err);
+	args.n_pairs = vm_config_nic_queues(m->args.config, nic);
+	args.taps = copy.tap;
+	if (nic->backend == NIC_BACKEND_VHOST)
+		args.vhosts = copy.vhost;
+	args.loops = &loops;
+	return virtio_net_new(&args, m->mem, loops.loop[loops.first % loops.n], ret, err);
 }
 
 static int create_nic(struct machine *m, size_t index, struct hvd_error *err)
@@ -235,7 +271,7 @@ int machine_virtio_update_disk(struct virtio_dev *dev, const struct disk_config 
 int machine_virtio_update_nic(struct virtio_dev *dev, const struct nic_config *nic,
 			      struct hvd_error *err)
 {
-	const struct virtio_net_args args = nic_args(nic, -1);
+	const struct virtio_net_args args = nic_args(nic);
 
 	return virtio_update(dev, &args, err);
 }

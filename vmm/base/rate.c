@@ -93,6 +93,17 @@ uint64_t rate_take(struct rate *rate, uint64_t now, uint32_t bytes)
 	return 0;
 }
 
+uint64_t rate_charge(struct rate *rate, uint64_t now, uint32_t bytes)
+{
+	uint64_t ops_at, bytes_at;
+
+	bucket_take(&rate->ops, now, 1);
+	bucket_take(&rate->bytes, now, bytes);
+	ops_at = bucket_wait(&rate->ops, now);
+	bytes_at = bucket_wait(&rate->bytes, now);
+	return MAX(ops_at, bytes_at);
+}
+
 uint64_t rate_now(void)
 {
 	struct timespec ts;
@@ -151,20 +162,27 @@ void rate_gate_stop(struct rate_gate *gate)
 	loop_remove(&gate->timer);
 }
 
+/* Until at, or not at all if that is 0. */
+static void shut(struct rate_gate *gate, uint64_t at)
+{
+	gate->shut = at;
+	if (at)
+		set_timer(gate, at);
+}
+
 bool rate_gate_pass(struct rate_gate *gate, uint32_t bytes)
 {
-	uint64_t at;
-
 	if (gate->shut)
 		return false;
-	if (!limited(gate->rate))
-		return true;
-	at = rate_take(gate->rate, rate_now(), bytes);
-	if (!at)
-		return true;
-	gate->shut = true;
-	set_timer(gate, at);
-	return false;
+	if (limited(gate->rate))
+		shut(gate, rate_take(gate->rate, rate_now(), bytes));
+	return !gate->shut;
+}
+
+void rate_gate_charge(struct rate_gate *gate, uint32_t bytes)
+{
+	if (limited(gate->rate))
+		shut(gate, rate_charge(gate->rate, rate_now(), bytes));
 }
 
 void rate_gate_retry(struct rate_gate *gate)

@@ -49,6 +49,9 @@ void rate_set(struct rate *rate, const struct rate_limit *ops, const struct rate
  */
 uint64_t rate_take(struct rate *rate, uint64_t now, uint32_t bytes);
 
+/* Take it in any case. Returns as rate_take() would for another one of no bytes or more. */
+uint64_t rate_charge(struct rate *rate, uint64_t now, uint32_t bytes);
+
 uint64_t rate_now(void);
 
 /* A queue's place to wait. On the thread of its loop but for init and destroy. */
@@ -69,6 +72,9 @@ void rate_gate_stop(struct rate_gate *gate);
 
 /* May an operation of so many bytes go ahead? If not, the gate is shut until opened() is called. */
 bool rate_gate_pass(struct rate_gate *gate, uint32_t bytes);
+
+/* An operation has been done, whatever is left. The gate is shut when there is nothing left. */
+void rate_gate_charge(struct rate_gate *gate, uint32_t bytes);
 
 /* After rate_set(): opens the gate where it is shut. No-op on one that is not started. */
 void rate_gate_retry(struct rate_gate *gate);

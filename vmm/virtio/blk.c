@@ -218,7 +218,7 @@ int virtio_blk_new(const struct virtio_blk_args *args, const struct guest_mem *m
 	if (r < 0)
 		return hvd_err(err, -r, "virtio-blk: %s", strerror(-r));
 	if (args->loops)
-		virtio_spread(dev, args->loops);
+		virtio_spread(dev, args->loops, 1);
 
 	blk->failed = args->failed;
 	blk->ctx = args->ctx;

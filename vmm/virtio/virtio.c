@@ -70,10 +70,25 @@ int virtio_dev_init(struct virtio_dev *dev, const struct virtio_ops *ops, unsign
 	return 0;
 }
 
-void virtio_spread(struct virtio_dev *dev, const struct virtio_loops *loops)
+void virtio_spread(struct virtio_dev *dev, const struct virtio_loops *loops, unsigned together)
 {
 	for (unsigned i = 0; i < dev->n_queues; i++)
-		dev->queue_io[i] = loops->loop[(loops->first + i) % loops->n];
+		dev->queue_io[i] = loops->loop[(loops->first + i / together) % loops->n];
+}
+
+int virtio_take_kicks(struct virtio_dev *dev, unsigned queue, bool take)
+{
+	struct loop_source *src = &dev->kick[queue].src;
+
+	if (!take)
+		loop_remove(src);
+	else if (!src->loop)
+		/*
+		 * Edge-triggered, so that a kick costs no read(2). Adding reports what came before,
+		 * if anything ever did.
+		 */
+		return loop_add(dev->queue_io[queue], src, EPOLLIN | EPOLLET);
+	return 0;
 }
 
 /* The queues of a device that run on one loop. */
@@ -86,13 +101,7 @@ static int start_queue(struct virtio_dev *dev, unsigned queue)
 {
 	int r = dev->ops->start_queue ? dev->ops->start_queue(dev, queue) : 0;
 
-	if (!dev->ops->kick)
-		return r;
-	/*
-	 * Edge-triggered, so that a kick costs no read(2). Adding reports what came before, if
-	 * anything ever did.
-	 */
-	return r < 0 ? r : loop_add(dev->queue_io[queue], &dev->kick[queue].src, EPOLLIN | EPOLLET);
+	return r || !dev->ops->kick ? r : virtio_take_kicks(dev, queue, true);
 }
 
 static void start_part(void *arg)
@@ -271,6 +280,11 @@ int virtio_pop(struct virtio_dev *dev, unsigned queue, struct vq_chain *chain)
 		return r;
 	virtio_broken(dev, dev->queue[queue].broken);
 	return 0;
+}
+
+bool virtio_enable_kick(struct virtio_dev *dev, unsigned queue)
+{
+	return !(dev->status & VIRTIO_CONFIG_S_NEEDS_RESET) && vq_enable_kick(&dev->queue[queue]);
 }
 
 static bool features_acceptable(const struct virtio_dev *dev)

@@ -49,7 +49,8 @@ struct virtio_ops {
 	/*
 	 * On the queue's loop, only for queues that the driver has set up; kick() comes between them.
 	 * start: after activate and after resume. stop: before reset and before quiesce, also after a
-	 * start that failed; I/O in flight has completed on return. May be NULL.
+	 * start that failed; I/O in flight has completed on return. May be NULL. A start that returns 1
+	 * leaves kicks to somebody else, until virtio_take_kicks().
 	 */
 	int (*start_queue)(struct virtio_dev *dev, unsigned queue);
 	void (*stop_queue)(struct virtio_dev *dev, unsigned queue);
@@ -105,7 +106,7 @@ struct virtio_kick {
 	bool started; /* between start_queue and stop_queue */
 };
 
-/* I/O loops to spread queues over: queue i runs on loop[(first + i) % n]. */
+/* I/O loops to spread queues over: they run on loop[first], the next on the one behind it, and round. */
 struct virtio_loops {
 	struct loop *const *loop;
 	unsigned n, first;
@@ -181,8 +182,17 @@ struct virtio_vhost_user_blk_args {
 };
 
 struct virtio_net_args {
-	int tap; /* see vmm/net/tap.h */
+	const char *name; /* for the log; copied */
+	unsigned n_pairs; /* 1 … VIRTIO_MAX_QUEUES / 2 */
+	const int *taps;   /* one for each pair, queues of one interface; see vmm/net/tap.h */
+	const int *vhosts; /* likewise, of vhost-net; NULL: frames are moved in this process */
+	const struct virtio_loops *loops; /* to spread pairs over, or NULL; io is the first */
 	uint8_t mac[6];
+	bool trust_mac; /* the driver may give it another MAC address */
+	uint16_t mtu;   /* 0: the driver is told nothing */
+	bool link_down;
+	/* Of frames, and of their bytes without the header; not with vhosts. rx: to the driver. */
+	struct rate_limit rx_frames, rx_bytes, tx_frames, tx_bytes;
 };
 
 /*
@@ -217,8 +227,8 @@ int virtio_rng_new(const struct guest_mem *mem, struct loop *io, struct virtio_d
 int virtio_dev_init(struct virtio_dev *dev, const struct virtio_ops *ops, unsigned n_queues,
 		    const struct guest_mem *mem, struct loop *io);
 
-/* For a device that is being made: its queues on these loops. */
-void virtio_spread(struct virtio_dev *dev, const struct virtio_loops *loops);
+/* For a device that is being made: its queues on these loops, so many neighbours together. */
+void virtio_spread(struct virtio_dev *dev, const struct virtio_loops *loops, unsigned together);
 
 /* Resets and destroys. Main loop, vCPUs stopped, and the I/O loop still running (or never run). */
 struct virtio_dev *virtio_dev_free(struct virtio_dev *dev);
@@ -233,11 +243,18 @@ void virtio_notify_queue(struct virtio_dev *dev, unsigned queue); /* vq_flush + 
  */
 void virtio_write_config(struct virtio_dev *dev, size_t offset, const void *buf, size_t len);
 void virtio_notify_config(struct virtio_dev *dev);
+/*
+ * On the queue's loop, between start_queue and stop_queue: are kicks for this process, or for who serves
+ * the queue outside of it? 0 or as loop_add().
+ */
+int virtio_take_kicks(struct virtio_dev *dev, unsigned queue, bool take);
 void virtio_rekick(struct virtio_dev *dev, unsigned queue); /* kick again, after others' turn */
 /* DEVICE_NEEDS_RESET, one log line; all queues are dead until the driver resets them (§2.1.2). */
 void virtio_broken(struct virtio_dev *dev, const char *what);
 /* vq_pop() that does so when the guest broke the ring. 1: got one, 0: nothing to do. */
 int virtio_pop(struct virtio_dev *dev, unsigned queue, struct vq_chain *chain);
+/* vq_enable_kick() for a loop around virtio_pop(): false also when that will not give any more. */
+bool virtio_enable_kick(struct virtio_dev *dev, unsigned queue);
 
 /*
  * For transports, from vCPU threads with dev->lock held. set_status is the driver's write (§3.1.1):

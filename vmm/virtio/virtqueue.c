@@ -283,3 +283,10 @@ uint16_t vq_used_index(const struct virtqueue *vq)
 {
 	return __atomic_load_n(&vq->used_ring->idx, __ATOMIC_ACQUIRE);
 }
+
+/* The used index is where the guest can have changed it, to its own harm. */
+void vq_take_back(struct virtqueue *vq, uint16_t next_avail)
+{
+	vq->last_avail = vq->seen_avail = next_avail;
+	vq->next_used = vq->flushed_used = vq_used_index(vq);
+}

@@ -77,13 +77,15 @@ bool vq_flush(struct virtqueue *vq);
 
 /*
  * Somebody else (another process, the host kernel) takes chains from the ring and gives them back: where
- * it is and where to go on. The device holds no chain, and has flushed.
+ * it is and where to go on. The device holds no chain, and has flushed. Taken back: where that one has
+ * got to.
  */
 struct vq_ring {
 	void *desc, *avail, *used;
 	uint16_t size, next_avail;
 };
 void vq_lend(const struct virtqueue *vq, struct vq_ring *ret);
+void vq_take_back(struct virtqueue *vq, uint16_t next_avail);
 
 /* The driver's and the device's index of an active ring, as they are in guest memory. */
 uint16_t vq_avail_index(const struct virtqueue *vq);
