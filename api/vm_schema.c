@@ -128,6 +128,8 @@ static const struct field boot_fields[] = {
 	{ "nvram_template", "nvram/@template", STR(struct boot_config, nvram_template),
 	  .path = true, .max = 4095, .check = rule_path,
 	  .help = "Path of the file that nvram starts as a copy of" },
+	{ "acpi", "../features/acpi", BOOL(struct boot_config, acpi), .def = "yes",
+	  .help = "Firmware describes the machine to what it boots by ACPI tables, or by a device tree" },
 };
 const struct schema boot_schema = {
 	.name = "Boot",

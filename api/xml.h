@@ -9,6 +9,7 @@
  *	os/kernel             element; its text is the value. A BOOL is whether it is there
  *	source/@file          attribute; a BOOL is yes or no
  *	.                     the parent's element itself
+ *	../features/acpi      from the element that the parent's is in
  *	rng[@model=virtio]    … that has this attribute; it is written too
  *	disk[@device?=disk]   … that has this attribute, or none of the name
  *	type[.=hvm]           … of this text

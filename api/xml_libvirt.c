@@ -39,7 +39,6 @@ static const struct accepted {
 	{ "domain/os/boot", NULL },
 	{ "domain/os/bootmenu", NULL },
 	{ "domain/features", "" },
-	{ "domain/features/acpi", NULL },
 	{ "domain/features/gic", "" },
 	{ "domain/features/gic/@version", "3|host" },
 	{ "domain/cpu", "" },

@@ -7,10 +7,10 @@
 
 #include "api/xml.h"
 
-/* One step: "hvd:autostart", "interface[@type=network]", "@file", ".". */
+/* One step: "hvd:autostart", "interface[@type=network]", "@file", ".", "..". */
 struct step {
 	char name[XML_NAME_MAX]; /* local name, of an attribute too */
-	bool attribute, self, hvd;
+	bool attribute, self, parent, hvd;
 	const char *conditions, *end; /* "[…][…]" */
 };
 
@@ -48,6 +48,7 @@ static bool next_step(const char **place, struct step *step)
 	len = strcspn(p, "[/|");
 	snprintf(step->name, sizeof(step->name), "%.*s", (int)len, p);
 	step->self = strcmp(step->name, ".") == 0;
+	step->parent = strcmp(step->name, "..") == 0;
 	step->conditions = p += len;
 	while (*p == '[')
 		p += strcspn(p, "]") + 1;
@@ -179,8 +180,8 @@ static xmlNode *find(xmlNode *at, const char *place, xmlNode **second)
 			*second = attribute(at, step.name);
 		return attr;
 	}
-	if (step.self)
-		return find_below(at, &step, place, second);
+	if (step.self || step.parent)
+		return find_below(step.self ? at : at->parent, &step, place, second);
 
 	for (xmlNode *child = at->children; child; child = child->next) {
 		xmlNode *found;
@@ -272,6 +273,8 @@ xmlNode *xml_place_make(xmlNode *at, const char *place, char attr[static XML_NAM
 	while (at && next_step(&place, &step)) {
 		if (step.attribute)
 			snprintf(attr[0] ? attr2 : attr, XML_NAME_MAX, "%s", step.name);
+		else if (step.parent)
+			at = at->parent;
 		else if (!step.self)
 			at = make_child(at, &step);
 		else if (!meet_conditions(at, &step))

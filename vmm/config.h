@@ -87,6 +87,7 @@ struct boot_config {
 			       * looked for (vmm/firmware.h) */
 	char *nvram;          /* path of the firmware's variable store */
 	char *nvram_template; /* what the store is copied from when it is not there, or NULL */
+	bool acpi;            /* firmware hands ACPI tables on, instead of the device tree */
 };
 
 struct features_config {

@@ -223,6 +223,7 @@ const struct acpi_rig_machine *acpi_rig_machine(unsigned which)
 		.watchdog = which == ACPI_RIG_LARGE,
 		.pmu = pci,
 		.its = pci,
+		.pvpanic = !pci,
 	};
 	return &m;
 }

@@ -250,6 +250,7 @@ static void a_machine_without_pci_has_virtio_mmio(void **state)
 	assert_null(in_madt(&f, 0x0f, 0));
 	assert_int_equal(acpi_le(in_madt(&f, 0x0b, 0) + 20, 4), 0); /* no PMU */
 	assert_true(dsdt_has(&f, "LNRO0005", 9));
+	assert_true(dsdt_has(&f, "QEMU0001", 9));
 	assert_true(dsdt_has(&f, "VR02", 4));
 	assert_true(dsdt_has(&f, interrupt, sizeof(interrupt)));
 	assert_false(dsdt_has(&f, "VR03", 4));

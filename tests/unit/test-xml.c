@@ -146,6 +146,7 @@ static void test_libvirt(void **state)
 	assert_int_equal(vm.vcpus, 2);
 	assert_string_equal(vm.boot.cmdline, "root=/dev/vda1 quiet");
 	assert_null(vm.boot.initrd);
+	assert_true(vm.boot.acpi);
 	assert_string_equal(vm.resources.cpuset, "0-3");
 	assert_int_equal(vm.resources.cpu_weight, 2048);
 	assert_int_equal(vm.resources.cpu_quota, 150);

@@ -26,6 +26,7 @@ struct acpi_machine {
 	unsigned n_virtio; /* virtio-mmio devices, in the first places */
 	bool pmu;
 	bool its;
+	bool pvpanic; /* at its place on the MMIO bus; on PCI it is found there */
 	bool watchdog;
 };
 

@@ -83,6 +83,16 @@ static void add_fw_cfg(struct aml *a)
 	aml_end(a);
 }
 
+static void add_pvpanic(struct aml *a)
+{
+	aml_begin_device(a, "PEVT");
+	name_string(a, "_HID", "QEMU0001");
+	begin_crs(a);
+	aml_memory32_fixed(a, MEMMAP_PVPANIC, MEMMAP_PERIPH_SIZE);
+	aml_end(a);
+	aml_end(a);
+}
+
 static void add_virtio(struct aml *a, unsigned i)
 {
 	char name[16];
@@ -215,6 +225,8 @@ void acpi_write_dsdt(struct acpi_writer *w)
 	add_cpus(&a, m->n_vcpus);
 	add_uart(&a);
 	add_fw_cfg(&a);
+	if (m->pvpanic)
+		add_pvpanic(&a);
 	for (unsigned i = 0; i < m->n_virtio; i++)
 		add_virtio(&a, i);
 	if (m->map->ecam.size)

@@ -70,6 +70,20 @@ static int create_memory(struct machine *m, struct hvd_error *err)
 				 guest_mem_ptr(m->mem, MEMMAP_RAM, size), err);
 }
 
+static int read_affinities(struct machine *m, struct hvd_error *err)
+{
+	m->mpidr = calloc(m->vcpus.n_vcpus, sizeof(*m->mpidr));
+	if (!m->mpidr)
+		return hvd_err(err, ENOMEM, "%s", strerror(ENOMEM));
+	for (unsigned i = 0; i < m->vcpus.n_vcpus; i++) {
+		int r = kvm_vcpu_mpidr(&m->vcpus.vcpus[i].kvm, &m->mpidr[i]);
+
+		if (r < 0)
+			return hvd_err(err, -r, "vCPU %u: MPIDR_EL1: %s", i, strerror(-r));
+	}
+	return 0;
+}
+
 static int create_vcpus(struct machine *m, struct hvd_error *err)
 {
 	unsigned n = m->args.config->vcpus;
@@ -90,7 +104,7 @@ static int create_vcpus(struct machine *m, struct hvd_error *err)
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return read_affinities(m, err);
 }
 
 static int create_gic(struct machine *m, struct hvd_error *err)
@@ -130,28 +144,19 @@ static int create_pci(struct machine *m, struct hvd_error *err)
 
 static int describe(struct machine *m, const struct boot_layout *layout, struct hvd_error *err)
 {
-	unsigned n = m->vcpus.n_vcpus;
-	AUTO(free) uint64_t *mpidr = calloc(n, sizeof(*mpidr));
 	struct fdt_machine fdt = {
 		.map = &m->map,
-		.mpidr = mpidr,
-		.n_vcpus = n,
+		.mpidr = m->mpidr,
+		.n_vcpus = m->vcpus.n_vcpus,
 		.n_virtio = m->n_mmio,
 		.pmu = m->features.pmu,
 		.its = m->gic.its_fd >= 0,
 		.pvpanic = m->args.config->pvpanic && !m->pci,
 		.watchdog = m->args.config->watchdog != WATCHDOG_OFF,
 		.flash = m->args.files->firmware >= 0,
+		.fw_cfg = m->fw_cfg != NULL,
 	};
 
-	if (!mpidr)
-		return hvd_err(err, ENOMEM, "%s", strerror(ENOMEM));
-	for (unsigned i = 0; i < n; i++) {
-		int r = kvm_vcpu_mpidr(&m->vcpus.vcpus[i].kvm, &mpidr[i]);
-
-		if (r < 0)
-			return hvd_err(err, -r, "vCPU %u: MPIDR_EL1: %s", i, strerror(-r));
-	}
 	return boot_write_fdt(&m->args.config->boot, layout, &fdt, m->mem, err);
 }
 
@@ -180,7 +185,8 @@ int machine_new(const struct machine_args *args, struct machine **ret, struct hv
 {
 	static int (*const steps[])(struct machine *, struct hvd_error *) = {
 		create_vm, create_memory, create_vcpus, create_gic, machine_hw_create,
-		create_pci, machine_care_create, machine_virtio_create, load,
+		create_pci, machine_care_create, machine_virtio_create, machine_fw_cfg_create,
+		load,
 	};
 	AUTO(machine_free) struct machine *m = calloc(1, sizeof(*m));
 	int r;
@@ -224,9 +230,11 @@ struct machine *machine_free(struct machine *m)
 	io_fault_destroy(&m->io_fault);
 	machine_care_destroy(m);
 	machine_hw_destroy(m);
+	fw_cfg_free(m->fw_cfg);
 	for (unsigned i = 0; i < m->vcpus.n_vcpus; i++)
 		kvm_vcpu_destroy(&m->vcpus.vcpus[i].kvm);
 	free(m->vcpus.vcpus);
+	free(m->mpidr);
 	vcpu_threads_destroy(&m->vcpus);
 	gic_destroy(&m->gic);
 	kvm_routes_destroy(&m->routes);

@@ -156,10 +156,15 @@ static void port_released(struct pci_port *port)
 	loop_post(p->pci->args.main, &p->released);
 }
 
+uint8_t machine_pci_port_of(enum machine_kind kind, unsigned index)
+{
+	return PCI_DEVFN(places[kind].device + index / 8, index % 8);
+}
+
 static int add_port(struct machine_pci *m, enum machine_kind kind, unsigned index,
 		    struct machine_port **ret, struct hvd_error *err)
 {
-	uint8_t devfn = PCI_DEVFN(places[kind].device + index / 8, index % 8);
+	uint8_t devfn = machine_pci_port_of(kind, index);
 	struct machine_port *p;
 	int r;
 

@@ -59,6 +59,9 @@ int machine_pci_new(const struct machine_pci_args *args, struct machine_pci **re
 struct machine_pci *machine_pci_free(struct machine_pci *pci);
 DEFINE_AUTO(struct machine_pci *, machine_pci_free);
 
+/* The root port, on bus 0, of the index-th disk or NIC. */
+uint8_t machine_pci_port_of(enum machine_kind kind, unsigned index);
+
 /*
  * Put dev, which becomes PCI's in either outcome, into the place of the index-th of its kind.
  * -ENOSPC: the kind has no such place, or there is no bus left for its port.

@@ -5,6 +5,7 @@
  *	machine.c          the machine: guest RAM, vCPUs, GIC, boot; its life
  *	machine_hw.c       platform devices, each at its place
  *	machine_care.c     pvpanic and watchdog
+ *	machine_fw_cfg.c   what firmware is told: ACPI tables, boot order
  *	machine_virtio.c   virtio devices, made from the configuration and plugged in
  *	machine_update.c   disks and NICs that change, come and go while the guest runs
  *	machine_pci.c      their places on PCI Express, behind a header of its own
@@ -18,6 +19,7 @@
 #include "vmm/arch/machine_pci.h"
 #include "vmm/arch/memmap.h"
 #include "vmm/hw/flash.h"
+#include "vmm/hw/fw_cfg.h"
 #include "vmm/hw/pl011.h"
 #include "vmm/hw/pl031.h"
 #include "vmm/hw/power_button.h"
@@ -61,6 +63,7 @@ struct machine {
 	struct mmio_bus bus;
 	struct kvm_vcpu_features features;
 	struct vcpu_threads vcpus;
+	uint64_t *mpidr; /* of each vCPU */
 	bool held; /* devices are quiesced */
 
 	struct machine_irq uart_irq, rtc_irq, gpio_irq, button_irq;
@@ -76,6 +79,7 @@ struct machine {
 	uint64_t counter_offset; /* of the guest's counter from the host's */
 	struct sbsa_gwdt watchdog;
 	struct machine_flash code, vars; /* with firmware */
+	struct fw_cfg *fw_cfg; /* with firmware */
 
 	struct io_fault io_fault;
 	struct machine_virtio virtio[MEMMAP_MAX_VIRTIO];
@@ -92,6 +96,9 @@ void machine_hw_destroy(struct machine *m);
 int machine_care_create(struct machine *m, struct hvd_error *err);
 void machine_care_destroy(struct machine *m);
 struct machine_irq machine_irq(struct machine *m, uint32_t spi);
+
+/* With firmware: fw_cfg, and what is in it. All other devices are there. */
+int machine_fw_cfg_create(struct machine *m, struct hvd_error *err);
 
 /*
  * All virtio devices of the configuration. Destroying them is their transports' (machine_free()).
