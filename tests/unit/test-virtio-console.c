@@ -236,6 +236,31 @@ static void test_broken_ring(void **state)
 	expect(f->client, "again");
 }
 
+static void nothing(void *arg)
+{
+}
+
+/* Resumed with one broken ring, the device does not wait for the other, which has a buffer. */
+static void test_broken_ring_beside_a_sound_one(void **state)
+{
+	struct fixture *f = *state;
+
+	driver_start(&f->d, DRIVER_FEATURES);
+	print(f, "x");
+	expect(f->client, "x");
+	virtio_quiesce(f->d.dev);
+	type(f, "hello");
+	for (int i = 0; i < 2; i++)
+		loop_call(f->main, nothing, NULL); /* it has been read */
+	queue_avail(&f->d.queue[RXQ], 0xffff);
+	queue_avail(&f->d.queue[TXQ], 0);
+	virtio_resume(f->d.dev);
+	driver_wait_broken(&f->d);
+	driver_start(&f->d, DRIVER_FEATURES);
+	print(f, "again");
+	expect(f->client, "again");
+}
+
 /* A writable buffer on the transmit queue says nothing, and is given back. */
 static void test_output_buffer_to_write(void **state)
 {
@@ -260,6 +285,7 @@ int main(void)
 		TEST(test_input_in_small_buffers),
 		TEST(test_input_waits_while_paused),
 		TEST(test_broken_ring),
+		TEST(test_broken_ring_beside_a_sound_one),
 		TEST(test_output_buffer_to_write),
 	};
 

@@ -99,7 +99,7 @@ static void serve_rx(struct virtio_console *vc)
 	do {
 		while (has_input(vc) && virtio_pop(&vc->dev, RXQ, &chain))
 			vq_push(vq, chain.head, fill_chain(vc, &chain));
-	} while (has_input(vc) && vq_enable_kick(vq));
+	} while (has_input(vc) && virtio_enable_kick(&vc->dev, RXQ));
 
 	virtio_notify_queue(&vc->dev, RXQ);
 	tell_of_room(vc);
@@ -125,7 +125,7 @@ static void serve_tx(struct virtio_console *vc)
 			vq_push(vq, chain.head, 0);
 			n++;
 		}
-	} while (n < VIRTIO_BATCH && vq_enable_kick(vq));
+	} while (n < VIRTIO_BATCH && virtio_enable_kick(&vc->dev, TXQ));
 
 	virtio_notify_queue(&vc->dev, TXQ);
 	if (n == VIRTIO_BATCH)

@@ -43,7 +43,7 @@ static void rng_kick(struct virtio_dev *dev, unsigned queue)
 			vq_push(vq, chain.head, fill_chain(&chain));
 			n++;
 		}
-	} while (n < BATCH && vq_enable_kick(vq));
+	} while (n < BATCH && virtio_enable_kick(dev, 0));
 
 	virtio_notify_queue(dev, 0);
 	if (n == BATCH)
