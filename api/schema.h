@@ -53,7 +53,11 @@ struct field {
 	const char *def;              /* default in text form; NULL: zero, unset or empty */
 	/* ENUM: names, NULL-terminated; STR that is a path: words that may stand in its place */
 	const char *const *names;
-	const char *const *xml_names; /* ENUM: names in XML where libvirt's are others ("": not written), or NULL */
+	/*
+	 * ENUM: names in XML where libvirt's are others ("": not written); BOOL: those of false and
+	 * true; or NULL.
+	 */
+	const char *const *xml_names;
 	uint32_t xml_scale;           /* U32: XML has this many times the value (0: the value) */
 	uint32_t xml_divisor;         /* SIZE: XML's attribute counts in these; value: a multiple */
 	const struct schema *sub;    /* STRUCT, LIST */

@@ -131,6 +131,16 @@ static int set_multiple(const struct field *field, const char *text, void *obj,
 	return field_set_number(field, obj, value * field->xml_divisor, err);
 }
 
+static int set_named_bool(const struct field *field, const char *text, void *obj,
+			  struct hvd_error *err)
+{
+	for (unsigned value = 0; value < 2; value++)
+		if (strcmp(field->xml_names[value], text) == 0)
+			return field_set_number(field, obj, value, err);
+	return hvd_err_field(err, EINVAL, field->name, "'%.40s' is not one of: %s, %s", text,
+			     field->xml_names[0], field->xml_names[1]);
+}
+
 static int set_value(const struct field *field, const xmlNode *node, char *text, void *obj,
 		     struct hvd_error *err)
 {
@@ -147,6 +157,8 @@ static int set_value(const struct field *field, const xmlNode *node, char *text,
 		return set_scaled(field, text, obj, err);
 	if (field->xml_divisor)
 		return set_multiple(field, text, obj, err);
+	if (field->xml_names && field->type == FIELD_BOOL)
+		return set_named_bool(field, text, obj, err);
 	if (field->xml_names)
 		in_xml.names = field->xml_names;
 	return field_set_text(&in_xml, obj, text, err);

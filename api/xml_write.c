@@ -96,6 +96,8 @@ static int write_scalar(const struct field *field, const void *obj, xmlNode *at)
 		r = asprintf(&text, "%llu", (unsigned long long)number * field->xml_scale);
 	else if (field->xml_divisor)
 		r = asprintf(&text, "%llu", (unsigned long long)number / field->xml_divisor);
+	else if (field->xml_names && field->type == FIELD_BOOL)
+		r = asprintf(&text, "%s", field->xml_names[number]);
 	else
 		r = field_get_text(&in_xml, obj, &text);
 	if (r < 0) {
