@@ -102,6 +102,9 @@ static const char *const watchdog_xml_names[_WATCHDOG_MAX + 1] = {
 	[WATCHDOG_SHUTDOWN] = "shutdown", [WATCHDOG_STOP] = "poweroff", [WATCHDOG_PAUSE] = "pause",
 };
 
+static const char *const off_on[] = { "off", "on", NULL };
+static const char *const none_virtio[] = { "none", "virtio", NULL };
+
 const char *const vm_state_names[_VM_STATE_MAX + 1] = {
 	[VM_SHUTOFF] = "shutoff", [VM_STARTING] = "starting", [VM_RUNNING] = "running",
 	[VM_PAUSED] = "paused",   [VM_STOPPING] = "stopping", [VM_FAILED] = "failed",
@@ -338,6 +341,10 @@ static const struct field vm_fields[] = {
 	{ "memory", "memory", SIZE(struct vm_config, memory), .def = "512M", .min = 32 * MIB,
 	  .max = 16 * 1024 * GIB, .multiple = 2 * MIB, .unit = "bytes",
 	  .help = "Guest memory, a multiple of 2M" },
+	{ "memory_target", "currentMemory", SIZE(struct vm_config, memory_target), .min = 16 * MIB,
+	  .max = 16 * 1024 * GIB, .multiple = 4 * KIB, LIVE, .unit = "bytes",
+	  .help = "Memory that the guest is to have, at most memory: the rest is in the balloon; all of "
+		  "it if not given" },
 	{ "io_threads", "iothreads", U32(struct vm_config, io_threads), .def = "1", .min = 1,
 	  .max = VM_MAX_IO_THREADS, .help = "Threads that serve the devices" },
 	{ "boot", "os", STRUCT(struct vm_config, boot, boot_schema), .help = "What is booted" },
@@ -347,6 +354,19 @@ static const struct field vm_fields[] = {
 	  .max = VM_MAX_DISKS, LIVE, .help = "Disks (virtio-blk)" },
 	{ "nics", "devices", LIST(struct vm_config, nics, n_nics, nic_schema), .max = VM_MAX_NICS,
 	  LIVE, .help = "Network interfaces (virtio-net)" },
+	{ "balloon", "devices/memballoon/@model", BOOL(struct vm_config, balloon),
+	  .xml_names = none_virtio,
+	  .help = "Memory balloon (virtio-balloon): the guest can give memory back to the host" },
+	{ "deflate_on_oom", "devices/memballoon/@autodeflate", BOOL(struct vm_config, deflate_on_oom),
+	  .xml_names = off_on,
+	  .help = "The guest may take memory from the balloon before it runs out of memory" },
+	{ "page_reporting", "devices/memballoon/@freePageReporting",
+	  BOOL(struct vm_config, page_reporting), .xml_names = off_on,
+	  .help = "The guest gives memory that it does not use back to the host by itself" },
+	{ "balloon_stats_period", "devices/memballoon/stats/@period",
+	  U32(struct vm_config, balloon_stats_period), .min = 1, .max = 3600, LIVE, .unit = "seconds",
+	  .help = "Time between two statistics of the guest's memory; only one from the start of "
+		  "its driver if not given" },
 	{ "rng", "devices/rng[@model=virtio]/backend[@model=random]", BOOL(struct vm_config, rng),
 	  .def = "yes", .help = "Entropy source (virtio-rng)" },
 	{ "virtio_console", "devices/console[@type=pty]/target[@type=virtio]",
@@ -397,6 +417,31 @@ static const struct schema pending_schema = {
 	SCHEMA_FIELDS(pending_fields),
 };
 
+#define GUEST_SIZE(m) SIZE(struct balloon_info, m), .read_only = true, .unit = "bytes"
+#define GUEST_COUNT(m) U64(struct balloon_info, m), .read_only = true
+
+static const struct field memory_fields[] = {
+	{ "actual", NULL, GUEST_SIZE(actual),
+	  .help = "Memory that the guest has: what is in the balloon is the host's" },
+	{ "total", NULL, GUEST_SIZE(stats.total), .help = "Memory that the guest knows of" },
+	{ "available", NULL, GUEST_SIZE(stats.available),
+	  .help = "Memory that it could use without swapping" },
+	{ "free", NULL, GUEST_SIZE(stats.free), .help = "Memory that it has no use for" },
+	{ "caches", NULL, GUEST_SIZE(stats.caches), .help = "Memory in its caches of files" },
+	{ "major_faults", NULL, GUEST_COUNT(stats.major_faults),
+	  .help = "Page faults that it had to read something for" },
+	{ "minor_faults", NULL, GUEST_COUNT(stats.minor_faults), .help = "Other page faults" },
+	{ "swap_in", NULL, GUEST_SIZE(stats.swap_in), .help = "Memory that it has swapped in" },
+	{ "swap_out", NULL, GUEST_SIZE(stats.swap_out), .help = "Memory that it has swapped out" },
+	{ "updated_usec", NULL, GUEST_COUNT(stats_usec), .unit = "microseconds",
+	  .help = "When the guest told this, since 1970 UTC; 0: it has not" },
+};
+static const struct schema memory_schema = {
+	.name = "VmMemory",
+	.size = sizeof(struct balloon_info),
+	SCHEMA_FIELDS(memory_fields),
+};
+
 static const struct field status_fields[] = {
 	{ "state", NULL, ENUM(struct vm_status, state), .names = vm_state_names, .read_only = true,
 	  .help = "What the VM is doing" },
@@ -414,6 +459,8 @@ static const struct field status_fields[] = {
 	  .help = "Counts changes of the spec" },
 	{ "pending", NULL, LIST(struct vm_status, pending, n_pending, pending_schema),
 	  .read_only = true, .help = "Changes of the spec that reach the VM at its next start" },
+	{ "memory", NULL, STRUCT(struct vm_status, memory, memory_schema), .read_only = true,
+	  .help = "What the guest has of its memory, and says of its use" },
 	{ "addresses", NULL, LIST(struct vm_status, addresses, n_addresses, address_schema),
 	  .read_only = true, .help = "Addresses of the guest, as the networks' DHCP knows them" },
 };

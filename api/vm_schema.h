@@ -3,6 +3,7 @@
 #pragma once
 
 #include "api/schema.h"
+#include "vmm/balloon.h"
 #include "vmm/config.h"
 
 extern const struct schema vm_schema;      /* struct vm_config */
@@ -41,6 +42,7 @@ struct vm_status {
 	char *unit, *cgroup; /* NULL when no process */
 	uint64_t started_usec; /* CLOCK_REALTIME, 0 when no process */
 	uint64_t generation;   /* counts changes of the spec */
+	struct balloon_info memory; /* of the guest; zero when there is no process */
 	struct vm_pending *pending; /* what of the spec waits for the next start */
 	size_t n_pending;
 	struct vm_address *addresses; /* of the guest, from the network's DHCP leases */

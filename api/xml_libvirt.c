@@ -19,7 +19,6 @@ static const struct accepted {
 	{ "domain/@id", NULL },
 	{ "domain/title", NULL },
 	{ "domain/metadata", NULL },
-	{ "domain/currentMemory", NULL },
 	{ "domain/resource", NULL },
 	{ "domain/seclabel", NULL },
 	{ "domain/pm", NULL },
@@ -53,7 +52,7 @@ static const struct accepted {
 
 	{ "domain/devices/emulator", NULL },
 	{ "domain/devices/controller", NULL },
-	{ "domain/devices/memballoon", NULL },
+	{ "domain/devices/memballoon/driver", NULL },
 	{ "domain/devices/audio", NULL },
 	{ "domain/devices/*/alias", NULL },
 	{ "domain/devices/*/address", NULL },

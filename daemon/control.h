@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vmm/balloon.h"
 #include "vmm/base/err.h"
 #include "vmm/files.h"
 
@@ -43,6 +44,8 @@ enum control_type {
 	CONTROL_STOP,
 	CONTROL_CONSOLE, /* fds: one stream socket; arg 1: may type */
 	CONTROL_UPDATE,  /* fds: spec, files of disks and NICs that are new; arg: number of the spec */
+	/* balloon: by itself, and behind the reply to CONTROL_STATUS, where there is one; serial 0 */
+	CONTROL_BALLOON,
 };
 
 struct control_message {
@@ -53,7 +56,10 @@ struct control_message {
 	uint32_t arg;
 	uint32_t reserved;
 	char field[64]; /* of struct hvd_error */
-	char text[432]; /* of struct hvd_error; NUL-terminated */
+	union {
+		char text[432]; /* of struct hvd_error; NUL-terminated */
+		struct balloon_info balloon; /* CONTROL_BALLOON */
+	};
 };
 
 _Static_assert(sizeof(struct control_message) == 528, "the layout is an interface");

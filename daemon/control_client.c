@@ -88,7 +88,7 @@ static void handle_message(struct control_client *client, const struct control_m
 	struct request *req;
 	int r;
 
-	if (msg->type == CONTROL_EVENT) {
+	if (msg->type == CONTROL_EVENT || msg->type == CONTROL_BALLOON) {
 		client->ops->event(client->ctx, msg);
 		return;
 	}

@@ -21,7 +21,7 @@
 struct control_client;
 
 struct control_client_ops {
-	void (*event)(void *ctx, const struct control_message *msg); /* CONTROL_EVENT */
+	void (*event)(void *ctx, const struct control_message *msg); /* CONTROL_EVENT, _BALLOON */
 	void (*closed)(void *ctx);                                   /* the client may be freed in it */
 };
 

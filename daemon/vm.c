@@ -189,8 +189,13 @@ int vm_get_status(const struct vm *vm, struct vm_status *ret)
 		status.cgroup = strdup(vm->cgroup);
 		ok = status.unit && status.cgroup && add_addresses(vm, &status) >= 0;
 	}
-	if (ok && vm->running.name)
+	if (ok && vm->running.name) {
+		status.memory = vm->memory;
+		/* without a balloon */
+		if (!status.memory.actual)
+			status.memory.actual = vm->running.memory;
 		ok = add_pending(vm, &status) >= 0;
+	}
 	if (!ok) {
 		schema_clear(&vm_status_schema, &status);
 		return -ENOMEM;

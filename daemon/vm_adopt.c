@@ -54,6 +54,7 @@ static void forget_process(struct vm *vm)
 	vm->pid = 0;
 	vm->cgroup[0] = '\0';
 	vm->started_usec = 0;
+	vm->memory = (struct balloon_info){ 0 };
 }
 
 bool vm_end_is_failure(enum vmm_reason end)

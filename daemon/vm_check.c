@@ -113,6 +113,20 @@ static int check_nics(const struct manager *manager, const struct vm_config *con
 	return 0;
 }
 
+/*
+ * Not a rule of the schema: what a process has may be of two minds until its next start, and its
+ * devices make the best of it.
+ */
+static int check_balloon(const struct vm_config *config, struct hvd_error *err)
+{
+	if (config->memory_target > config->memory)
+		return hvd_err_field(err, EINVAL, "memory_target", "is more than memory");
+	if (config->memory_target && config->memory_target < config->memory && !config->balloon)
+		return hvd_err_field(err, EINVAL, "memory_target",
+				     "is less than memory, which takes a balloon: set balloon too");
+	return 0;
+}
+
 static int check_resources(const struct resources_config *resources, struct hvd_error *err)
 {
 	uint8_t mask[CPUSET_BYTES];
@@ -136,6 +150,8 @@ int vm_check(const struct manager *manager, const struct vm_config *config,
 		r = check_disks(config, old, err);
 	if (r >= 0)
 		r = check_nics(manager, config, err);
+	if (r >= 0)
+		r = check_balloon(config, err);
 	if (r >= 0)
 		r = check_resources(&config->resources, err);
 	return r;

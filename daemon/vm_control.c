@@ -67,6 +67,10 @@ static void on_event(void *ctx, const struct control_message *msg)
 {
 	struct vm *vm = ctx;
 
+	if (msg->type == CONTROL_BALLOON) {
+		vm->memory = msg->balloon;
+		return;
+	}
 	/* While it is being started, only its end matters. */
 	if (!vm->start || msg->state == VMM_STOPPED)
 		vm_apply_message(vm, msg);

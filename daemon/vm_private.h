@@ -52,6 +52,7 @@ struct vm {
 	uint32_t pid;
 	char cgroup[256];
 	uint64_t started_usec;
+	struct balloon_info memory; /* what it has told; actual 0: nothing */
 	struct control_client *control;
 
 	/* How it is to end, or has told that it does. */

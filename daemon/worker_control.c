@@ -44,6 +44,7 @@ struct worker {
 	unsigned n_connections;
 	struct loop_source listener, signals, deadline;
 	bool started; /* CONTROL_START has come */
+	struct balloon_info balloon; /* actual 0: there is none */
 	struct hvd_error why; /* the VM is in its state; code 0: no error */
 	int status;   /* of exit */
 };
@@ -110,6 +111,24 @@ static void on_state(void *ctx, enum vmm_state state, enum vmm_reason reason,
 	loop_quit(worker->loop);
 }
 
+static void send_balloon(struct connection *conn)
+{
+	struct control_message msg = { .version = CONTROL_VERSION, .type = CONTROL_BALLOON,
+				       .balloon = conn->worker->balloon };
+
+	send_or_cut(conn, &msg);
+}
+
+static void on_memory(void *ctx, const struct balloon_info *info)
+{
+	struct worker *worker = ctx;
+	struct connection *conn;
+
+	worker->balloon = *info;
+	list_for_each(conn, &worker->connections, node)
+		send_balloon(conn);
+}
+
 static void on_reset(void *ctx)
 {
 	struct worker *worker = ctx;
@@ -165,6 +184,7 @@ static void on_thread(void *ctx, enum vmm_thread kind)
 static const struct vmm_hooks hooks = {
 	.state_changed = on_state,
 	.updated = on_updated,
+	.memory_changed = on_memory,
 	.was_reset = on_reset,
 	.thread_started = on_thread,
 };
@@ -346,6 +366,8 @@ static void reply(struct connection *conn, const struct control_message *msg, in
 	else
 		answer(conn, msg, r, &err);
 
+	if (msg->type == CONTROL_STATUS && worker->balloon.actual)
+		send_balloon(conn);
 	if (msg->type == CONTROL_STOP && r >= 0)
 		vmm_stop(worker->vmm);
 	if (msg->type == CONTROL_START && r < 0 && r != -EBUSY) {

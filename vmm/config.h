@@ -178,6 +178,12 @@ struct vm_config {
 	struct nic_config *nics;
 	size_t n_nics;
 
+	bool balloon;            /* virtio-balloon, by which the guest gives memory back */
+	uint64_t memory_target;  /* bytes of memory that the guest is to have; 0: all of it */
+	bool deflate_on_oom;     /* the guest takes memory back from the balloon when it has none */
+	bool page_reporting; /* the guest gives back what it does not use */
+	uint32_t balloon_stats_period; /* seconds between the guest's statistics; 0: none */
+
 	bool rng;            /* virtio-rng fed from getrandom(2) */
 	bool virtio_console; /* hvc0 beside the PL011, on the same console stream */
 

@@ -59,6 +59,7 @@ static void on_detached(void *ctx, int r, const struct hvd_error *err);
 static void on_io_error(void *ctx, const struct hvd_error *err);
 static void on_panic(void *ctx, bool dumps);
 static void on_watchdog(void *ctx);
+static void on_balloon(void *ctx, const struct balloon_info *info);
 
 static int make_machine(struct vmm *vmm, struct hvd_error *err)
 {
@@ -74,6 +75,7 @@ static int make_machine(struct vmm *vmm, struct hvd_error *err)
 		.on_io_error = on_io_error,
 		.on_panic = on_panic,
 		.on_watchdog = on_watchdog,
+		.on_balloon = on_balloon,
 		.on_vcpu_thread = on_vcpu_thread,
 		.on_detached = on_detached,
 		.detach_seconds = VMM_DETACH_SECONDS,
@@ -252,6 +254,14 @@ static void on_watchdog(void *ctx)
 		hvd_err(&err, ECANCELED, "the guest did not keep its watchdog quiet");
 		remark(vmm, VMM_REASON_WATCHDOG, &err);
 	}
+}
+
+static void on_balloon(void *ctx, const struct balloon_info *info)
+{
+	struct vmm *vmm = ctx;
+
+	if (vmm->hooks->memory_changed)
+		vmm->hooks->memory_changed(vmm->ctx, info);
 }
 
 static void thread_started(struct vmm *vmm, enum vmm_thread kind)

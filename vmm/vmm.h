@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "vmm/balloon.h"
 #include "vmm/base/err.h"
 #include "vmm/base/loop.h"
 #include "vmm/config.h"
@@ -65,6 +66,8 @@ struct vmm_hooks {
 	 * NULL where vmm_update() is not used.
 	 */
 	void (*updated)(void *ctx, int r, const struct hvd_error *err);
+	/* What the guest has of its memory, or says of it; some times a second. May be NULL. */
+	void (*memory_changed)(void *ctx, const struct balloon_info *info);
 	/* The guest was reset and runs again. May be NULL. */
 	void (*was_reset)(void *ctx);
 	/*

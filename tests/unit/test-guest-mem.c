@@ -6,6 +6,9 @@
 #include <unistd.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -59,6 +62,40 @@ static void refuses_what_is_not_all_ram(void **state)
 		assert_null(guest_mem_ptr(mem, bad[i].ipa, bad[i].len));
 }
 
+static void check_discard(const struct guest_mem *mem)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint8_t *p;
+
+	p = guest_mem_ptr(mem, BASE, SIZE);
+	memset(p, 1, 4 * page);
+
+	assert_int_equal(guest_mem_discard(mem, p, 0), 0);
+	assert_int_equal(guest_mem_discard(mem, p + 1, page), 0);
+	assert_int_equal(guest_mem_discard(mem, p, page - 1), 0);
+	for (size_t i = 0; i < 4 * page; i++)
+		assert_int_equal(p[i], 1);
+
+	assert_int_equal(guest_mem_discard(mem, p + page - 1, 2 * page), 0);
+	for (size_t i = 0; i < 4 * page; i++)
+		assert_int_equal(p[i], i < page || i >= 2 * page);
+}
+
+static void gives_back_whole_pages(void **state)
+{
+	AUTO(guest_mem_free) struct guest_mem *mem = NULL, *shared = NULL;
+	struct stat st;
+
+	assert_int_equal(guest_mem_new(BASE, SIZE, &mem), 0);
+	check_discard(mem);
+	assert_int_equal(guest_mem_new_shared(BASE, SIZE, &shared), 0);
+	check_discard(shared);
+	/* of the file, too, something is gone */
+	assert_int_equal(guest_mem_discard(shared, guest_mem_ptr(shared, BASE, 1), SIZE), 0);
+	assert_int_equal(fstat(guest_mem_fd(shared), &st), 0);
+	assert_int_equal(st.st_blocks, 0);
+}
+
 static void impossible_sizes_fail(void **state)
 {
 	struct guest_mem *mem = NULL;
@@ -97,6 +134,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(translates_what_is_ram),
 		cmocka_unit_test(refuses_what_is_not_all_ram),
+		cmocka_unit_test(gives_back_whole_pages),
 		cmocka_unit_test(impossible_sizes_fail),
 		cmocka_unit_test(shared_memory_is_the_same_for_another),
 	};

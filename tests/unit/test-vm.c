@@ -68,6 +68,17 @@ static void device_as_disk(struct vm_config *config)
 	config->disks[0].path = strdup("/dev/null");
 }
 
+static void target_without_balloon(struct vm_config *config)
+{
+	config->memory_target = config->memory / 2;
+}
+
+static void target_beyond_memory(struct vm_config *config)
+{
+	config->balloon = true;
+	config->memory_target = config->memory * 2;
+}
+
 static void bad_cpuset(struct vm_config *config)
 {
 	config->resources.cpuset = strdup("3-1");
@@ -86,6 +97,8 @@ static void test_refused_definitions(void **state)
 		{ too_much_memory, -ERANGE, "memory" },
 		{ no_such_network, -EINVAL, "nics[0].network" },
 		{ device_as_disk, -EINVAL, "disks[0].path" },
+		{ target_without_balloon, -EINVAL, "memory_target" },
+		{ target_beyond_memory, -EINVAL, "memory_target" },
 		{ bad_cpuset, -EINVAL, "resources.cpuset" },
 	};
 	struct scene *scene = *state;
@@ -232,6 +245,40 @@ static void test_requests(void **state)
 	assert_int_equal(vm_state(vm), VM_STOPPING);
 	process_die(&p);
 	scene_run(scene);
+}
+
+static struct balloon_info memory_of(const struct vm *vm)
+{
+	struct balloon_info memory;
+	struct vm_status status;
+
+	assert_int_equal(vm_get_status(vm, &status), 0);
+	memory = status.memory;
+	schema_clear(&vm_status_schema, &status);
+	return memory;
+}
+
+static void test_memory_of_the_guest(void **state)
+{
+	struct scene *scene = *state;
+	struct control_message msg = {
+		.version = CONTROL_VERSION, .type = CONTROL_BALLOON,
+		.balloon = { .actual = 64 * MIB, .stats_usec = 7, .stats.available = 9 * MIB },
+	};
+	struct process p;
+	struct vm *vm = adopt(scene, &p, VMM_RUNNING);
+
+	assert_int_equal(memory_of(vm).actual, vm_config(vm)->memory);
+	assert_int_equal(control_send(p.conn, &msg, NULL, 0), 0);
+	scene_run(scene);
+	assert_int_equal(vm_state(vm), VM_RUNNING);
+	assert_int_equal(memory_of(vm).actual, 64 * MIB);
+	assert_int_equal(memory_of(vm).stats.available, 9 * MIB);
+	assert_int_equal(memory_of(vm).stats_usec, 7);
+
+	process_die(&p);
+	scene_run(scene);
+	assert_int_equal(memory_of(vm).actual, 0);
 }
 
 static void check_end(struct scene *scene, enum vmm_reason reason, const char *text,
@@ -416,8 +463,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_refused_definitions), TEST(test_duplicates), TEST(test_update),
 		TEST(test_update_without_kernel), TEST(test_start_without_bus), TEST(test_adopt),
-		TEST(test_requests), TEST(test_guest_shuts_down), TEST(test_guest_panics),
-		TEST(test_watchdog_fires), TEST(test_remarks), TEST(test_vmm_fails),
+		TEST(test_requests), TEST(test_memory_of_the_guest), TEST(test_guest_shuts_down),
+		TEST(test_guest_panics), TEST(test_watchdog_fires), TEST(test_remarks),
+		TEST(test_vmm_fails),
 		TEST(test_stop), TEST(test_reconnect), TEST(test_console),
 	};
 

@@ -124,7 +124,8 @@ static const char dump[] =
 	"<target type='system-serial' port='0'><model name='pl011'/></target></serial>\n"
 	"    <console type='pty' tty='/dev/pts/1'><source path='/dev/pts/1'/>"
 	"<target type='serial' port='0'/></console>\n"
-	"    <memballoon model='virtio'/><panic model='pvpanic'/>"
+	"    <memballoon model='virtio' autodeflate='on'><stats period='10'/>"
+	"<alias name='balloon0'/></memballoon><panic model='pvpanic'/>"
 	"<watchdog model='sbsa' action='poweroff'/>\n"
 	"    <!-- a comment is nothing -->\n"
 	"    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>\n"
@@ -174,6 +175,11 @@ static void test_libvirt(void **state)
 	assert_int_equal(vm.nics[1].limits.rx_bytes_burst, 2 * MIB);
 	assert_int_equal(vm.nics[1].limits.tx_bytes_per_second, 128 * KIB);
 	assert_true(vm.rng);
+	assert_int_equal(vm.memory_target, 2 * GIB);
+	assert_true(vm.balloon);
+	assert_true(vm.deflate_on_oom);
+	assert_false(vm.page_reporting);
+	assert_int_equal(vm.balloon_stats_period, 10);
 	assert_false(vm.virtio_console);
 	assert_int_equal(vm.on_reboot, ON_REBOOT_STOP);
 	assert_int_equal(vm.on_crash, ON_CRASH_STOP);
@@ -250,6 +256,10 @@ static const struct {
 	{ "average='128'", "average='fast'",
 	  "nics[1].limits.tx_bytes_per_second: line 41: 'fast' is no whole number" },
 	{ ">100000<", ">50000<", "line 8: <global_period> is not supported" },
+	{ "model='virtio' autodeflate='on'", "model='xen'",
+	  "balloon: line 44: 'xen' is not one of: none, virtio" },
+	{ "autodeflate='on'", "autodeflate='yes'",
+	  "deflate_on_oom: line 44: 'yes' is not one of: off, on" },
 	{ "unit='KiB'", "unit='pages'",
 	  "memory: line 5: '2097152' is no whole number, or the unit is unknown" },
 	{ "gic version='3'", "gic version='2'",

@@ -229,6 +229,7 @@ struct machine *machine_free(struct machine *m)
 	machine_pci_free(m->pci);
 	io_fault_destroy(&m->io_fault);
 	machine_care_destroy(m);
+	balloon_report_destroy(&m->balloon_report);
 	machine_hw_destroy(m);
 	fw_cfg_free(m->fw_cfg);
 	for (unsigned i = 0; i < m->vcpus.n_vcpus; i++)

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "vmm/arch/vcpu_threads.h"
+#include "vmm/balloon.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
@@ -38,6 +39,8 @@ struct machine_args {
 	 */
 	void (*on_panic)(void *ctx, bool dumps);
 	void (*on_watchdog)(void *ctx);
+	/* What the guest has of its memory, or says of it, has changed. On the main loop. */
+	void (*on_balloon)(void *ctx, const struct balloon_info *info);
 	void (*on_vcpu_thread)(void *ctx); /* on each vCPU's thread, first of all */
 	/* What machine_update() has returned 1 for, which gets so many seconds. */
 	machine_detached_fn on_detached;

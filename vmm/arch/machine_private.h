@@ -14,6 +14,7 @@
 
 #include <stdatomic.h>
 
+#include "vmm/arch/balloon_report.h"
 #include "vmm/arch/io_fault.h"
 #include "vmm/arch/machine.h"
 #include "vmm/arch/machine_pci.h"
@@ -82,6 +83,7 @@ struct machine {
 	struct fw_cfg *fw_cfg; /* with firmware */
 
 	struct io_fault io_fault;
+	struct balloon_report balloon_report; /* zero: there is no balloon */
 	struct machine_virtio virtio[MEMMAP_MAX_VIRTIO];
 	unsigned n_virtio;
 	struct virtio_mmio mmio[MEMMAP_MAX_VIRTIO];
@@ -119,6 +121,10 @@ int machine_virtio_update_disk(struct virtio_dev *dev, const struct disk_config 
 			       struct hvd_error *err);
 int machine_virtio_update_nic(struct virtio_dev *dev, const struct nic_config *nic,
 			      struct hvd_error *err);
+
+/* The same for those of which a machine has one. */
+int machine_virtio_update_singles(struct machine *m, const struct vm_config *config,
+				  struct hvd_error *err);
 
 /* machine_pci's, on the main loop; dev may be a mere name by now. */
 void machine_on_detached(void *ctx, const struct virtio_dev *dev, int r);

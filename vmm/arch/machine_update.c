@@ -39,7 +39,7 @@ static int update_devices(struct machine *m, const struct vm_config *config, str
 		if (r < 0)
 			return hvd_err_in(err, r, "nics[%zu]", i);
 	}
-	return 0;
+	return machine_virtio_update_singles(m, config, err);
 }
 
 static int check_attach(struct machine *m, uint16_t type, const char *id, struct hvd_error *err)

@@ -12,7 +12,7 @@
 
 #define DISK_QUEUES 4 /* at most, where nobody has asked for more */
 
-_Static_assert(VM_MAX_DISKS + VM_MAX_NICS + 2 <= MEMMAP_MAX_VIRTIO, "a place for every device");
+_Static_assert(VM_MAX_DISKS + VM_MAX_NICS + 3 <= MEMMAP_MAX_VIRTIO, "a place for every device");
 
 /* Into the next place of virtio-mmio. */
 static int plug_mmio(struct machine *m, struct virtio_dev *dev, struct hvd_error *err)
@@ -214,14 +214,63 @@ static int new_rng(struct machine *m, struct virtio_dev **ret, struct hvd_error 
 	return virtio_rng_new(m->mem, m->args.io, ret, err);
 }
 
+static bool has_balloon(const struct vm_config *config)
+{
+	return config->balloon;
+}
+
+static void on_balloon(void *ctx, const struct balloon_info *info)
+{
+	balloon_report_put(ctx, info);
+}
+
+static struct virtio_balloon_args balloon_args(const struct vm_config *config)
+{
+	return (struct virtio_balloon_args){
+		.target = config->memory_target,
+		.deflate_on_oom = config->deflate_on_oom,
+		.page_reporting = config->page_reporting,
+		.stats_period = config->balloon_stats_period,
+		.changed = on_balloon,
+	};
+}
+
+static int new_balloon(struct machine *m, struct virtio_dev **ret, struct hvd_error *err)
+{
+	const struct balloon_info info = { .actual = m->args.config->memory };
+	struct virtio_balloon_args args = balloon_args(m->args.config);
+	int r;
+
+	r = balloon_report_init(&m->balloon_report, m->args.main, m->args.on_balloon, m->args.ctx);
+	if (r < 0)
+		return hvd_err(err, -r, "balloon: %s", strerror(-r));
+	/* also after a reset, when the guest had less */
+	balloon_report_put(&m->balloon_report, &info);
+	args.ctx = &m->balloon_report;
+	return virtio_balloon_new(&args, m->mem, m->args.io, ret, err);
+}
+
+static int update_balloon(struct virtio_dev *dev, const struct vm_config *config,
+			  struct hvd_error *err)
+{
+	const struct virtio_balloon_args args = balloon_args(config);
+
+	return virtio_update(dev, &args, err);
+}
+
 /* In the order in which they take places of virtio-mmio. */
 static const struct {
 	enum machine_kind kind;
+	uint16_t type;
 	bool (*wanted)(const struct vm_config *config);
 	int (*make)(struct machine *m, struct virtio_dev **ret, struct hvd_error *err);
+	/* NULL: nothing of it can change while the guest runs. */
+	int (*update)(struct virtio_dev *dev, const struct vm_config *config,
+		      struct hvd_error *err);
 } singles[] = {
-	{ MACHINE_CONSOLE, has_console, new_console },
-	{ MACHINE_RNG, has_rng, new_rng },
+	{ MACHINE_CONSOLE, VIRTIO_ID_CONSOLE, has_console, new_console, NULL },
+	{ MACHINE_RNG, VIRTIO_ID_RNG, has_rng, new_rng, NULL },
+	{ MACHINE_BALLOON, VIRTIO_ID_BALLOON, has_balloon, new_balloon, update_balloon },
 };
 
 static int create_singles(struct machine *m, struct hvd_error *err)
@@ -274,4 +323,22 @@ int machine_virtio_update_nic(struct virtio_dev *dev, const struct nic_config *n
 	const struct virtio_net_args args = nic_args(nic);
 
 	return virtio_update(dev, &args, err);
+}
+
+int machine_virtio_update_singles(struct machine *m, const struct vm_config *config,
+				  struct hvd_error *err)
+{
+	for (unsigned i = 0; i < m->n_virtio; i++) {
+		struct virtio_dev *dev = m->virtio[i].dev;
+
+		for (size_t j = 0; j < ARRAY_SIZE(singles); j++) {
+			int r = 0;
+
+			if (singles[j].type == dev->ops->id && singles[j].update)
+				r = singles[j].update(dev, config, err);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
 }

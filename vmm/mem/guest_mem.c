@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "vmm/base/macro.h"
 
@@ -117,6 +118,20 @@ void *guest_mem_ptr(const struct guest_mem *mem, uint64_t ipa, uint64_t len)
 	if (!len || offset >= mem->size || len > mem->size - offset)
 		return NULL;
 	return mem->host + offset;
+}
+
+int guest_mem_discard(const struct guest_mem *mem, void *p, size_t len)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uintptr_t start = ALIGN_UP((uintptr_t)p, page);
+	uintptr_t end = ((uintptr_t)p + len) & ~(page - 1);
+
+	if (start >= end)
+		return 0;
+	/* what is shared is the file's: a hole in it */
+	return madvise((void *)start, end - start, mem->fd < 0 ? MADV_DONTNEED : MADV_REMOVE) < 0
+		       ? -errno
+		       : 0;
 }
 
 uint64_t guest_mem_base(const struct guest_mem *mem)

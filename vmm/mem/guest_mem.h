@@ -34,5 +34,12 @@ DEFINE_AUTO(struct guest_mem *, guest_mem_free);
  */
 void *guest_mem_ptr(const struct guest_mem *mem, uint64_t ipa, uint64_t len);
 
+/*
+ * Give memory back to the host: whole pages of the host's in [p, p + len), which guest_mem_ptr() has
+ * returned. They read as zeroes, and are allocated anew when somebody touches them. Any thread, also
+ * while the guest uses them. Returns 0 or -errno, when the host keeps them.
+ */
+int guest_mem_discard(const struct guest_mem *mem, void *p, size_t len);
+
 uint64_t guest_mem_base(const struct guest_mem *mem);
 uint64_t guest_mem_size(const struct guest_mem *mem);

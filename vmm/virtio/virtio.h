@@ -19,6 +19,7 @@
 #include <linux/virtio_ids.h>
 #include <pthread.h>
 
+#include "vmm/balloon.h"
 #include "vmm/base/err.h"
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
@@ -195,6 +196,16 @@ struct virtio_net_args {
 	struct rate_limit rx_frames, rx_bytes, tx_frames, tx_bytes;
 };
 
+struct virtio_balloon_args {
+	uint64_t target; /* bytes of its memory that the guest is to have; 0: all */
+	bool deflate_on_oom;      /* the guest may take pages back when it has no others */
+	bool page_reporting; /* it may give back what it does not use, target or not */
+	unsigned stats_period;    /* seconds between statistics; 0: only when the driver starts */
+	/* From a vCPU or the I/O loop, one at a time: what the guest has, or says, has changed. */
+	void (*changed)(void *ctx, const struct balloon_info *info);
+	void *ctx;
+};
+
 /*
  * Errors are those of the backend (vmm/block/raw.h, vmm/net/tap.h) and -ENOMEM, -EMFILE; the
  * result is freed with virtio_dev_free().
@@ -217,6 +228,8 @@ int virtio_net_new(const struct virtio_net_args *args, const struct guest_mem *m
 		   struct virtio_dev **ret, struct hvd_error *err);
 int virtio_console_new(struct console *console, const struct guest_mem *mem, struct loop *io,
 		       struct virtio_dev **ret, struct hvd_error *err);
+int virtio_balloon_new(const struct virtio_balloon_args *args, const struct guest_mem *mem,
+		       struct loop *io, struct virtio_dev **ret, struct hvd_error *err);
 int virtio_rng_new(const struct guest_mem *mem, struct loop *io, struct virtio_dev **ret,
 		   struct hvd_error *err);
 

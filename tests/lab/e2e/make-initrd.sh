@@ -24,7 +24,7 @@ END
 chmod 755 "$root/udhcpc.sh"
 
 # Dependencies first, each once; what is built in is not a file.
-for m in virtio_mmio virtio_pci virtio_blk virtio_net virtio_rng sbsa_gwdt; do
+for m in virtio_mmio virtio_pci virtio_blk virtio_net virtio_rng virtio_balloon sbsa_gwdt; do
 	/sbin/modprobe --show-depends "$m" 2>/dev/null | awk '$1 == "insmod" { print $2 }'
 done | awk '!seen[$0]++' | while read -r file; do
 	name=$(basename "${file%.xz}")
