@@ -82,6 +82,7 @@ static void on_tap(struct loop_source *src, uint32_t events)
 
 	if (tap_is_gone(&pair->tap)) {
 		net_link_tap_gone(pair->net);
+		loop_remove(&pair->tick);
 	} else if (events & EPOLLOUT) {
 		pair->writable = true;
 		net_link_tap(pair->net, true);
@@ -124,6 +125,7 @@ static int watch_tap(struct net_pair *pair)
 int net_vhost_init(struct net_pair *pair, int fd, struct hvd_error *err)
 {
 	struct virtio_net *net = pair->net;
+	int r;
 
 	pair->vhost.fd = fd;
 	pair->src.fn = on_tap;
@@ -135,8 +137,9 @@ int net_vhost_init(struct net_pair *pair, int fd, struct hvd_error *err)
 		return hvd_err(err, errno, "vhost-net: %s", strerror(errno));
 	if (!pair->tap.offloads)
 		return hvd_err(err, EINVAL, "vhost-net serves taps only");
-	if (vhost_setup(fd, net->dev.mem, &pair->vhost, err) < 0)
-		return err ? err->code : -EIO;
+	r = vhost_setup(fd, net->dev.mem, &pair->vhost, err);
+	if (r < 0)
+		return r;
 	net->dev.host_features &= pair->vhost.features | ~RING_FEATURES;
 	return 0;
 }
