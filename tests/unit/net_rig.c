@@ -16,10 +16,15 @@
 void net_rig_open(struct net_rig *f, const struct virtio_net_args *args)
 {
 	int taps[NET_RIG_PAIRS], pair[2], size = (int)MIB;
+	struct loop *loops[2];
+	const struct virtio_loops spread = { loops, 2, 0 };
 	struct virtio_dev *dev;
 
 	driver_open(&f->d);
+	loops[0] = f->d.io;
+	loops[1] = f->second;
 	f->args = *args;
+	f->args.loops = f->second ? &spread : NULL;
 	f->n_pairs = args->n_pairs;
 	for (unsigned i = 0; i < args->n_pairs; i++) {
 		assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
@@ -31,6 +36,7 @@ void net_rig_open(struct net_rig *f, const struct virtio_net_args *args)
 	f->args.taps = taps;
 	assert_int_equal(virtio_net_new(&f->args, f->d.mem, f->d.io, &dev, NULL), 0);
 	f->args.taps = NULL;
+	f->args.loops = NULL;
 	driver_set_device(&f->d, dev);
 }
 

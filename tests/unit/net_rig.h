@@ -22,6 +22,7 @@ struct net_rig {
 	unsigned n_pairs;
 	int peers[NET_RIG_PAIRS]; /* the other ends of the "taps" */
 	int peer;                 /* the first */
+	struct loop *second;      /* a loop beside that of the driver to spread pairs over, or NULL */
 };
 
 /* For cmocka: one pair, MAC address 02:00:00:00:00:01. */

@@ -373,6 +373,59 @@ static void pairs_receive_and_send_each_for_itself(void **state)
 	net_rig_tear_down(&self);
 }
 
+/* Two pairs on two loops; the control queue is on the first, and changes reach both. */
+static void pairs_run_on_several_loops(void **state)
+{
+	static struct net_rig f;
+	void *self = &f;
+	const struct virtio_net_args args = { .n_pairs = 2 };
+	pthread_t thread;
+	uint16_t n = 2;
+
+	driver_start_loop(&f.second, &thread);
+	net_rig_open(&f, &args);
+	assert_ptr_equal(f.d.dev->queue_io[1], f.d.io);
+	assert_ptr_equal(f.d.dev->queue_io[2], f.second);
+	assert_ptr_equal(f.d.dev->queue_io[3], f.second);
+	assert_ptr_equal(f.d.dev->queue_io[4], f.d.io);
+	for (int round = 0; round < 10; round++) {
+		driver_start(&f.d, FEATURES | BIT(MQ));
+		assert_int_equal(net_command(&f, 4, VIRTIO_NET_CTRL_MQ,
+					     VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, &n, 2, 9),
+				 VIRTIO_NET_OK);
+		for (unsigned pair = 0; pair < 2; pair++) {
+			net_offer_on(&f, 2 * pair, 0, 2, 2000);
+			frame_on(&f, pair, (uint8_t)pair);
+			assert_int_equal(driver_used(&f.d, 2 * pair).len, 90);
+		}
+		f.args.link_down = !f.args.link_down;
+		assert_int_equal(virtio_update(f.d.dev, &f.args, NULL), 0);
+		f.args.link_down = !f.args.link_down;
+		assert_int_equal(virtio_update(f.d.dev, &f.args, NULL), 0);
+		virtio_quiesce(f.d.dev);
+		virtio_resume(f.d.dev);
+	}
+	net_rig_tear_down(&self);
+	driver_stop_loop(f.second, thread);
+	f.second = NULL;
+}
+
+/* What other queues still have is of no interest, or a loop over one of them would never end. */
+static void a_broken_device_asks_for_no_more(void **state)
+{
+	struct net_rig *f = *state;
+
+	driver_start(&f->d, FEATURES);
+	queue_desc(&f->d.queue[TXQ], 0, data_ipa(0), 64, 0, 0);
+	queue_avail(&f->d.queue[TXQ], 0);
+	virtio_broken(f->d.dev, "test");
+	assert_true(vq_enable_kick(&f->d.dev->queue[TXQ]));
+	assert_false(virtio_enable_kick(f->d.dev, TXQ));
+	driver_kick(&f->d, TXQ);
+	net_settle(f);
+	assert_int_equal(f->d.queue[TXQ].used->idx, 0);
+}
+
 static void numbers_of_pairs(void **state)
 {
 	static const uint16_t bad[] = { 0, 3, 4, 255, 0x8000, 0xffff };
@@ -440,6 +493,8 @@ int main(void)
 		TEST(sending_is_limited),
 		TEST(receiving_is_limited),
 		TEST(pairs_receive_and_send_each_for_itself),
+		TEST(pairs_run_on_several_loops),
+		TEST(a_broken_device_asks_for_no_more),
 		TEST(numbers_of_pairs),
 		TEST(control_queue_moves_without_mq),
 	};
