@@ -39,7 +39,7 @@ net_command_of() {
 			--argjson m "$((MEMORY << 20))" --arg b "$backend" \
 			'{name: "bench", vcpus: 1, memory: $m, rng: false, hotplug_ports: 0,
 			  boot: {kernel: $k, initrd: $i, cmdline: $c}, disks: [{path: $d, read_only: true}],
-			  nics: [{tap: "bench0", backend: $b}]}' >"$work/vm.json"
+			  nics: [{tap: "bench0", mac: "52:54:00:00:00:01", backend: $b}]}' >"$work/vm.json"
 		COMMAND=("$vmm" --config "$work/vm.json")
 		;;
 	qemu)
@@ -129,9 +129,25 @@ console_says() {
 # exits_of PID: of all vCPUs, as KVM counts them.
 exits_of() { cat /sys/kernel/debug/kvm/"$1"-*/exits; }
 
-# A TCP stream each way and request-response over one connection, with the host's side on the tap.
+# net_loads PREFIX PID: with the guest's shell at $keys, the host's side of its tap has 10.99.0.1.
+net_loads() {
+	local kind amount before
+	console_says GUEST-UP || return
+	echo 'ip addr add 10.99.0.2/24 dev eth0; ip link set eth0 up; cat /dev/vda >/tmp/netload;' \
+		'chmod +x /tmp/netload; /tmp/netload serve 5001 &' >&"$keys"
+	console_says NETLOAD-SERVES || return
+	for kind in rx tx rr; do
+		amount=8000000
+		[[ $kind != rr ]] || amount=500
+		before=$(exits_of "$2")
+		"$here/netload" run "$1" 10.99.0.2 5001 "$kind" "$amount" || return
+		echo "${1}_${kind}_exits $(($(exits_of "$2") - before))"
+	done
+}
+
+# A TCP stream each way and request-response over one connection, in the process and with vhost-net.
 bench_net() {
-	local backend tap=bench0 pid keys kind amount before
+	local backend tap=bench0 pid keys rc=0
 	[[ $1 == hvd ]] || tap=bench1
 	ip addr add 10.99.0.1/24 dev "$tap"
 	mkfifo "$work/keys"
@@ -140,23 +156,14 @@ bench_net() {
 		"${COMMAND[@]}" <"$work/keys" >"$work/out" 2>"$work/err" &
 		pid=$!
 		exec {keys}>"$work/keys"
-		console_says GUEST-UP || return
-		echo 'ip addr add 10.99.0.2/24 dev eth0; ip link set eth0 up; cat /dev/vda >/tmp/netload;' \
-			'chmod +x /tmp/netload; /tmp/netload serve 5001 &' >&"$keys"
-		console_says NETLOAD-SERVES || return
-		for kind in rx tx rr; do
-			amount=8000000
-			[[ $kind != rr ]] || amount=500
-			before=$(exits_of "$pid")
-			"$here/netload" run "$1 net_$backend" 10.99.0.2 5001 "$kind" "$amount" || return
-			echo "$1 net_${backend}_${kind}_exits $(($(exits_of "$pid") - before))"
-		done
+		net_loads "$1 net_$backend" "$pid" || rc=1
 		exec {keys}>&-
-		kill "$pid"
+		kill "$pid" 2>/dev/null || true
 		wait "$pid" || true
 	done
 	rm "$work/keys"
 	ip addr del 10.99.0.1/24 dev "$tap"
+	return "$rc"
 }
 
 for vmm_name in hvd qemu; do

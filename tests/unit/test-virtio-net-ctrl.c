@@ -270,6 +270,7 @@ static void the_link_changes_while_it_rests(void **state)
 	net_expect_frame(f, 120, 2, 1);
 }
 
+/* … and no MAC address where there is none: the driver chooses. */
 static void mtu_is_told(void **state)
 {
 	static struct net_rig f;
@@ -277,10 +278,12 @@ static void mtu_is_told(void **state)
 	const struct virtio_net_args args = { .n_pairs = 1, .mtu = 9000 };
 
 	net_rig_open(&f, &args);
+	assert_false(f.d.dev->host_features & BIT(MAC));
 	assert_true(f.d.dev->host_features & BIT(MTU));
 	assert_int_equal(config(&f, offsetof(struct virtio_net_config, mtu), 2), 9000);
 	net_rig_tear_down(&self);
 	assert_false(((struct net_rig *)*state)->d.dev->host_features & BIT(MTU));
+	assert_true(((struct net_rig *)*state)->d.dev->host_features & BIT(MAC));
 }
 
 /* The first one takes all of the burst and more, the others wait until the limit is gone. */

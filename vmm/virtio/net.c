@@ -162,7 +162,12 @@ static void fill_config(struct virtio_net *net, const struct virtio_net_args *ar
 {
 	struct virtio_net_config *config = net_config(net);
 
+	static const uint8_t none[6];
+
 	net->dev.host_features |= offload_features(net->pair[0].tap.offloads);
+	/* the driver chooses one */
+	if (memcmp(args->mac, none, sizeof(none)) == 0)
+		net->dev.host_features &= ~FEATURE(MAC);
 	if (net->n_pairs > 1)
 		net->dev.host_features |= FEATURE(MQ);
 	if (args->mtu)

@@ -188,7 +188,7 @@ struct virtio_net_args {
 	const int *taps;   /* one for each pair, queues of one interface; see vmm/net/tap.h */
 	const int *vhosts; /* likewise, of vhost-net; NULL: frames are moved in this process */
 	const struct virtio_loops *loops; /* to spread pairs over, or NULL; io is the first */
-	uint8_t mac[6];
+	uint8_t mac[6]; /* all zero: the driver chooses one */
 	bool trust_mac; /* the driver may give it another MAC address */
 	uint16_t mtu;   /* 0: the driver is told nothing */
 	bool link_down;
