@@ -367,6 +367,12 @@ static const struct field vm_fields[] = {
 	  U32(struct vm_config, balloon_stats_period), .min = 1, .max = 3600, LIVE, .unit = "seconds",
 	  .help = "Time between two statistics of the guest's memory; only one from the start of "
 		  "its driver if not given" },
+	{ "vsock", "devices/vsock[@model=virtio]", BOOL(struct vm_config, vsock),
+	  .help = "Sockets between the guest and programs of the host (virtio-vsock)" },
+	{ "vsock_cid", "devices/vsock/cid/@address", U32(struct vm_config, vsock_cid), .min = 3,
+	  .max = 0xfffffffe,
+	  .help = "The guest's context identifier, unique on the host; chosen when vsock is set if not "
+		  "given" },
 	{ "rng", "devices/rng[@model=virtio]/backend[@model=random]", BOOL(struct vm_config, rng),
 	  .def = "yes", .help = "Entropy source (virtio-rng)" },
 	{ "virtio_console", "devices/console[@type=pty]/target[@type=virtio]",

@@ -84,6 +84,8 @@ static const struct accepted {
 	{ "domain/devices/interface/driver/@rx_queue_size", NULL },
 	{ "domain/devices/interface/driver/@tx_queue_size", NULL },
 
+	{ "domain/devices/vsock/cid/@auto", NULL },
+
 	{ "domain/devices/rng/backend/#text", NULL },
 
 	/* the serial port is always there; virtio consoles are a field */

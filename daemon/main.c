@@ -19,7 +19,6 @@
 #include "vmm/base/log.h"
 #include "vmm/base/macro.h"
 
-#define SOCKET_GROUP "hvd"
 #define SOCKET_BACKLOG 128
 
 
@@ -192,7 +191,7 @@ static int passed_socket(void)
 static int own_socket(const char *path, struct hvd_error *err)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	const struct group *group = getgrnam(SOCKET_GROUP);
+	const struct group *group = getgrnam(HVD_GROUP);
 	AUTO(close) int fd = -1;
 
 	if ((size_t)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path) >=
@@ -206,13 +205,13 @@ static int own_socket(const char *path, struct hvd_error *err)
 	    chmod(path, group ? 0660 : 0600) < 0 || listen(fd, SOCKET_BACKLOG) < 0)
 		return hvd_err(err, errno, "%s: %s", path, strerror(errno));
 	if (group && chown(path, (uid_t)-1, group->gr_gid) < 0)
-		log_warning("%s: cannot give it to group " SOCKET_GROUP ": %s", path, strerror(errno));
+		log_warning("%s: cannot give it to group " HVD_GROUP ": %s", path, strerror(errno));
 	return TAKE_FD(fd);
 }
 
 static int listen_rest(struct hvd *hvd, const struct options *o, struct hvd_error *err)
 {
-	struct http_config config = { .listen_fd = passed_socket(), .group = SOCKET_GROUP };
+	struct http_config config = { .listen_fd = passed_socket(), .group = HVD_GROUP };
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 	int r;
 

@@ -23,6 +23,9 @@ struct manager_paths {
 	const char *worker;  /* hvd-vmm */
 };
 
+/* Who may use hvd's sockets, beside root, where there is such a group. */
+#define HVD_GROUP "hvd"
+
 enum manager_event {
 	MANAGER_VM_ADDED,
 	MANAGER_VM_REMOVED, /* the VM is still there to be asked for its name */

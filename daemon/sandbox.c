@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include "vmm/base/macro.h"
 
@@ -74,15 +75,18 @@ static const struct {
 	{ SCMP_SYS(writev), MAIN | IO },
 	{ SCMP_SYS(getrandom), MAIN | IO },
 
+	/* connections of virtio-vsock; and see allow_unix_sockets() */
+	{ SCMP_SYS(connect), MAIN | IO },
+	{ SCMP_SYS(accept4), MAIN | IO },
+	{ SCMP_SYS(shutdown), MAIN | IO },
+
 	/* the main thread: control socket, console, building and resetting the machine */
 	{ SCMP_SYS(recvmsg), MAIN },
 	{ SCMP_SYS(sendmsg), MAIN },
 	{ SCMP_SYS(recvfrom), MAIN },
 	{ SCMP_SYS(sendto), MAIN },
 	{ SCMP_SYS(socketpair), MAIN },
-	{ SCMP_SYS(accept4), MAIN },
 	{ SCMP_SYS(getsockopt), MAIN },
-	{ SCMP_SYS(shutdown), MAIN },
 	{ SCMP_SYS(fcntl), MAIN },
 	{ SCMP_SYS(pread64), MAIN },
 	{ SCMP_SYS(lseek), MAIN },
@@ -127,6 +131,13 @@ static int export(scmp_filter_ctx filter, struct sock_fprog *ret)
 	return 0;
 }
 
+/* To connect to what is in the VM's own folder, which is all that there is. */
+static int allow_unix_sockets(scmp_filter_ctx filter)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+}
+
 static int make_filter(enum vmm_thread kind, struct sock_fprog *ret)
 {
 	AUTO(seccomp_release) scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -145,6 +156,11 @@ static int make_filter(enum vmm_thread kind, struct sock_fprog *ret)
 		if (!(allowed[i].threads & (1u << kind)))
 			continue;
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i].number, 0);
+		if (r < 0)
+			return r;
+	}
+	if ((MAIN | IO) & (1u << kind)) {
+		r = allow_unix_sockets(filter);
 		if (r < 0)
 			return r;
 	}

@@ -7,6 +7,7 @@
 
 #include "daemon/cpuset.h"
 #include "daemon/manager.h"
+#include "daemon/vm_private.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/macro.h"
 
@@ -85,7 +86,19 @@ int unit_root(const struct manager_paths *paths, char path[static PATH_MAX])
 	return snprintf(path, PATH_MAX, "%s/root", paths->runtime) >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
-static int append_file_system(sd_bus_message *m, const struct manager_paths *paths)
+static int append_vsock_folder(sd_bus_message *m, const struct vm_config *config,
+			       const struct manager_paths *paths)
+{
+	char path[PATH_MAX];
+	int r = vm_vsock_path(paths, config->name, NULL, path);
+
+	return r < 0 ? r
+		     : sd_bus_message_append(m, "(sv)", "BindReadOnlyPaths", "a(ssbt)", 1, path,
+					     VM_VSOCK_FOLDER, 0, (uint64_t)0);
+}
+
+static int append_file_system(sd_bus_message *m, const struct vm_config *config,
+			      const struct manager_paths *paths)
 {
 	const char *worker = paths->worker;
 	char root[PATH_MAX];
@@ -103,12 +116,13 @@ static int append_file_system(sd_bus_message *m, const struct manager_paths *pat
 		if (r < 0)
 			return r;
 	}
-	return sd_bus_message_append(m, "(sv)", "BindReadOnlyPaths", "a(ssbt)", 1, worker, worker,
-				     0, (uint64_t)0);
+	r = sd_bus_message_append(m, "(sv)", "BindReadOnlyPaths", "a(ssbt)", 1, worker, worker, 0,
+				  (uint64_t)0);
+	return r < 0 || !config->vsock ? r : append_vsock_folder(m, config, paths);
 }
 
 /* The outer wall: hvd-vmm's threads narrow it down to what each needs (daemon/sandbox.h). */
-static int append_filters(sd_bus_message *m)
+static int append_filters(sd_bus_message *m, const struct vm_config *config)
 {
 	int r;
 
@@ -119,8 +133,10 @@ static int append_filters(sd_bus_message *m)
 	if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)", "SystemCallFilter", "(bas)", 0, 2,
 					  "@privileged", "@resources");
-	/* Sockets are made by hvd and passed; hvd-vmm makes none. */
-	if (r >= 0)
+	/* Sockets are made by hvd and passed; hvd-vmm makes those that connect to VM_VSOCK_FOLDER. */
+	if (r >= 0 && config->vsock)
+		r = sd_bus_message_append(m, "(sv)", "RestrictAddressFamilies", "(bas)", 1, 1, "AF_UNIX");
+	else if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)", "RestrictAddressFamilies", "(bas)", 1, 0);
 	return r;
 }
@@ -197,9 +213,9 @@ int unit_append_service(sd_bus_message *m, const struct vm_config *config,
 	if (r >= 0)
 		r = append_tables(m);
 	if (r >= 0)
-		r = append_file_system(m, paths);
+		r = append_file_system(m, config, paths);
 	if (r >= 0)
-		r = append_filters(m);
+		r = append_filters(m, config);
 	if (r >= 0)
 		r = append_address_filter(m);
 	if (r >= 0)

@@ -38,6 +38,7 @@ void vm_remove_runtime(struct vm *vm)
 	if (vm_runtime_path(vm->manager, vm->config.name, NULL, path) >= 0 && rmdir(path) < 0 &&
 	    errno != ENOENT)
 		log_warning("%s: %s", path, strerror(errno));
+	vm_vsock_close(vm);
 	schema_clear(&vm_schema, &vm->running);
 	vm->unsettled = false;
 }

@@ -210,7 +210,7 @@ static int load_running(struct vm *vm, const char *folder)
 
 	r = store_load(folder, VM_SPEC_FILE, &vm_schema, &vm->running, &generation, &err);
 	if (r >= 0)
-		return vm_complete(&vm->running, NULL, &err);
+		return vm_complete(vm->manager, &vm->running, vm, &err);
 	log_warning("VM %s: %s", vm->config.name, err.msg);
 	return schema_copy(&vm_schema, &vm->running, &vm->config);
 }

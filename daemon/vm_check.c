@@ -127,6 +127,19 @@ static int check_balloon(const struct vm_config *config, struct hvd_error *err)
 	return 0;
 }
 
+static int check_vsock(const struct manager *manager, const struct vm_config *config,
+		       struct hvd_error *err)
+{
+	if (!config->vsock)
+		return 0;
+	for (const struct vm *vm = vm_next(manager, NULL); vm; vm = vm_next(manager, vm))
+		if (vm->config.vsock && vm->config.vsock_cid == config->vsock_cid &&
+		    strcmp(vm->config.name, config->name) != 0)
+			return hvd_err_field(err, EINVAL, "vsock_cid", "%u is that of VM %s",
+					     config->vsock_cid, vm->config.name);
+	return 0;
+}
+
 static int check_resources(const struct resources_config *resources, struct hvd_error *err)
 {
 	uint8_t mask[CPUSET_BYTES];
@@ -152,6 +165,8 @@ int vm_check(const struct manager *manager, const struct vm_config *config,
 		r = check_nics(manager, config, err);
 	if (r >= 0)
 		r = check_balloon(config, err);
+	if (r >= 0)
+		r = check_vsock(manager, config, err);
 	if (r >= 0)
 		r = check_resources(&config->resources, err);
 	return r;

@@ -85,7 +85,7 @@ int vm_define(struct manager *manager, struct vm_config *config, struct vm **ret
 	AUTO(vm_free) struct vm *vm = NULL;
 	int r;
 
-	r = vm_complete(config, NULL, err);
+	r = vm_complete(manager, config, NULL, err);
 	if (r < 0)
 		return r;
 	r = vm_firmware_complete(manager, config, err);
@@ -136,6 +136,7 @@ int vm_undefine(struct vm *vm, const struct delete_options *options, struct hvd_
 		return r;
 
 	vm_failure_forget(vm);
+	vm_vsock_forget(vm);
 	event_vm(vm, EVENT_REMOVED);
 	manager_notify(vm->manager, MANAGER_VM_REMOVED, vm);
 	vm_free(vm);
@@ -157,7 +158,7 @@ static int load_from(struct manager *manager, const char *folder, const char *fi
 	if (strcmp(vm->config.name, name) != 0)
 		return hvd_err(err, EINVAL, "%s/%s.xml: the name in it is %s, not %s", folder, file,
 			       vm->config.name, name);
-	r = vm_complete(&vm->config, NULL, err);
+	r = vm_complete(manager, &vm->config, NULL, err);
 	if (r < 0)
 		return r;
 	/* a host without the firmware has the definition all the same; starting the VM tells */

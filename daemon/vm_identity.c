@@ -2,10 +2,13 @@
 /* What a VM, its disks and its NICs are known by, where the definition does not say it. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "daemon/vm_private.h"
+
+#define FIRST_CID 3U /* the others are the host's */
 
 static bool is_zero(const uint8_t *bytes, size_t n)
 {
@@ -158,7 +161,39 @@ static int complete_macs(struct vm_config *config, const struct vm *vm)
 	return r;
 }
 
-int vm_complete(struct vm_config *config, const struct vm *vm, struct hvd_error *err)
+/* The first that no VM has. */
+static int choose_cid(const struct manager *manager, uint32_t *ret)
+{
+	AUTO(free) bool *taken = NULL;
+	size_t n = 1, i = 0;
+
+	for (const struct vm *vm = vm_next(manager, NULL); vm; vm = vm_next(manager, vm))
+		n++;
+	taken = calloc(n, sizeof(*taken));
+	if (!taken)
+		return -ENOMEM;
+	for (const struct vm *vm = vm_next(manager, NULL); vm; vm = vm_next(manager, vm))
+		if (vm->config.vsock_cid >= FIRST_CID && vm->config.vsock_cid - FIRST_CID < n)
+			taken[vm->config.vsock_cid - FIRST_CID] = true;
+	while (taken[i]) /* one is left: there are more places than VMs */
+		i++;
+	*ret = (uint32_t)(FIRST_CID + i);
+	return 0;
+}
+
+static int complete_cid(const struct manager *manager, struct vm_config *config, const struct vm *vm)
+{
+	if (!config->vsock || config->vsock_cid)
+		return 0;
+	if (vm && vm->config.vsock_cid) {
+		config->vsock_cid = vm->config.vsock_cid;
+		return 0;
+	}
+	return choose_cid(manager, &config->vsock_cid);
+}
+
+int vm_complete(const struct manager *manager, struct vm_config *config, const struct vm *vm,
+		struct hvd_error *err)
 {
 	int r = 0;
 
@@ -172,5 +207,7 @@ int vm_complete(struct vm_config *config, const struct vm *vm, struct hvd_error 
 		r = complete_ids(config, vm);
 	if (r >= 0)
 		r = complete_macs(config, vm);
+	if (r >= 0)
+		r = complete_cid(manager, config, vm);
 	return r < 0 ? hvd_err(err, -r, "cannot choose an identity: %s", strerror(-r)) : 0;
 }

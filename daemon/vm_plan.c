@@ -75,7 +75,7 @@ int vm_check_change(const struct vm *vm, struct vm_config *config,
 			       vm->config.name, vm->state == VM_STARTING ? "started" : "changed");
 	r = vm_check_generation(vm, options->generation, err);
 	if (r >= 0)
-		r = vm_complete(config, vm, err);
+		r = vm_complete(vm->manager, config, vm, err);
 	if (r >= 0)
 		r = vm_firmware_complete(vm->manager, config, err);
 	if (r >= 0)

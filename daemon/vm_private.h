@@ -4,8 +4,9 @@
  *
  *	vm.c          state, status
  *	vm_define.c   definitions and their store
- *	vm_identity.c UUID, ids, MAC addresses
+ *	vm_identity.c UUID, ids, MAC addresses, CIDs
  *	vm_firmware.c firmware and its variables
+ *	vm_vsock.c    sockets between host and guest
  *	vm_networks.c networks for its NICs
  *	vm_plan.c     what a change comes to, and its steps
  *	vm_update.c   changes of a definition
@@ -103,7 +104,8 @@ void vm_discard(const struct vm *vm);
  * vm_identity.c: give config, disks and NICs an identity where they have none of their own: that of
  * vm (NULL: a new one) and what vm has in the same place, else one that nothing of vm has.
  */
-int vm_complete(struct vm_config *config, const struct vm *vm, struct hvd_error *err);
+int vm_complete(const struct manager *manager, struct vm_config *config, const struct vm *vm,
+		struct hvd_error *err);
 
 /*
  * vm_firmware.c: put paths where config leaves firmware and store to hvd (-EINVAL: this host has no
@@ -174,6 +176,16 @@ void vm_networks_forget(struct vm_networks *w); /* fn is not called any more */
 /* Put the taps in files, which are those of config's NICs (-1: none), on their bridges. */
 int vm_bridge_taps(const struct manager *manager, const struct vm_config *config,
 		   const struct vm_files *files, struct hvd_error *err);
+
+/* vm_vsock.c: RUNTIME/vsock[/NAME][/file]; name and file may be NULL. 0 or -ENAMETOOLONG. */
+int vm_vsock_path(const struct manager_paths *paths, const char *name, const char *file,
+		  char path[static PATH_MAX]);
+/* Make the folder, and in it the listening socket, whose descriptor it returns. */
+int vm_vsock_listen(const struct vm *vm, struct hvd_error *err);
+/* The process has gone. */
+void vm_vsock_close(const struct vm *vm);
+/* The definition goes. */
+void vm_vsock_forget(const struct vm *vm);
 
 /* vm_start.c: a memfd with config as hvd-vmm reads it. */
 int vm_make_spec(const struct vm_config *config, struct hvd_error *err);

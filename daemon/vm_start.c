@@ -273,7 +273,10 @@ static int launch(struct vm_start *start, struct hvd_error *err)
 	if (r < 0)
 		return r;
 
-	r = vm_bridge_taps(vm->manager, &vm->config, &files, err);
+	if (vm->config.vsock)
+		r = files.vsock = vm_vsock_listen(vm, err);
+	if (r >= 0)
+		r = vm_bridge_taps(vm->manager, &vm->config, &files, err);
 	if (r >= 0) {
 		fds[0] = spec;
 		fds[1] = listener;

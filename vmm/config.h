@@ -184,6 +184,9 @@ struct vm_config {
 	bool page_reporting; /* the guest gives back what it does not use */
 	uint32_t balloon_stats_period; /* seconds between the guest's statistics; 0: none */
 
+	bool vsock;          /* virtio-vsock: sockets between the guest and the host */
+	uint32_t vsock_cid;  /* the guest's address, 3 … 0xfffffffe; 0: chosen when defined */
+
 	bool rng;            /* virtio-rng fed from getrandom(2) */
 	bool virtio_console; /* hvc0 beside the PL011, on the same console stream */
 

@@ -20,6 +20,7 @@ struct vm_files vm_files_none(void)
 {
 	struct vm_files files = {
 		.kvm = -1, .kernel = -1, .initrd = -1, .firmware = -1, .nvram = -1,
+		.vsock = -1,
 	};
 
 	for (size_t i = 0; i < VM_MAX_DISKS; i++)
@@ -43,6 +44,7 @@ void vm_files_close(struct vm_files *files)
 	close_one(&files->initrd);
 	close_one(&files->firmware);
 	close_one(&files->nvram);
+	close_one(&files->vsock);
 	for (size_t i = 0; i < VM_MAX_DISKS; i++)
 		close_one(&files->disks[i]);
 	for (size_t i = 0; i < VM_MAX_NICS; i++)
@@ -274,6 +276,8 @@ static size_t places(struct vm_files *files, const struct vm_config *config,
 		ret[n++] = &files->firmware;
 		ret[n++] = &files->nvram;
 	}
+	if (!running && config->vsock)
+		ret[n++] = &files->vsock;
 	for (size_t i = 0; i < config->n_disks && i < VM_MAX_DISKS; i++)
 		if (!has_disk(running, &config->disks[i]))
 			ret[n++] = &files->disks[i];
@@ -331,6 +335,7 @@ void vm_files_update(struct vm_files *files, const struct vm_config *running,
 	next.initrd = TAKE_FD(files->initrd);
 	next.firmware = TAKE_FD(files->firmware);
 	next.nvram = TAKE_FD(files->nvram);
+	next.vsock = TAKE_FD(files->vsock);
 	for (size_t i = 0; i < config->n_disks && i < VM_MAX_DISKS; i++) {
 		int at = vm_config_find_disk(running, config->disks[i].id);
 

@@ -16,13 +16,20 @@
 #include "vmm/config.h"
 #include "vmm/nic_files.h"
 
-#define VM_MAX_FILES (5 + VM_MAX_DISKS + VM_MAX_NICS * VM_MAX_NIC_QUEUES * 2)
+#define VM_MAX_FILES (6 + VM_MAX_DISKS + VM_MAX_NICS * VM_MAX_NIC_QUEUES * 2)
+
+/*
+ * In hvd-vmm's file system: where the sockets vsock_PORT are that the guest can connect to. hvd binds
+ * a folder of the VM there.
+ */
+#define VM_VSOCK_FOLDER "/vsock"
 
 /* -1 where there is none. */
 struct vm_files {
 	int kvm; /* /dev/kvm */
 	int kernel, initrd;
 	int firmware, nvram; /* image and variable store (vmm/firmware.h): both or none */
+	int vsock; /* a listening unix stream socket, of whoever starts the VM: not opened here */
 	int disks[VM_MAX_DISKS];
 	struct nic_files nics[VM_MAX_NICS];
 };

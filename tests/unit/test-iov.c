@@ -69,12 +69,30 @@ static void test_advance(void **state)
 	assert_int_equal(n, 0);
 }
 
+static void test_truncate(void **state)
+{
+	struct iovec iov[4];
+	unsigned n = 4;
+
+	fill(iov);
+	iov_truncate(iov, &n, 100);
+	assert_int_equal(n, 4);
+	assert_int_equal(iov_len(iov, n), 8);
+	iov_truncate(iov, &n, 5);
+	assert_int_equal(iov_len(iov, n), 5);
+	iov_truncate(iov, &n, 3);
+	assert_int_equal(iov_len(iov, n), 3);
+	iov_truncate(iov, &n, 0);
+	assert_int_equal(n, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gather),
 		cmocka_unit_test(test_scatter),
 		cmocka_unit_test(test_advance),
+		cmocka_unit_test(test_truncate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

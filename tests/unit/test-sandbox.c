@@ -25,6 +25,11 @@ static void make_socket(void)
 	syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
 }
 
+static void make_unix_socket(void)
+{
+	syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0);
+}
+
 static void open_file(void)
 {
 	syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY);
@@ -77,6 +82,7 @@ static void each_kind_may_do_what_it_needs(void **state)
 		assert_int_equal(outcome(kind, write_nothing), 0);
 	assert_int_equal(outcome(VMM_THREAD_IO, map_memory), 0);
 	assert_int_equal(outcome(VMM_THREAD_MAIN, receive), 0);
+	assert_int_equal(outcome(VMM_THREAD_IO, make_unix_socket), 0);
 	assert_int_equal(outcome(VMM_THREAD_VCPU, write_file), 0);
 }
 
@@ -88,6 +94,7 @@ static void nothing_else_is_survived(void **state)
 	}
 	assert_int_equal(outcome(VMM_THREAD_VCPU, map_memory), SIGSYS);
 	assert_int_equal(outcome(VMM_THREAD_VCPU, receive), SIGSYS);
+	assert_int_equal(outcome(VMM_THREAD_VCPU, make_unix_socket), SIGSYS);
 	assert_int_equal(outcome(VMM_THREAD_IO, receive), SIGSYS);
 	assert_int_equal(outcome(VMM_THREAD_IO, write_file), SIGSYS);
 }

@@ -117,6 +117,37 @@ static void no_change(struct vm_config *config)
 {
 }
 
+static uint32_t define_vsock(struct scene *scene, const char *name, uint32_t cid,
+			     struct hvd_error *err)
+{
+	struct vm_config config;
+	struct vm *vm;
+
+	scene_spec(scene, name, &config);
+	config.vsock = true;
+	config.vsock_cid = cid;
+	if (vm_define(scene->manager, &config, &vm, err) < 0) {
+		schema_clear(&vm_schema, &config);
+		return 0;
+	}
+	return vm_config(vm)->vsock_cid;
+}
+
+static void test_cids(void **state)
+{
+	struct scene *scene = *state;
+	struct hvd_error err = { 0 };
+
+	assert_int_equal(define_vsock(scene, "a", 0, NULL), 3);
+	assert_int_equal(define_vsock(scene, "b", 5, NULL), 5);
+	assert_int_equal(define_vsock(scene, "c", 0, NULL), 4);
+	assert_int_equal(define_vsock(scene, "d", 0xfffffffe, NULL), 0xfffffffe);
+	assert_int_equal(define_vsock(scene, "e", 0, NULL), 6);
+	assert_int_equal(define_vsock(scene, "f", 5, &err), 0);
+	assert_string_equal(err.field, "vsock_cid");
+	assert_string_equal(err.msg, "5 is that of VM b");
+}
+
 static void test_duplicates(void **state)
 {
 	struct scene *scene = *state;
@@ -461,7 +492,7 @@ static void test_console(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_refused_definitions), TEST(test_duplicates), TEST(test_update),
+		TEST(test_refused_definitions), TEST(test_cids), TEST(test_duplicates), TEST(test_update),
 		TEST(test_update_without_kernel), TEST(test_start_without_bus), TEST(test_adopt),
 		TEST(test_requests), TEST(test_memory_of_the_guest), TEST(test_guest_shuts_down),
 		TEST(test_guest_panics), TEST(test_watchdog_fires), TEST(test_remarks),

@@ -28,6 +28,7 @@ static const struct {
 	[MACHINE_RNG] = { 0x02, 1, 0 },
 	[MACHINE_PVPANIC] = { 0x0f, 1, 0 },
 	[MACHINE_BALLOON] = { 0x03, 1, 0 },
+	[MACHINE_VSOCK] = { 0x04, 1, 0 },
 	[MACHINE_DISK] = { 0x10, VM_MAX_DISKS, 33 },
 	[MACHINE_NIC] = { 0x12, VM_MAX_NICS, 1 },
 	[MACHINE_SPARE] = { 0x13, VM_MAX_HOTPLUG_PORTS, 97 },

@@ -12,7 +12,7 @@
 
 #define DISK_QUEUES 4 /* at most, where nobody has asked for more */
 
-_Static_assert(VM_MAX_DISKS + VM_MAX_NICS + 3 <= MEMMAP_MAX_VIRTIO, "a place for every device");
+_Static_assert(VM_MAX_DISKS + VM_MAX_NICS + 4 <= MEMMAP_MAX_VIRTIO, "a place for every device");
 
 /* Into the next place of virtio-mmio. */
 static int plug_mmio(struct machine *m, struct virtio_dev *dev, struct hvd_error *err)
@@ -258,6 +258,26 @@ static int update_balloon(struct virtio_dev *dev, const struct vm_config *config
 	return virtio_update(dev, &args, err);
 }
 
+static bool has_vsock(const struct vm_config *config)
+{
+	return config->vsock;
+}
+
+static int new_vsock(struct machine *m, struct virtio_dev **ret, struct hvd_error *err)
+{
+	struct virtio_vsock_args args = {
+		.cid = m->args.config->vsock_cid,
+		.listener = -1,
+		.folder = VM_VSOCK_FOLDER,
+	};
+	int r = 0;
+
+	/* a VM in the foreground has none */
+	if (m->args.files->vsock >= 0)
+		r = duplicate(m->args.files->vsock, &args.listener, err);
+	return r < 0 ? r : virtio_vsock_new(&args, m->mem, m->args.io, ret, err);
+}
+
 /* In the order in which they take places of virtio-mmio. */
 static const struct {
 	enum machine_kind kind;
@@ -271,6 +291,7 @@ static const struct {
 	{ MACHINE_CONSOLE, VIRTIO_ID_CONSOLE, has_console, new_console, NULL },
 	{ MACHINE_RNG, VIRTIO_ID_RNG, has_rng, new_rng, NULL },
 	{ MACHINE_BALLOON, VIRTIO_ID_BALLOON, has_balloon, new_balloon, update_balloon },
+	{ MACHINE_VSOCK, VIRTIO_ID_VSOCK, has_vsock, new_vsock, NULL },
 };
 
 static int create_singles(struct machine *m, struct hvd_error *err)

@@ -52,6 +52,17 @@ void iov_advance(struct iovec **iov, unsigned *n, size_t len)
 	}
 }
 
+void iov_truncate(struct iovec *iov, unsigned *n, size_t len)
+{
+	unsigned kept = 0;
+
+	while (kept < *n && len) {
+		iov[kept].iov_len = MIN(iov[kept].iov_len, len);
+		len -= iov[kept++].iov_len;
+	}
+	*n = kept;
+}
+
 size_t iov_len(const struct iovec *iov, unsigned n)
 {
 	size_t len = 0;

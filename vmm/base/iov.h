@@ -21,5 +21,8 @@ size_t iov_scatter_at(const struct iovec *iov, unsigned n, size_t offset, const 
 /* Consume len bytes from the front: entries are skipped, the first one left is shortened. */
 void iov_advance(struct iovec **iov, unsigned *n, size_t len);
 
+/* Keep the first len bytes: entries beyond are left out, the last one is shortened. */
+void iov_truncate(struct iovec *iov, unsigned *n, size_t len);
+
 /* Bytes in the list. */
 size_t iov_len(const struct iovec *iov, unsigned n);

@@ -206,6 +206,12 @@ struct virtio_balloon_args {
 	void *ctx;
 };
 
+struct virtio_vsock_args {
+	uint64_t cid;       /* of the guest, 3 or more */
+	int listener;       /* where programs of the host connect, a listening non-blocking unix socket; or -1 */
+	const char *folder; /* of the sockets vsock_PORT that the guest reaches; NULL: none; copied */
+};
+
 /*
  * Errors are those of the backend (vmm/block/raw.h, vmm/net/tap.h) and -ENOMEM, -EMFILE; the
  * result is freed with virtio_dev_free().
@@ -230,6 +236,8 @@ int virtio_console_new(struct console *console, const struct guest_mem *mem, str
 		       struct virtio_dev **ret, struct hvd_error *err);
 int virtio_balloon_new(const struct virtio_balloon_args *args, const struct guest_mem *mem,
 		       struct loop *io, struct virtio_dev **ret, struct hvd_error *err);
+int virtio_vsock_new(const struct virtio_vsock_args *args, const struct guest_mem *mem,
+		     struct loop *io, struct virtio_dev **ret, struct hvd_error *err);
 int virtio_rng_new(const struct guest_mem *mem, struct loop *io, struct virtio_dev **ret,
 		   struct hvd_error *err);
 

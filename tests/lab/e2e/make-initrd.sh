@@ -1,17 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# make-initrd.sh OUT: the guest's initramfs, from the server's own busybox and the modules of the kernel
+# make-initrd.sh OUT [PROGRAM...]: the guest's initramfs, from the server's own busybox and the modules of the kernel
 # that it runs itself, which is the guests' kernel too.
 set -euo pipefail
 out=$1
+shift
 here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir -p "$root"/bin "$root"/dev "$root"/modules
 mknod "$root/dev/console" c 5 1
 cp -L "$(command -v busybox)" "$root/bin/"
-for lib in $(ldd "$(command -v busybox)" | grep -o '/[^ ]*'); do
-	install -D "$lib" "$root$lib"
+for program in "$@"; do
+	cp -L "$(command -v "$program")" "$root/bin/"
+done
+for program in "$root"/bin/*; do
+	for lib in $(ldd "$program" | grep -o '/[^ ]*'); do
+		install -D "$lib" "$root$lib"
+	done
 done
 cp "$here/init.sh" "$root/init"
 chmod 755 "$root/init"
@@ -24,7 +30,7 @@ END
 chmod 755 "$root/udhcpc.sh"
 
 # Dependencies first, each once; what is built in is not a file.
-for m in virtio_mmio virtio_pci virtio_blk virtio_net virtio_rng virtio_balloon sbsa_gwdt; do
+for m in virtio_mmio virtio_pci virtio_blk virtio_net virtio_rng virtio_balloon vmw_vsock_virtio_transport sbsa_gwdt; do
 	/sbin/modprobe --show-depends "$m" 2>/dev/null | awk '$1 == "insmod" { print $2 }'
 done | awk '!seen[$0]++' | while read -r file; do
 	name=$(basename "${file%.xz}")
