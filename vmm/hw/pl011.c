@@ -29,17 +29,26 @@ enum {
 #define FR_RXFE (1u << 4)
 #define FR_RXFF (1u << 6)
 #define FR_TXFE (1u << 7)
+#define FR_RI   (1u << 8)
+
+#define RSR_OE (1u << 3)
 
 #define LCR_H_FEN (1u << 4)
 
 #define CR_UARTEN (1u << 0)
+#define CR_LBE    (1u << 7)
 #define CR_TXE    (1u << 8)
 #define CR_RXE    (1u << 9)
+#define CR_DTR    (1u << 10)
+#define CR_RTS    (1u << 11)
+#define CR_OUT1   (1u << 12)
+#define CR_OUT2   (1u << 13)
 #define CR_MASK   0xff87u
 
 #define INT_RX   (1u << 4)
 #define INT_TX   (1u << 5)
 #define INT_RT   (1u << 6)
+#define INT_OE   (1u << 10)
 #define INT_MASK 0x7ffu
 
 static const uint8_t pl011_id[8] = { 0x11, 0x10, 0x34, 0x00, PRIMECELL_CID };
@@ -58,10 +67,19 @@ static unsigned trigger(const struct pl011 *uart)
 	return MAX(1U, depth(uart) * eighths[(uart->ifls >> 3) & 7] / 8);
 }
 
-/* After every change of the FIFO. */
+/* A terminal is always there; in loopback mode its lines are the UART's own (§3.3.8). */
+static uint32_t modem_flags(const struct pl011 *uart)
+{
+	if (!(uart->cr & CR_LBE))
+		return FR_CTS | FR_DSR | FR_DCD;
+	return (uart->cr & CR_RTS ? FR_CTS : 0) | (uart->cr & CR_DTR ? FR_DSR : 0) |
+	       (uart->cr & CR_OUT1 ? FR_DCD : 0) | (uart->cr & CR_OUT2 ? FR_RI : 0);
+}
+
+/* After every change of the FIFO and of CR. */
 static void update_flags(struct pl011 *uart)
 {
-	uint32_t fr = FR_CTS | FR_DSR | FR_DCD | FR_TXFE;
+	uint32_t fr = FR_TXFE | modem_flags(uart);
 
 	if (!uart->used)
 		fr |= FR_RXFE;
@@ -85,24 +103,47 @@ static bool can_receive(const struct pl011 *uart)
 	return (uart->cr & (CR_UARTEN | CR_RXE)) == (CR_UARTEN | CR_RXE);
 }
 
+static bool takes_input(const struct pl011 *uart)
+{
+	return can_receive(uart) && !(uart->cr & CR_LBE);
+}
+
+/* As many as fit. */
+static size_t receive(struct pl011 *uart, const uint8_t *data, size_t len)
+{
+	size_t n = MIN(len, (size_t)(depth(uart) - uart->used));
+
+	for (size_t i = 0; i < n; i++)
+		uart->fifo[(uart->head + uart->used++) % PL011_FIFO_DEPTH] = data[i];
+	if (n) {
+		update_flags(uart);
+		uart->ris |= INT_RT;
+		if (uart->used >= trigger(uart))
+			uart->ris |= INT_RX;
+	}
+	return n;
+}
+
+/* In loopback mode: what is sent is received, and nobody else's. What does not fit is lost (§3.3.2). */
+static void loop_back(struct pl011 *uart, uint8_t c)
+{
+	if (!can_receive(uart) || !(uart->cr & CR_TXE))
+		return;
+	if (!receive(uart, &c, 1)) {
+		uart->overrun = true;
+		uart->ris |= INT_OE;
+	}
+}
+
 size_t pl011_input(void *ctx, const uint8_t *data, size_t len)
 {
 	struct pl011 *uart = ctx;
 	size_t n = 0;
 
 	pthread_mutex_lock(&uart->lock);
-	if (can_receive(uart))
-		n = MIN(len, (size_t)(depth(uart) - uart->used));
-	for (size_t i = 0; i < n; i++)
-		uart->fifo[(uart->head + uart->used++) % PL011_FIFO_DEPTH] = data[i];
-
-	if (n) {
-		update_flags(uart);
-		uart->ris |= INT_RT;
-		if (uart->used >= trigger(uart))
-			uart->ris |= INT_RX;
-		update_irq(uart);
-	}
+	if (takes_input(uart))
+		n = receive(uart, data, len);
+	update_irq(uart);
 	uart->starved = n < len;
 	pthread_mutex_unlock(&uart->lock);
 	return n;
@@ -133,6 +174,8 @@ static uint32_t read_register(struct pl011 *uart, uint64_t offset)
 	switch (offset) {
 	case DR:
 		return read_data(uart);
+	case RSR:
+		return uart->overrun ? RSR_OE : 0;
 	case ILPR:
 		return uart->ilpr;
 	case IBRD:
@@ -163,6 +206,11 @@ static void write_register(struct pl011 *uart, uint64_t offset, uint32_t value)
 	case DR:
 		/* The character has left already: the FIFO ran through its trigger level (§2.8.2). */
 		uart->ris |= INT_TX;
+		if (uart->cr & CR_LBE)
+			loop_back(uart, (uint8_t)value);
+		break;
+	case RSR: /* written, it is ECR: any value clears the errors */
+		uart->overrun = false;
 		break;
 	case ILPR:
 		uart->ilpr = value & 0xff;
@@ -184,6 +232,7 @@ static void write_register(struct pl011 *uart, uint64_t offset, uint32_t value)
 		break;
 	case CR:
 		uart->cr = value & CR_MASK;
+		update_flags(uart);
 		break;
 	case IFLS:
 		uart->ifls = value & 0x3f;
@@ -204,7 +253,7 @@ static void write_register(struct pl011 *uart, uint64_t offset, uint32_t value)
 /* True, once, when input was refused and would be taken now. */
 static bool hungry(struct pl011 *uart)
 {
-	bool yes = uart->starved && can_receive(uart) && uart->used < depth(uart);
+	bool yes = uart->starved && takes_input(uart) && uart->used < depth(uart);
 
 	if (yes)
 		uart->starved = false;
@@ -234,16 +283,17 @@ static uint64_t pl011_read(struct mmio_region *region, uint64_t offset, unsigned
 static void pl011_write(struct mmio_region *region, uint64_t offset, uint64_t value, unsigned len)
 {
 	struct pl011 *uart = container_of(region, struct pl011, region);
-	bool ready;
-
-	/* Whatever CR says: early consoles write before anyone has enabled the UART. */
-	if (offset == DR)
-		console_write(uart->console, &(uint8_t){ (uint8_t)value }, 1);
+	bool ready, sent;
 
 	pthread_mutex_lock(&uart->lock);
+	/* Whatever else CR says: early consoles write before anyone has enabled the UART. */
+	sent = offset == DR && !(uart->cr & CR_LBE);
 	write_register(uart, offset, (uint32_t)value);
 	ready = hungry(uart);
 	pthread_mutex_unlock(&uart->lock);
+
+	if (sent)
+		console_write(uart->console, &(uint8_t){ (uint8_t)value }, 1);
 
 	if (ready)
 		console_input_ready(uart->console);

@@ -3,7 +3,8 @@
  * PL011 UART, revision r1p5 with FIFOs of 32 characters (Arm DDI 0183).
  *
  * Output is transmitted at once, so the transmit FIFO is always empty. Input comes from the console
- * and is taken as far as the receive FIFO has room; the receive timeout passes at once.
+ * and is taken as far as the receive FIFO has room; the receive timeout passes at once. In loopback
+ * mode nothing is sent, and what is written comes back.
  *
  * Registers are accessed by vCPU threads, input arrives on the main loop: one lock. The console is
  * called without it.
@@ -30,6 +31,7 @@ struct pl011 {
 	uint32_t ilpr, ibrd, fbrd, lcr_h, cr, ifls, imsc, ris, dmacr;
 	_Atomic uint32_t fr; /* kept current, so that reading it takes no lock */
 	bool level;
+	bool overrun; /* a character has come that had no room: in loopback mode only */
 	bool starved; /* the console has more input than the FIFO had room for */
 };
 
