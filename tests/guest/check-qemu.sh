@@ -21,7 +21,7 @@ qemu() {
 failed=0
 for image in "$dir"/*.Image; do
 	name=$(basename "$image" .Image)
-	qemu -kernel "$image" </dev/null >"$tmp/$name.log" || true
+	qemu -kernel "$image" -append qemu </dev/null >"$tmp/$name.log" || true
 	if grep -q "^DONE $name: [0-9]* ok, 0 failed" "$tmp/$name.log"; then
 		echo "PASS $name: $(grep -a "^DONE" "$tmp/$name.log" | tr -d '\r')"
 	else
@@ -42,7 +42,7 @@ seen() {
 }
 mkfifo "$tmp/keys"
 : >"$tmp/reset.log"
-qemu -kernel "$dir/psci.Image" -append ask <"$tmp/keys" >"$tmp/reset.log" &
+qemu -kernel "$dir/psci.Image" -append "qemu ask" <"$tmp/keys" >"$tmp/reset.log" &
 exec 3>"$tmp/keys"
 if seen 1 && printf r >&3 && seen 2 && printf o >&3 && wait $! &&
 	grep -q "^DONE psci: .* 0 failed" "$tmp/reset.log"; then

@@ -10,6 +10,7 @@
 #define GITS_TRANSLATER 0x10040
 
 #define GICR_CTLR 0x0000
+#define GICR_TYPER 0x0008
 #define GICR_PROPBASER 0x0070
 #define GICR_PENDBASER 0x0078
 
@@ -23,20 +24,24 @@
 #define ID_BITS 14 /* LPIs 8192 to 16383 */
 
 enum {
+	CMD_MOVI = 0x01,
+	CMD_INT = 0x03,
+	CMD_CLEAR = 0x04,
 	CMD_SYNC = 0x05,
 	CMD_MAPD = 0x08,
 	CMD_MAPC = 0x09,
 	CMD_MAPTI = 0x0a,
 	CMD_INV = 0x0c,
+	CMD_DISCARD = 0x0f,
 };
 
 static _Alignas(65536) uint8_t tables[2][65536];
-static _Alignas(65536) uint8_t pending[65536];
-static _Alignas(4096) uint64_t commands[512]; /* 128 commands */
+static _Alignas(65536) uint8_t pending[RT_MAX_CPUS][65536];
+static _Alignas(65536) uint64_t commands[512]; /* 128 commands; KVM takes no other alignment */
 static _Alignas(4096) uint8_t properties[8192];
 static _Alignas(256) uint64_t translations[ITS_MAX_DEVICES][ITS_MAX_EVENTS * 2];
 static unsigned devices[ITS_MAX_DEVICES], n_devices;
-static uint64_t its, target;
+static uint64_t its;
 
 static bool command(uint64_t a, uint64_t b, uint64_t c)
 {
@@ -53,12 +58,12 @@ static bool command(uint64_t a, uint64_t b, uint64_t c)
 	return wait_for(read64(its + GITS_CREADR) == at);
 }
 
-static void set_up_lpis(void)
+static void set_up_lpis(unsigned cpu)
 {
-	uint64_t r = gic_redistributor(0);
+	uint64_t r = gic_redistributor(cpu);
 
 	write64(r + GICR_PROPBASER, (uint64_t)properties | SHARED | 7 << 7 | (ID_BITS - 1));
-	write64(r + GICR_PENDBASER, (uint64_t)pending | SHARED | 7 << 7 | 1ull << 62);
+	write64(r + GICR_PENDBASER, (uint64_t)pending[cpu] | SHARED | 7 << 7 | 1ull << 62);
 	barrier();
 	write32(r + GICR_CTLR, read32(r + GICR_CTLR) | 1);
 	barrier();
@@ -80,6 +85,26 @@ static bool set_up_tables(void)
 	return found == 2;
 }
 
+/* GITS_TYPER.PTA: targets are addresses, or else numbers of CPUs, both from bit 16 on. */
+static uint64_t target(unsigned cpu)
+{
+	uint64_t r = gic_redistributor(cpu);
+
+	return read64(its + GITS_TYPER) & 1 << 19 ? r : (read64(r + GICR_TYPER) >> 8 & 0xffff) << 16;
+}
+
+/* A collection for each CPU, of its number. */
+static bool sync(unsigned cpu)
+{
+	return command(CMD_SYNC, 0, target(cpu));
+}
+
+bool its_add_cpu(unsigned cpu)
+{
+	set_up_lpis(cpu);
+	return command(CMD_MAPC, 0, VALID | target(cpu) | cpu) && sync(cpu);
+}
+
 bool its_init(void)
 {
 	struct fdt_device dev;
@@ -87,17 +112,13 @@ bool its_init(void)
 	if (!fdt_find("arm,gic-v3-its", 0, &dev))
 		return false;
 	its = dev.base;
-	set_up_lpis();
 	if (!set_up_tables())
 		return false;
 	write64(its + GITS_CBASER, VALID | INNER_WB | SHARED | (uint64_t)commands);
 	write64(its + GITS_CWRITER, 0);
 	write32(its + GITS_CTLR, 1);
 	barrier();
-
-	/* GITS_TYPER.PTA: targets are addresses, or numbers of CPUs, of which CPU 0 is 0 */
-	target = read64(its + GITS_TYPER) & 1 << 19 ? gic_redistributor(0) : 0;
-	return command(CMD_MAPC, 0, VALID | target) && command(CMD_SYNC, 0, target);
+	return its_add_cpu(0);
 }
 
 static bool add_device(unsigned device)
@@ -113,13 +134,51 @@ static bool add_device(unsigned device)
 		       VALID | (uint64_t)translations[n_devices++]);
 }
 
+bool its_unmap(unsigned device)
+{
+	for (unsigned i = 0; i < n_devices; i++)
+		if (devices[i] == device)
+			devices[i] = ~0u; /* the table stays taken */
+	return command(CMD_MAPD | (uint64_t)device << 32, 4, 0) && sync(0);
+}
+
+static bool event_command(unsigned cmd, unsigned device, unsigned event, uint64_t collection)
+{
+	return command(cmd | (uint64_t)device << 32, event, collection) && sync(0);
+}
+
+bool its_send(unsigned device, unsigned event)
+{
+	return event_command(CMD_INT, device, event, 0);
+}
+
+bool its_clear(unsigned device, unsigned event)
+{
+	return event_command(CMD_CLEAR, device, event, 0);
+}
+
+bool its_discard(unsigned device, unsigned event)
+{
+	return event_command(CMD_DISCARD, device, event, 0);
+}
+
+bool its_move(unsigned device, unsigned event, unsigned cpu)
+{
+	return event_command(CMD_MOVI, device, event, cpu) && sync(cpu);
+}
+
+bool its_enable(unsigned device, unsigned event, unsigned lpi, bool enable)
+{
+	properties[lpi - INTID_LPI] = (uint8_t)(0xa0 | 2 | enable); /* priority, group 1 */
+	barrier();
+	return event_command(CMD_INV, device, event, 0);
+}
+
 bool its_map(unsigned device, unsigned event, unsigned lpi)
 {
-	properties[lpi - INTID_LPI] = 0xa0 | 2 | 1; /* priority, group 1, enabled */
-	barrier();
 	return add_device(device) &&
 	       command(CMD_MAPTI | (uint64_t)device << 32, event | (uint64_t)lpi << 32, 0) &&
-	       command(CMD_INV | (uint64_t)device << 32, event, 0) && command(CMD_SYNC, 0, target);
+	       its_enable(device, event, lpi, true);
 }
 
 uint64_t its_doorbell(void)

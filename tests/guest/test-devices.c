@@ -1,58 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Registers of the PrimeCell devices: PL011 (Arm DDI 0183), PL031 (DDI 0224), PL061 (DDI 0190). */
-#include "rt.h"
+/* Registers of PrimeCell devices, PL031 (Arm DDI 0224) and PL061 (DDI 0190), and the alarm of the first. */
+#include "gic.h"
+#include "primecell.h"
 
 const char payload_name[] = "devices";
-
-/* The four peripheral and four PrimeCell id bytes at the end of a 4 KiB frame. */
-static uint64_t cell_id(uint64_t base)
-{
-	uint64_t v = 0;
-
-	for (unsigned i = 0; i < 8; i++)
-		v |= (uint64_t)(read32(base + 0xfe0 + i * 4) & 0xff) << i * 8;
-	return v;
-}
-
-/* Part number and designer, whatever the revision; and the PrimeCell's own id. */
-static void check_id(uint64_t base, unsigned part, const char *what)
-{
-	uint64_t id = cell_id(base);
-
-	check_eq(id & 0xfffff, 0x41000 | part, what);
-	check_eq(id >> 32, 0xb105f00d, "PrimeCell id");
-}
-
-static void test_pl011(uint64_t base)
-{
-	uint32_t lcr = read32(base + 0x2c);
-
-	check_id(base, 0x011, "PL011 peripheral id");
-	check(read32(base + 0x18) & 1u << 4, "FR: receive FIFO empty");
-	check(!(read32(base + 0x18) & 1u << 5), "FR: transmit FIFO not full");
-	check(wait_for(read32(base + 0x18) & 1u << 7), "FR: transmit FIFO empty in the end");
-	check(!(read32(base + 0x18) & 1u << 3), "FR: not busy in the end");
-
-	write32(base + 0x24, 0x1234);
-	check_eq(read32(base + 0x24), 0x1234, "IBRD keeps 16 bits");
-	write32(base + 0x28, 0x2a);
-	check_eq(read32(base + 0x28), 0x2a, "FBRD keeps 6 bits");
-	write32(base + 0x2c, 0x70);
-	check_eq(read32(base + 0x2c), 0x70, "LCR_H keeps word length and FIFO enable");
-	write32(base + 0x2c, lcr);
-	check_eq(read32(base + 0x30) & 0x301, 0x301, "CR: what was enabled");
-
-	write32(base + 0x38, 0x50);
-	check_eq(read32(base + 0x38), 0x50, "IMSC keeps its bits");
-	write32(base + 0x38, 0);
-	write32(base + 0x44, 0x7ff);
-	check_eq(read32(base + 0x40), 0, "MIS is 0 when all is masked");
-	check_eq(read32(base + 0x3c) & 0x50, 0, "RIS: nothing received");
-	/* Narrow accesses are what an early console does. */
-	check_eq(read16(base + 0x18), read32(base + 0x18), "FR read with 16 bits");
-	write8(base + 0x00, '\r');
-	check(true, "DR written with 8 bits");
-}
 
 static void test_pl031(uint64_t base)
 {
@@ -68,6 +19,51 @@ static void test_pl031(uint64_t base)
 	check_eq(read32(base + 0x18), 0, "MIS: nothing pending");
 	write32(base + 0x04, 0x80000000);
 	check_eq(read32(base + 0x04), 0x80000000, "MR keeps 32 bits");
+}
+
+static volatile unsigned n_alarms;
+
+static void on_alarm(unsigned intid)
+{
+	struct fdt_device rtc;
+
+	if (fdt_find("arm,pl031", 0, &rtc))
+		write32(rtc.base + 0x1c, 1);
+	barrier();
+	n_alarms++;
+}
+
+/* The match register, the load register, the mask, and the interrupt. */
+static void test_alarm(const struct fdt_device *rtc)
+{
+	uint64_t base = rtc->base;
+
+	write32(base + 0x10, 0);
+	write32(base + 0x04, read32(base) + 1);
+	check(wait_for(read32(base + 0x14) & 1), "RIS: the alarm");
+	check_eq(read32(base + 0x18), 0, "MIS: masked");
+	write32(base + 0x1c, 1);
+	check_eq(read32(base + 0x14), 0, "RIS: cleared by ICR");
+
+	gic_enable(rtc->intid, on_alarm, rtc->edge, 0);
+	write32(base + 0x10, 1);
+	check_eq(read32(base + 0x10), 1, "IMSC: unmasked");
+	write32(base + 0x04, read32(base) + 1);
+	check(wait_for(n_alarms == 1), "the alarm's interrupt (INTID %u)", rtc->intid);
+	gic_disable(rtc->intid, 0);
+	write32(base + 0x10, 0);
+
+	/* setting the clock moves it, and the alarm does not follow */
+	write32(base + 0x08, 1000);
+	check_eq(read32(base + 0x08), 1000, "LR keeps what was loaded");
+	check(read32(base) - 1000 < 60, "DR goes on from there");
+	write32(base + 0x04, 1002);
+	check(wait_for(read32(base + 0x14) & 1), "RIS: an alarm of the new time");
+	check(read32(base) >= 1002, "and not early");
+	write32(base + 0x1c, 1);
+	for (unsigned at = 0x20; at < 0xfe0; at += 4)
+		write32(base + at, ~0u);
+	check_eq(read32(base + 0x0c) & 1, 1, "CR: still started");
 }
 
 static void test_pl061(uint64_t base)
@@ -93,10 +89,10 @@ void run(void)
 
 	fdt_memory(&ram, &size);
 	check(ram == 0x40000000 && size >= 0x4000000, "RAM at 0x%lx, 0x%lx bytes", ram, size);
-	if (check(fdt_find("arm,pl011", 0, &dev), "the FDT has a PL011"))
-		test_pl011(dev.base);
 	if (check(fdt_find("arm,pl031", 0, &dev), "the FDT has a PL031"))
 		test_pl031(dev.base);
+	if (check(gic_init() && gic_init_cpu(0), "GIC") && fdt_find("arm,pl031", 0, &dev))
+		test_alarm(&dev);
 	if (check(fdt_find("arm,pl061", 0, &dev), "the FDT has a PL061"))
 		test_pl061(dev.base);
 	check(fdt_find("arm,gic-v3", 0, &dev), "the FDT has a GICv3");

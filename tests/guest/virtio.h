@@ -53,7 +53,7 @@
 
 #define VENDOR_QEMU 0x554d4551
 
-#define VQ_SIZE 16
+#define VQ_SIZE 8
 
 #define DESC_NEXT 1
 #define DESC_WRITE 2

@@ -5,6 +5,8 @@
 
 payload_passes devices
 payload_passes devices '{"memory": "2G"}'
+payload_passes pl011
 payload_passes virtio-regs
+payload_passes virtio-states
 payload_passes mmio-exit
 matches "the measurement" "$(cat "$WORK/mmio-exit.log")" 'MMIO-EXIT reads=500 frequency=[0-9]+ min='

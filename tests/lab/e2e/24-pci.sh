@@ -6,6 +6,7 @@ V=${P}pci
 
 payload_passes pci '{"profile": "standard"}'
 payload_passes pci '{"profile": "standard", "memory": "2G", "hotplug_ports": 16, "vcpus": 1}'
+payload_passes virtio-states '{"profile": "standard", "vcpus": 1}'
 payload_passes hostile '{"profile": "standard"}'
 
 # What is where: class, and the address that a name is made from.
