@@ -245,7 +245,7 @@ static void bars_answer_where_they_are_put(void **state)
 	put(s, A, PCI_BASE_ADDRESS_0, 0x10002000, 4);
 	put(s, A, PCI_BASE_ADDRESS_2, (uint32_t)wide, 4);
 	put(s, A, PCI_BASE_ADDRESS_3, (uint32_t)(wide >> 32), 4);
-	assert_int_equal(rig_load(&s->rig, 0x10002000, 4), UINT32_MAX); /* not enabled */
+	assert_int_equal(rig_load(&s->rig, 0x10002000, 4), 0); /* not enabled */
 	assert_int_equal(s->a.at[0], PCI_UNMAPPED);
 
 	enable(s, A);
@@ -259,13 +259,13 @@ static void bars_answer_where_they_are_put(void **state)
 	assert_int_equal(s->a.value, 0x1122334455667788);
 
 	/* beside it, and across its end */
-	assert_int_equal(rig_load(&s->rig, 0x10001fff, 1), 0xff);
-	assert_int_equal(rig_load(&s->rig, 0x10002ffe, 4), UINT32_MAX);
-	assert_int_equal(rig_load(&s->rig, wide + KIB64, 8), UINT64_MAX);
+	assert_int_equal(rig_load(&s->rig, 0x10001fff, 1), 0);
+	assert_int_equal(rig_load(&s->rig, 0x10002ffe, 4), 0);
+	assert_int_equal(rig_load(&s->rig, wide + KIB64, 8), 0);
 
 	put(s, A, PCI_COMMAND, 0, 2);
 	assert_int_equal(s->a.at[2], PCI_UNMAPPED);
-	assert_int_equal(rig_load(&s->rig, wide, 8), UINT64_MAX);
+	assert_int_equal(rig_load(&s->rig, wide, 8), 0);
 }
 
 static void bars_move(void **state)
@@ -276,7 +276,7 @@ static void bars_move(void **state)
 	enable(s, A);
 	put(s, A, PCI_BASE_ADDRESS_0, 0x20000000, 4);
 	assert_int_equal(s->a.at[0], 0x20000000);
-	assert_int_equal(rig_load(&s->rig, 0x10000000, 4), UINT32_MAX);
+	assert_int_equal(rig_load(&s->rig, 0x10000000, 4), 0);
 	assert_int_equal(rig_load(&s->rig, 0x20000000, 4), 0xa000);
 	/* sized while enabled: gone, and back */
 	put(s, A, PCI_BASE_ADDRESS_0, UINT32_MAX, 4);
@@ -469,7 +469,7 @@ static void places_are_taken(void **state)
 	pci_unplug(&s->behind.f);
 	assert_int_equal(s->behind.at[0], PCI_UNMAPPED);
 	assert_int_equal(get(s, BUS(1), 0, 4), UINT32_MAX);
-	assert_int_equal(rig_load(&s->rig, 0x10100000, 4), UINT32_MAX);
+	assert_int_equal(rig_load(&s->rig, 0x10100000, 4), 0);
 	make(&other, 0x77);
 	assert_int_equal(pci_plug_behind(&s->port.function, &other.f, NULL), 0);
 	assert_int_equal(get(s, BUS(1), PCI_BASE_ADDRESS_0, 4), 0);
@@ -551,8 +551,8 @@ static void moved_under_access(void **state)
 		uint32_t low = (uint32_t)rig_load(&m.s->rig, 0x10000000, 4);
 		uint32_t high = (uint32_t)rig_load(&m.s->rig, 0x10001004, 4);
 
-		assert_true(low == UINT32_MAX || low == 0xa000);
-		assert_true(high == UINT32_MAX || high == 0xa004);
+		assert_true(low == 0 || low == 0xa000);
+		assert_true(high == 0 || high == 0xa004);
 	}
 	pthread_join(other, NULL);
 }

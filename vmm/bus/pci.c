@@ -381,7 +381,7 @@ static void ecam_write(struct mmio_region *region, uint64_t offset, uint64_t val
 /* A read when value is NULL. */
 static uint64_t access_bar(struct pci *pci, uint64_t addr, uint64_t *value, unsigned len)
 {
-	uint64_t result = UINT64_MAX;
+	uint64_t result = 0;
 	const struct pci_mapping *m;
 
 	pthread_rwlock_rdlock(&pci->map_lock);

@@ -13,8 +13,9 @@
  * several vCPUs at a time. Lock order: lock, map_lock, a function's own locks; no callback takes
  * lock or map_lock, and the I/O loop takes neither.
  *
- * What makes no sense is well defined: absent functions and unclaimed addresses read as ones and
- * ignore writes; accesses may have any width and alignment; of overlapping BARs the first in
+ * What makes no sense is well defined: the config space of an absent function reads as ones. Addresses
+ * in the windows that nobody claims read as zeroes, which is what a virtio driver that resets a device
+ * torn out under it waits for (Linux would wait for ever). Writes to either are ignored; accesses may have any width and alignment; of overlapping BARs the first in
  * order of bus 0 answers and the others do as if they were disabled; a BAR answers only as a whole
  * within a window of the host bridge and of the root port that it is behind.
  */
