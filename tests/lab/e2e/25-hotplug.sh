@@ -7,7 +7,56 @@ PROGRAM=/usr/local/lib/hvd-tests/test-hotplug
 [[ -x $PROGRAM ]] || skip "no $PROGRAM on this server"
 guest_files
 TEST_KERNEL=$KERNEL TEST_INITRD=$INITRD LD_LIBRARY_PATH=${PROGRAM%/*} \
-	timeout 800 "$PROGRAM" >"$WORK/hotplug.log" 2>&1 || fail "test-hotplug: status $?"
+	timeout 1500 "$PROGRAM" >"$WORK/hotplug.log" 2>&1 || fail "test-hotplug: status $?"
 while read -r line; do
 	ok "$line"
 done < <(sed -n 's/^\[ *OK \] //p' "$WORK/hotplug.log")
+
+# --- the same through hvd: a disk and a NIC of a VM that runs
+V=${P}hot
+ids() { vm_json "$V" | jq -c "[.spec.$1[].id]"; }
+truncate -s 8M "$WORK/a.img" "$WORK/b.img"
+vm_up "$V" idle --disk "$WORK/a.img"
+bridge=$(hvcli network show default -o json | jq -r .bridge)
+tap_count() { ls "/sys/class/net/$bridge/brif" 2>/dev/null | wc -l; }
+taps=$(tap_count)
+
+must hvcli disk attach "$V" "$WORK/b.img" --id data
+must hvcli nic attach "$V" network=default --id lan
+equal "disks" "$(ids disks)" '["vda","data"]'
+equal "NICs" "$(ids nics)" '["lan"]'
+guest "$V" 'until [ -b /dev/vdb ]; do sleep 0.2; done; echo hello | dd of=/dev/vdb conv=fsync' >/dev/null ||
+	fail "the new disk cannot be written"
+equal "what the guest wrote" "$(head -c 5 "$WORK/b.img")" hello
+guest "$V" 'until [ -e /sys/class/net/eth0 ]; do sleep 0.2; done; network' >/dev/null || fail "no network"
+matches "an address by the new NIC" "$(console_last "$V" '^GUEST-NET .*')" '[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+/'
+
+out=$(hvcli vm create "${V}2" --kernel "$KERNEL" --disk "$WORK/b.img" && hvcli vm start "${V}2" 2>&1) &&
+	fail "a disk that another VM has attached was opened: $out"
+hvcli vm delete "${V}2" >/dev/null
+
+# A new hvd knows what the VM has, and the guest what it was given after a reset.
+must systemctl restart hvd
+wait_for hvd hvcli vm list
+equal "disks, after a restart of hvd" "$(ids disks)" '["vda","data"]'
+must hvcli disk detach "$V" data
+must hvcli nic detach "$V" lan
+equal "disks" "$(ids disks)" '["vda"]'
+console_close "$V"
+console_open "$V"
+guest "$V" '[ ! -b /dev/vdb ] && [ ! -e /sys/class/net/eth0 ]' >/dev/null || fail "the guest still has them"
+equal "taps on the bridge" "$(tap_count)" "$taps"
+must hvcli vm create "${V}2" --kernel "$KERNEL" --disk "$WORK/b.img"
+must hvcli vm start "${V}2"
+vm_gone "${V}2"
+ok "a disk that was detached is free"
+
+out=$(hvcli disk attach "$V" "$WORK/missing.img" 2>&1) && fail "attached a file that is not there: $out"
+equal "disks, after one that could not be attached" "$(ids disks)" '["vda"]'
+vm_gone "$V"
+
+V=${P}tiny
+vm_up "$V" idle --profile micro
+out=$(hvcli disk attach "$V" "$WORK/a.img" 2>&1) && fail "a VM of profile micro took a disk: $out"
+matches "profile micro" "$out" "profile standard"
+vm_gone "$V"
