@@ -14,10 +14,12 @@ work=$(mktemp -d)
 taps=()
 cleanup() {
 	for t in "${taps[@]}"; do ip link del "$t" 2>/dev/null || true; done
+	umount "$work/memory" 2>/dev/null || true
 	rm -rf "$work"
 }
 trap cleanup EXIT
 MEMORY=128
+FIO_MEMORY=512
 vmm=$(command -v hvd-vmm || echo /usr/libexec/hvd-vmm)
 STARTS=3
 
@@ -27,6 +29,13 @@ for t in bench0 bench1; do
 	taps+=("$t")
 done
 truncate -s 64M "$work/disk"
+
+# The disk of the I/O rows is in memory: what is counted is the way to the disk, not the disk.
+mkdir "$work/memory"
+mount -t tmpfs -o size=300M tmpfs "$work/memory"
+head -c 256M /dev/zero | tr '\0' x >"$work/memory/disk"
+FIO=$GUESTS/debian/root.img
+FIO_REQUESTS=20000
 
 # net_command_of VMM BACKEND: the same for a guest with a NIC, on PCI as it is by default; the
 # netload program is its disk. BACKEND is tap (in the process) or vhost.
@@ -79,6 +88,47 @@ command_of() {
 			-device virtio-net-pci,netdev=n,romfile=)
 		;;
 	esac
+}
+
+# The same for a machine with PCI, one I/O thread, and the disk of the I/O rows.
+command_of_blk() {
+	local cmdline="console=ttyAMA0 quiet do=fio rw=$2 depth=$3 n=$FIO_REQUESTS"
+	case $1 in
+	hvd)
+		jq -n --arg k "$KERNEL" --arg i "$INITRD" --arg c "$cmdline" --arg d "$work/memory/disk" --arg f "$FIO" \
+			--argjson m "$((FIO_MEMORY << 20))" \
+			'{name: "bench", vcpus: 1, memory: $m, rng: false, boot: {kernel: $k, initrd: $i, cmdline: $c},
+			  disks: [{path: $d, cache: "writeback"}, {path: $f, read_only: true, cache: "writeback"}]}' \
+			>"$work/vm.json"
+		COMMAND=("$vmm" --config "$work/vm.json")
+		;;
+	qemu)
+		COMMAND=(qemu-system-aarch64 -nodefaults -no-user-config -display none
+			-machine virt,gic-version=3 -accel kvm -cpu host -smp 1 -m "$FIO_MEMORY"
+			-serial stdio -kernel "$KERNEL" -initrd "$INITRD" -append "$cmdline"
+			-object iothread,id=io
+			-drive "if=none,id=d,file=$work/memory/disk,format=raw,cache=writeback,aio=io_uring"
+			-device virtio-blk-pci,drive=d,iothread=io
+			-drive "if=none,id=f,file=$FIO,format=raw,readonly=on"
+			-device virtio-blk-pci,drive=f)
+		;;
+	esac
+}
+
+# What a request of 4 KiB costs the host: instructions, exits of the guest, exits to user space.
+bench_blk() {
+	local rw depth
+	for rw in randread read randwrite; do
+		for depth in 1 32; do
+			command_of_blk "$1" "$rw" "$depth"
+			"$here/between" FIO-BEGIN FIO-END -- "${COMMAND[@]}" 2>"$work/err" >"$work/out" || {
+				cat "$work/err" >&2
+				return 1
+			}
+			awk -v p="$1 blk_${rw}_$depth" -v n="$FIO_REQUESTS" '
+				$1 != "ns" { printf "%s_%s %.4f\n", p, $1, $2 / n }' "$work/out"
+		done
+	done
 }
 
 # Instructions of a read that user space answers: smallest and median of the payload's rounds.
@@ -179,12 +229,13 @@ bench_net() {
 	return "$rc"
 }
 
+qemu-system-aarch64 --version | sed -n '1s/^/version /p'
 for vmm_name in hvd qemu; do
 	if [[ $vmm_name == qemu ]] && ! command -v qemu-system-aarch64 >/dev/null; then
 		echo "no qemu-system-aarch64 on this server" >&2
 		continue
 	fi
-	for bench in ${BENCHES:-mmio_exit start memory net}; do
+	for bench in ${BENCHES:-mmio_exit start memory blk net}; do
 		"bench_$bench" "$vmm_name" || echo "bench: $bench failed for $vmm_name" >&2
 	done
 done
