@@ -151,6 +151,9 @@ static const struct field features_fields[] = {
 	  .help = "Scalable Vector Extension; auto: where the host has it" },
 	{ "pauth", "hvd:features/@pauth", FEATURE(pauth),
 	  .help = "Pointer authentication; auto: where the host has it" },
+	{ "steal_time", "hvd:features/@steal-time", FEATURE(steal_time),
+	  .help = "Tell the guest how long its vCPUs waited for a CPU of the host; auto: where the "
+		  "host can, but not in profile micro" },
 };
 const struct schema features_schema = {
 	.name = "Features",

@@ -94,6 +94,7 @@ struct features_config {
 	enum feature pmu;   /* performance counters (PMUv3); auto: not in PROFILE_MICRO */
 	enum feature sve;   /* Scalable Vector Extension */
 	enum feature pauth; /* pointer authentication */
+	enum feature steal_time; /* the guest sees how long its vCPUs waited for a CPU of the host */
 };
 
 /* A burst is what may be done at once after a pause. 0: no limit, or a burst of a tenth of a second. */

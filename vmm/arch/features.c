@@ -18,6 +18,8 @@ static const struct {
 	  offsetof(struct kvm_vcpu_features, sve), false },
 	{ "pauth", "KVM_CAP_ARM_PTRAUTH_ADDRESS and _GENERIC", offsetof(struct features_config, pauth),
 	  offsetof(struct kvm_vcpu_features, pauth), false },
+	{ "steal_time", "KVM_CAP_STEAL_TIME", offsetof(struct features_config, steal_time),
+	  offsetof(struct kvm_vcpu_features, steal_time), true },
 };
 
 int features_choose(const struct vm_config *config, const struct kvm_vcpu_features *offered,

@@ -107,6 +107,17 @@ static int create_vcpus(struct machine *m, struct hvd_error *err)
 	return read_affinities(m, err);
 }
 
+static int create_steal_time(struct machine *m, struct hvd_error *err)
+{
+	int r = 0;
+
+	if (m->features.steal_time)
+		r = steal_time_create(&m->steal_time, &m->vm, MACHINE_SLOT_STEAL_TIME, err);
+	for (unsigned i = 0; r == 0 && m->features.steal_time && i < m->vcpus.n_vcpus; i++)
+		r = steal_time_give(&m->vcpus.vcpus[i].kvm, err);
+	return r;
+}
+
 static int create_gic(struct machine *m, struct hvd_error *err)
 {
 	struct gic_places places = {
@@ -184,9 +195,9 @@ static int load(struct machine *m, struct hvd_error *err)
 int machine_new(const struct machine_args *args, struct machine **ret, struct hvd_error *err)
 {
 	static int (*const steps[])(struct machine *, struct hvd_error *) = {
-		create_vm, create_memory, create_vcpus, create_gic, machine_hw_create,
-		create_pci, machine_care_create, machine_virtio_create, machine_fw_cfg_create,
-		load,
+		create_vm, create_memory, create_vcpus, create_steal_time, create_gic,
+		machine_hw_create, create_pci, machine_care_create, machine_virtio_create,
+		machine_fw_cfg_create, load,
 	};
 	AUTO(machine_free) struct machine *m = calloc(1, sizeof(*m));
 	int r;
@@ -240,6 +251,7 @@ struct machine *machine_free(struct machine *m)
 	gic_destroy(&m->gic);
 	kvm_routes_destroy(&m->routes);
 	kvm_vm_destroy(&m->vm);
+	steal_time_destroy(&m->steal_time);
 	guest_mem_free(m->mem);
 	free(m);
 	return NULL;

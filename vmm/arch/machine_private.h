@@ -19,6 +19,7 @@
 #include "vmm/arch/machine.h"
 #include "vmm/arch/machine_pci.h"
 #include "vmm/arch/memmap.h"
+#include "vmm/arch/steal_time.h"
 #include "vmm/hw/flash.h"
 #include "vmm/hw/fw_cfg.h"
 #include "vmm/hw/pl011.h"
@@ -37,7 +38,12 @@ struct machine_irq {
 };
 
 /* Guest memory: KVM's slots. */
-enum machine_slot { MACHINE_SLOT_RAM, MACHINE_SLOT_FLASH_CODE, MACHINE_SLOT_FLASH_VARS };
+enum machine_slot {
+	MACHINE_SLOT_RAM,
+	MACHINE_SLOT_FLASH_CODE,
+	MACHINE_SLOT_FLASH_VARS,
+	MACHINE_SLOT_STEAL_TIME,
+};
 
 struct machine_flash {
 	struct flash_window window;
@@ -61,6 +67,7 @@ struct machine {
 	struct kvm_routes routes;
 	struct gic gic;
 	struct guest_mem *mem;
+	struct steal_time steal_time;
 	struct mmio_bus bus;
 	struct kvm_vcpu_features features;
 	struct vcpu_threads vcpus;

@@ -32,6 +32,11 @@
 #define MEMMAP_PL061       0x09030000ULL
 #define MEMMAP_PERIPH_SIZE 0x00001000ULL
 
+/* Steal time: 64 bytes for each vCPU (Arm DEN0057A), which the guest finds by a hypercall. */
+#define MEMMAP_STEAL_TIME      0x090a0000ULL
+#define MEMMAP_STEAL_TIME_SIZE 0x00010000ULL
+#define MEMMAP_STEAL_TIME_EACH 64
+
 /* Not of QEMU's, and where it has nothing. */
 #define MEMMAP_PVPANIC          0x090d0000ULL
 #define MEMMAP_WATCHDOG_REFRESH 0x090e0000ULL

@@ -5,5 +5,5 @@
 #include <stdbool.h>
 
 struct kvm_vcpu_features {
-	bool pmu, sve, pauth;
+	bool pmu, sve, pauth, steal_time;
 };

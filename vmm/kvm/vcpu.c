@@ -24,6 +24,7 @@ struct kvm_vcpu_features kvm_vcpu_features_offered(struct kvm_vm *vm)
 		.sve = kvm_cap(vm->fd, KVM_CAP_ARM_SVE),
 		.pauth = kvm_cap(vm->fd, KVM_CAP_ARM_PTRAUTH_ADDRESS) &&
 			 kvm_cap(vm->fd, KVM_CAP_ARM_PTRAUTH_GENERIC),
+		.steal_time = kvm_cap(vm->fd, KVM_CAP_STEAL_TIME),
 	};
 }
 
@@ -106,6 +107,13 @@ int kvm_vcpu_init_pmu(struct kvm_vcpu *vcpu, unsigned intid, struct hvd_error *e
 	if (r < 0)
 		return hvd_err(err, -r, "KVM_ARM_VCPU_PMU_V3_INIT: %s", strerror(-r));
 	return 0;
+}
+
+int kvm_vcpu_init_steal_time(struct kvm_vcpu *vcpu, uint64_t ipa, struct hvd_error *err)
+{
+	int r = set_attr(vcpu, KVM_ARM_VCPU_PVTIME_CTRL, KVM_ARM_VCPU_PVTIME_IPA, &ipa);
+
+	return r < 0 ? hvd_err(err, -r, "KVM_ARM_VCPU_PVTIME_IPA: %s", strerror(-r)) : 0;
 }
 
 int kvm_vcpu_get_reg(const struct kvm_vcpu *vcpu, uint64_t id, uint64_t *ret)

@@ -36,6 +36,12 @@ void kvm_vcpu_destroy(struct kvm_vcpu *vcpu);
 /* Set up the PMU with its overflow interrupt at INTID intid; after gic_create(). */
 int kvm_vcpu_init_pmu(struct kvm_vcpu *vcpu, unsigned intid, struct hvd_error *err);
 
+/*
+ * Tell the guest the time that this vCPU has waited for a CPU of the host: 64 bytes at ipa, aligned to
+ * that, in a slot of guest memory (Arm DEN0057A). Before the vCPU runs.
+ */
+int kvm_vcpu_init_steal_time(struct kvm_vcpu *vcpu, uint64_t ipa, struct hvd_error *err);
+
 /* Registers by KVM's numbers, 64 bits wide. */
 int kvm_vcpu_get_reg(const struct kvm_vcpu *vcpu, uint64_t id, uint64_t *ret);
 int kvm_vcpu_set_reg(const struct kvm_vcpu *vcpu, uint64_t id, uint64_t value);
