@@ -418,9 +418,10 @@ static int add_resource(json_t *schemas, const struct op *op)
 		return 0;
 	snprintf(list, sizeof(list), "%sList", name);
 	return put(schemas, list,
-		   json_pack("{s:s, s:[s], s:{s:{s:s, s:o}}}", "type", "object", "required",
-			     "items", "properties", "items", "type", "array", "items",
-			     openapi_ref("schemas", name, "")));
+		   json_pack("{s:s, s:[s], s:{s:{s:s, s:o}, s:{s:s, s:s}}}", "type", "object",
+			     "required", "items", "properties", "items", "type", "array", "items",
+			     openapi_ref("schemas", name, ""), "next", "type", "string",
+			     "description", "The cursor of what was over the limit"));
 }
 
 static json_t *schemas(void)

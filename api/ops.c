@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/event.h"
+#include "api/list.h"
 #include "api/operation.h"
 
 const char *const http_method_names[_HTTP_METHOD_MAX] = {
@@ -37,7 +38,7 @@ const struct op ops[_OP_MAX] = {
 			   ACCESS_MANAGE, .args = &vm_schema, .result = RESULT_OBJECT, VM_RESOURCE,
 			   .help = "Define a VM" },
 	[OP_VM_LIST] = { "vm.list", HTTP_GET, "/v1/vms", "ListVMs", "vm list", ACCESS_READ,
-			 .result = RESULT_LIST, VM_RESOURCE, .help = "List all VMs" },
+			 .options = &list_options_schema, .result = RESULT_LIST, VM_RESOURCE, .help = "List all VMs" },
 	[OP_VM_GET] = { "vm.get", HTTP_GET, "/v1/vms/{vm}", "Get", "vm show", ACCESS_READ,
 			.result = RESULT_OBJECT, VM_RESOURCE,
 			.help = "Show what was asked of a VM and what it is doing" },
@@ -121,7 +122,8 @@ const struct op ops[_OP_MAX] = {
 			     "network show", ACCESS_READ, .result = RESULT_OBJECT,
 			     .result_schema = &network_schema, .help = "Show a virtual network" },
 	[OP_OPERATION_LIST] = { "operation.list", HTTP_GET, "/v1/operations", "ListOperations",
-				"operation list", ACCESS_READ, .result = RESULT_LIST,
+				"operation list", ACCESS_READ,
+				.options = &list_options_schema, .result = RESULT_LIST,
 				.result_schema = &operation_schema,
 				.help = "List what is under way, and what has ended lately" },
 	[OP_OPERATION_GET] = { "operation.get", HTTP_GET, "/v1/operations/{operation}",

@@ -196,12 +196,18 @@ bool schema_equal(const struct schema *schema, const void *a, const void *b)
 	return true;
 }
 
-const struct field *schema_field(const struct schema *schema, const char *name)
+const struct field *schema_field_n(const struct schema *schema, const char *name, size_t len)
 {
 	for (size_t i = 0; i < schema->n_fields; i++)
-		if (strcmp(schema->fields[i].name, name) == 0)
+		if (strlen(schema->fields[i].name) == len &&
+		    memcmp(schema->fields[i].name, name, len) == 0)
 			return &schema->fields[i];
 	return NULL;
+}
+
+const struct field *schema_field(const struct schema *schema, const char *name)
+{
+	return schema_field_n(schema, name, strlen(name));
 }
 
 bool field_is_unset(const struct field *field, const void *obj)

@@ -164,6 +164,8 @@ const void *schema_surplus(const struct schema *schema, const void *obj, const v
 const char *schema_key(const struct schema *schema, const void *item);
 
 const struct field *schema_field(const struct schema *schema, const char *name);
+/* By a name that is not terminated. */
+const struct field *schema_field_n(const struct schema *schema, const char *name, size_t len);
 
 /*
  * One scalar field from and to its text form. set frees what was there; on failure obj keeps its

@@ -69,13 +69,29 @@ static int append_list(sd_bus_message *m, json_t *list)
 	return sd_bus_message_close_container(m);
 }
 
-static int append_path(sd_bus_message *m, const json_t *result)
+static int append_path(sd_bus_message *m, const struct call *call)
 {
 	AUTO(free) char *path = NULL;
 	int r;
 
-	r = bus_path_of(json_string_value(json_object_get(result, "name")), &path);
+	r = bus_path_of(call->name, &path);
 	return r < 0 ? r : sd_bus_message_append(m, "o", path);
+}
+
+/* The answer as a tree, whichever way the core gives it. */
+static int take_tree(struct call *call)
+{
+	json_t *tree;
+
+	if (!call->json)
+		return 0;
+	tree = json_loads(call->json, 0, NULL);
+	if (!tree)
+		return -ENOMEM;
+	call->result = call->op->result == RESULT_LIST ? json_incref(json_object_get(tree, "items"))
+						       : json_incref(tree);
+	json_decref(tree);
+	return 0;
 }
 
 static int reply_result(struct bus_call *bc)
@@ -84,12 +100,14 @@ static int reply_result(struct bus_call *bc)
 	struct call *call = &bc->call;
 	int r;
 
-	r = sd_bus_message_new_method_return(bc->message, &m);
+	r = take_tree(call);
+	if (r >= 0)
+		r = sd_bus_message_new_method_return(bc->message, &m);
 	if (r < 0)
 		return r;
 	switch (bus_result_of(call->op)) {
 	case BUS_RESULT_PATH:
-		r = append_path(m, call->result);
+		r = append_path(m, call);
 		break;
 	case BUS_RESULT_OBJECT:
 		r = dbus_append_json_object(m, call->result);

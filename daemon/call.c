@@ -88,10 +88,12 @@ int call_options(const struct call *call, void *options, struct hvd_error *err)
 void call_clear(struct call *call)
 {
 	json_decref(call->result);
+	free(call->json);
 	free(call->document);
 	if (call->stream >= 0)
 		close(call->stream);
 	call->result = NULL;
+	call->json = NULL;
 	call->document = NULL;
 	call->stream = -1;
 }

@@ -44,10 +44,12 @@ struct call {
 	unsigned wait;
 
 	/*
-	 * Answers, set on success: result (an object; an array of objects for RESULT_LIST), document
-	 * (heap), or stream.
+	 * Answers, set on success: result (an object; an array of objects for RESULT_LIST), the whole
+	 * answer as text where that is much or asked for often ({"items": […]} for RESULT_LIST, a line,
+	 * heap), document (heap), or stream.
 	 */
 	json_t *result;
+	char *json;
 	bool planned;        /* dry_run: result is a plan */
 	uint64_t generation; /* of the spec that result is or is a part of; 0: none */
 	char *document;

@@ -29,6 +29,17 @@ static void finish_json(struct call *call, json_t *result)
 		finish_no_memory(call);
 }
 
+/* The VM as it is now. */
+static void finish_vm(struct call *call, const struct vm *vm)
+{
+	call->generation = vm_generation(vm);
+	call->json = resource_vm(vm);
+	if (call->json)
+		call_finish(call, 0, NULL);
+	else
+		finish_no_memory(call);
+}
+
 static void finish_text(struct call *call, char *text)
 {
 	call->document = text;
@@ -58,8 +69,7 @@ static void define(struct manager *manager, struct call *call, struct vm_config 
 	}
 	strcpy(call->name, vm_config(vm)->name);
 	memcpy(call->vm_uuid, vm_config(vm)->uuid, sizeof(call->vm_uuid));
-	call->generation = vm_generation(vm);
-	finish_json(call, resource_vm(vm));
+	finish_vm(call, vm);
 }
 
 static void vm_create(struct manager *manager, struct vm *vm, struct call *call)
@@ -91,20 +101,12 @@ static void vm_define_xml(struct manager *manager, struct vm *vm, struct call *c
 
 static void vm_list(struct manager *manager, struct vm *vm, struct call *call)
 {
-	AUTO(json_decref) json_t *items = json_array();
-
-	for (vm = vm_next(manager, NULL); vm; vm = vm_next(manager, vm))
-		if (!items || json_array_append_new(items, resource_vm(vm)) < 0) {
-			finish_no_memory(call);
-			return;
-		}
-	finish_json(call, TAKE(items));
+	list_answer(manager, call, &resource_vm_kind);
 }
 
 static void vm_get(struct manager *manager, struct vm *vm, struct call *call)
 {
-	call->generation = vm_generation(vm);
-	finish_json(call, resource_vm(vm));
+	finish_vm(call, vm);
 }
 
 static void vm_delete(struct manager *manager, struct vm *vm, struct call *call)

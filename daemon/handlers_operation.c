@@ -4,6 +4,7 @@
 #include "api/json.h"
 #include "daemon/handlers_private.h"
 #include "daemon/operation.h"
+#include "daemon/resource.h"
 
 /* How long the answer to a cancellation waits for the end that it brings about. */
 #define CANCEL_SECONDS 10
@@ -43,17 +44,7 @@ static struct operation *find(const struct manager *manager, const struct call *
 
 void handle_operation_list(struct manager *manager, struct vm *vm, struct call *call)
 {
-	const struct operations *all = manager->operations;
-	struct hvd_error err = { 0 };
-	int r = 0;
-
-	call->result = json_array();
-	for (const struct operation *o = operation_next(all, NULL); o && r == 0;
-	     o = operation_next(all, o))
-		r = json_array_append_new(call->result, to_json(o));
-	if (!call->result || r < 0)
-		r = hvd_err(&err, ENOMEM, "out of memory");
-	call_finish(call, r, r < 0 ? &err : NULL);
+	list_answer(manager, call, &resource_operation_kind);
 }
 
 void handle_operation_get(struct manager *manager, struct vm *vm, struct call *call)

@@ -53,14 +53,15 @@ static void finish(struct change *change, int r, const struct hvd_error *err)
 	call_finish(call, r, r < 0 ? &own : NULL);
 }
 
-/* Takes result over; NULL: out of memory. */
-static void finish_json(struct change *change, const struct vm *vm, json_t *result)
+/* Takes result or json over; both NULL: out of memory. */
+static void finish_with(struct change *change, const struct vm *vm, json_t *result, char *json)
 {
 	struct hvd_error err = { 0 };
 
 	change->call->result = result;
+	change->call->json = json;
 	change->call->generation = vm_generation(vm);
-	if (result)
+	if (result || json)
 		finish(change, 0, NULL);
 	else
 		finish(change, hvd_err(&err, ENOMEM, "out of memory"), &err);
@@ -78,16 +79,16 @@ static void on_updated(void *ctx, int r, const struct hvd_error *err)
 	}
 	vm = manager_find_vm(change->manager, call->name);
 	if (!change->list) {
-		finish_json(change, vm, resource_vm(vm));
+		finish_with(change, vm, NULL, resource_vm(vm));
 	} else if (change->plan) {
-		finish_json(change, vm, TAKE(change->plan));
+		finish_with(change, vm, TAKE(change->plan), NULL);
 	} else {
 		const void *item = field_list_item(change->list, vm_config(vm), change->at);
 
 		/* a new one has its id now */
 		snprintf(call->item, sizeof(call->item), "%s",
 			 schema_key(change->list->sub, item));
-		finish_json(change, vm, json_from_obj(change->list->sub, item));
+		finish_with(change, vm, json_from_obj(change->list->sub, item), NULL);
 	}
 }
 
@@ -129,7 +130,7 @@ static void apply(struct change *change, struct vm *vm, struct vm_config *config
 		return;
 	}
 	change->call->planned = true;
-	finish_json(change, vm, plan);
+	finish_with(change, vm, plan, NULL);
 }
 
 /* NULL when the call is finished. config gets a copy of the VM's. */

@@ -253,7 +253,7 @@ static void on_log(void *cls, const char *fmt, va_list ap)
 
 /*
  * Leave escapes as they are: names need none (api/ops.h), and an escaped "/" or NUL must not turn
- * one path into another.
+ * one path into another. Values of a query are unescaped where they are read.
  */
 static size_t on_unescape(void *cls, struct MHD_Connection *connection, char *text)
 {

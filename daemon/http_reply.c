@@ -55,19 +55,28 @@ static char *json_line(const json_t *json)
 	return text;
 }
 
-static enum MHD_Result reply_json(struct MHD_Connection *connection, unsigned status,
-				  const json_t *json, const struct header extra[HEADERS_MAX])
+/* Takes text over; NULL: out of memory. */
+static enum MHD_Result reply_text(struct MHD_Connection *connection, unsigned status, char *text,
+				  const struct header extra[HEADERS_MAX])
 {
-	char *text = json_line(json);
+	return text ? reply(connection, status, text, "application/json", extra) : MHD_NO;
+}
 
-	if (!text)
-		return MHD_NO;
-	return reply(connection, status, text, "application/json", extra);
+/* The body of an object or a list; NULL: out of memory. */
+static char *body_of(struct call *call)
+{
+	AUTO(json_decref) json_t *list = NULL;
+
+	if (call->json)
+		return TAKE(call->json);
+	if (call->op->result != RESULT_LIST)
+		return json_line(call->result);
+	list = json_pack("{sO}", "items", call->result);
+	return list ? json_line(list) : NULL;
 }
 
 /* With the generation of the spec as its ETag; 201 says where the new resource is. */
-static enum MHD_Result reply_object(struct MHD_Connection *connection, const struct call *call,
-				    const json_t *json)
+static enum MHD_Result reply_object(struct MHD_Connection *connection, struct call *call)
 {
 	unsigned status = call->planned ? MHD_HTTP_OK : op_success_status(call->op);
 	struct header extra[HEADERS_MAX] = { 0 };
@@ -81,14 +90,7 @@ static enum MHD_Result reply_object(struct MHD_Connection *connection, const str
 		op_resource(call->op, call->name, call->item, location);
 		extra[n++] = (struct header){ MHD_HTTP_HEADER_LOCATION, location };
 	}
-	return reply_json(connection, status, json, extra);
-}
-
-static enum MHD_Result reply_list(struct MHD_Connection *connection, const struct call *call)
-{
-	AUTO(json_decref) json_t *list = json_pack("{sO}", "items", call->result);
-
-	return list ? reply_object(connection, call, list) : MHD_NO;
+	return reply_text(connection, status, body_of(call), extra);
 }
 
 /* It goes on: where it can be looked at. */
@@ -102,7 +104,7 @@ static enum MHD_Result reply_accepted(struct MHD_Connection *connection, const s
 	};
 
 	op_resource(&ops[OP_OPERATION_GET], id, "", location);
-	return reply_json(connection, MHD_HTTP_ACCEPTED, call->result, extra);
+	return reply_text(connection, MHD_HTTP_ACCEPTED, json_line(call->result), extra);
 }
 
 enum MHD_Result http_reply_call(struct MHD_Connection *connection, struct call *call)
@@ -113,9 +115,8 @@ enum MHD_Result http_reply_call(struct MHD_Connection *connection, struct call *
 		return reply_accepted(connection, call);
 	switch (call->op->result) {
 	case RESULT_OBJECT:
-		return reply_object(connection, call, call->result);
 	case RESULT_LIST:
-		return reply_list(connection, call);
+		return reply_object(connection, call);
 	case RESULT_DOCUMENT:
 		return reply(connection, status, TAKE(call->document), call->op->result_type, NULL);
 	default:

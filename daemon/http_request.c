@@ -111,11 +111,46 @@ static int check_route(struct http_request *req, const char *url, const char *me
 	return 0;
 }
 
+static int hex_digit(char c)
+{
+	const char *digits = "0123456789abcdef0123456789ABCDEF";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) % 16 : -1;
+}
+
+/* RFC 3986 §2.1. NULL: a broken escape, a NUL, no memory. */
+static char *unescape(const char *text)
+{
+	AUTO(free) char *plain = malloc(strlen(text) + 1);
+	size_t n = 0;
+
+	for (; plain && *text; n++) {
+		int high, low;
+
+		if (*text != '%') {
+			plain[n] = *text++;
+			continue;
+		}
+		high = hex_digit(text[1]);
+		low = high < 0 ? -1 : hex_digit(text[2]);
+		if (low < 0 || !(high | low))
+			return NULL;
+		plain[n] = (char)(high << 4 | low);
+		text += 3;
+	}
+	if (plain)
+		plain[n] = '\0';
+	return TAKE(plain);
+}
+
 static enum MHD_Result add_query(void *ctx, enum MHD_ValueKind kind, const char *key,
 				 const char *value)
 {
-	return json_object_set_new(ctx, key, json_string(value ? value : "")) == 0 ? MHD_YES
-										   : MHD_NO;
+	AUTO(free) char *plain = unescape(value ? value : "");
+
+	/* a key that needs an escape is none of those there are; NULL and no UTF-8 end it */
+	return plain && json_object_set_new(ctx, key, json_string(plain)) == 0 ? MHD_YES : MHD_NO;
 }
 
 static int take_option(struct http_request *req, const char *key, const char *text)

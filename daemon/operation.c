@@ -162,6 +162,7 @@ static void answer(struct operation *operation)
 	if (!client)
 		return;
 	client->result = TAKE(run->result);
+	client->json = TAKE(run->json);
 	client->document = TAKE(run->document);
 	client->stream = TAKE_FD(run->stream);
 	client->planned = run->planned;

@@ -1,24 +1,96 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/resource.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 #include "api/json.h"
 #include "daemon/network.h"
+#include "daemon/operation.h"
 
-json_t *resource_vm(const struct vm *vm)
+static const void *next_vm(const struct manager *manager, const void *item)
 {
-	AUTO(json_decref) json_t *spec = json_from_obj(&vm_schema, vm_config(vm));
-	AUTO(json_decref) json_t *status = NULL;
-	struct vm_status values;
+	return vm_next(manager, item);
+}
 
-	if (!spec || vm_get_status(vm, &values) < 0)
-		return NULL;
-	status = json_from_obj(&vm_status_schema, &values);
-	schema_clear(&vm_status_schema, &values);
-	if (!status)
-		return NULL;
+static const char *vm_key(const void *item)
+{
+	return vm_config(item)->name;
+}
 
-	return json_pack("{s:O, s:O, s:O, s:O}", "name", json_object_get(spec, "name"), "uuid",
-			 json_object_get(spec, "uuid"), "spec", spec, "status", status);
+static int load_vm(const void *item, const bool needed[FILTER_PARTS],
+		   const void *objs[FILTER_PARTS])
+{
+	AUTO(free) struct vm_status *status = NULL;
+	int r;
+
+	objs[0] = vm_config(item);
+	if (!needed[1])
+		return 0;
+	status = calloc(1, sizeof(*status));
+	r = status ? vm_get_status(item, status) : -ENOMEM;
+	if (r >= 0)
+		objs[1] = TAKE(status);
+	return r;
+}
+
+static void unload_vm(const bool needed[FILTER_PARTS], const void *objs[FILTER_PARTS])
+{
+	struct vm_status *status = (struct vm_status *)objs[1];
+
+	if (!needed[1])
+		return;
+	schema_clear(&vm_status_schema, status);
+	free(status);
+}
+
+const struct list_kind resource_vm_kind = {
+	.next = next_vm,
+	.key = vm_key,
+	.sorted = true,
+	.parts = { { "spec", &vm_schema }, { "status", &vm_status_schema } },
+	.n_parts = 2,
+	.load = load_vm,
+	.unload = unload_vm,
+};
+
+static const void *next_operation(const struct manager *manager, const void *item)
+{
+	return operation_next(manager->operations, item);
+}
+
+static const char *operation_key(const void *item)
+{
+	return operation_info(item)->id;
+}
+
+static int load_operation(const void *item, const bool needed[FILTER_PARTS],
+			  const void *objs[FILTER_PARTS])
+{
+	objs[0] = operation_info(item);
+	return 0;
+}
+
+const struct list_kind resource_operation_kind = {
+	.next = next_operation,
+	.key = operation_key,
+	.parts = { { NULL, &operation_schema } },
+	.n_parts = 1,
+	.load = load_operation,
+};
+
+char *resource_vm(const struct vm *vm)
+{
+	static const bool needed[FILTER_PARTS] = { true, true };
+	const void *objs[FILTER_PARTS] = { NULL };
+	struct json_text text = { 0 };
+
+	if (load_vm(vm, needed, objs) < 0)
+		return NULL;
+	list_write(&text, &resource_vm_kind, objs, NULL);
+	unload_vm(needed, objs);
+	json_text_raw(&text, "\n", 1);
+	return json_text_take(&text);
 }
 
 json_t *resource_items(const struct vm *vm, const struct field *list)

@@ -4,10 +4,12 @@
 
 #include <jansson.h>
 
+#include "daemon/list.h"
 #include "daemon/manager.h"
 
-/* {"name", "uuid", "spec", "status"} */
-json_t *resource_vm(const struct vm *vm);
+/* {"name", "uuid", "spec", "status"} as a line of text, heap. */
+char *resource_vm(const struct vm *vm);
+extern const struct list_kind resource_vm_kind, resource_operation_kind;
 /* All items of a list of the spec, or the one of this id. */
 json_t *resource_items(const struct vm *vm, const struct field *list);
 json_t *resource_item(const struct vm *vm, const struct field *list, const char *id);

@@ -354,7 +354,7 @@ static void test_reading(void **state)
 {
 	sd_bus_message *m;
 
-	m = call(BUS_PATH, BUS_MANAGER, "ListVMs", "");
+	m = call(BUS_PATH, BUS_MANAGER, "ListVMs", "a{sv}", 0);
 	assert_true(sd_bus_message_has_signature(m, "aa{sv}"));
 	assert_true(sd_bus_message_enter_container(m, 'a', "a{sv}") > 0);
 	assert_true(sd_bus_message_at_end(m, false) == 0);

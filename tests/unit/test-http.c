@@ -94,6 +94,11 @@ static const struct {
 	{ "OPTIONS", "/v1/vms", NULL, NULL, 405, "method-not-allowed" },
 	{ "GET", "/v1/vms/up/actions/start", NULL, NULL, 405, "method-not-allowed" },
 	{ "GET", "/v1/vms?x=1", NULL, NULL, 422, "invalid" },
+	{ "GET", "/v1/vms?cursor=%0", NULL, NULL, 400, "bad-syntax" },
+	{ "GET", "/v1/vms?cursor=%00", NULL, NULL, 400, "bad-syntax" },
+	{ "GET", "/v1/vms?cursor=%zz", NULL, NULL, 400, "bad-syntax" },
+	{ "GET", "/v1/vms?cursor=%ff", NULL, NULL, 400, "bad-syntax" },
+	{ "GET", "/v1/vms?cursor=a&cursor=b", NULL, NULL, 400, "bad-syntax" },
 	{ "POST", "/v1/vms", NULL, "{}", 415, "unsupported-media-type" },
 	{ "POST", "/v1/vms", "Content-Type: text/plain\r\n", "{}", 415, "unsupported-media-type" },
 	{ "POST", "/v1/vms", PATCH, "{}", 415, "unsupported-media-type" },
@@ -282,6 +287,47 @@ static void test_changes_while_running(void **state)
 	expect_body("\"live\"");
 	assert_int_equal(http_ask(conn, "GET", "/v1/vms/up", NULL, NULL), 200);
 	expect_body("\"pending\":[]");
+}
+
+/* Pages, filters and fields of the list of VMs. */
+static void test_lists(void **state)
+{
+	assert_int_equal(http_ask(conn, "POST", "/v1/vms", JSON, VM), 201);
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms?fields=name", NULL, NULL), 200);
+	assert_string_equal(conn->answer.body, "{\"items\":[{\"name\":\"demo\"},{\"name\":\"up\"}]}\n");
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms?fields=name&limit=1", NULL, NULL), 200);
+	assert_string_equal(conn->answer.body,
+			    "{\"items\":[{\"name\":\"demo\"}],\"next\":\"demo\"}\n");
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms?fields=name&limit=1&cursor=demo", NULL, NULL),
+			 200);
+	assert_string_equal(conn->answer.body, "{\"items\":[{\"name\":\"up\"}]}\n");
+	/* the item of a cursor may have gone */
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms?fields=name&cursor=gone", NULL, NULL), 200);
+	assert_string_equal(conn->answer.body, "{\"items\":[{\"name\":\"up\"}]}\n");
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms?fields=name&cursor=z", NULL, NULL), 200);
+	assert_string_equal(conn->answer.body, "{\"items\":[]}\n");
+
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms?filter=state==running&fields=status.state,"
+					       "spec.boot.kernel", NULL, NULL), 200);
+	assert_string_equal(conn->answer.body,
+			    "{\"items\":[{\"spec\":{\"boot\":{\"kernel\":\"/bin/sh\"}},"
+			    "\"status\":{\"state\":\"running\"}}]}\n");
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms?filter=name==d*,memory<65M&fields=name",
+				  NULL, NULL), 200);
+	assert_string_equal(conn->answer.body, "{\"items\":[{\"name\":\"demo\"}]}\n");
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms?filter=name==%22demo%22&fields=name", NULL,
+				  NULL), 200);
+	assert_string_equal(conn->answer.body, "{\"items\":[{\"name\":\"demo\"}]}\n");
+
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms?filter=colour==red", NULL, NULL), 422);
+	expect_body("\"field\":\"filter\"");
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms?fields=vcpus", NULL, NULL), 422);
+	expect_body("is it spec.vcpus?");
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms?fields=spec.vcpu", NULL, NULL), 422);
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms?limit=10001", NULL, NULL), 422);
+	assert_int_equal(http_ask(conn, "GET", "/v1/operations?cursor=gone", NULL, NULL), 422);
+	expect_body("begin anew");
+	assert_int_equal(http_ask(conn, "DELETE", "/v1/vms/demo", NULL, NULL), 204);
 }
 
 static void test_head(void **state)
@@ -715,6 +761,7 @@ int main(void)
 		SHARED(test_life_of_a_definition),
 		SHARED(test_disks),
 		SHARED(test_changes_while_running),
+		SHARED(test_lists),
 		SHARED(test_head),
 		SHARED(test_pipelining),
 		SHARED(test_connection_close),
