@@ -118,13 +118,24 @@ int uuid_parse(const char *text, uint8_t ret[static 16])
 	return 0;
 }
 
+/* Every VM of a list has some of these: snprintf() would be most of its cost. */
+static char *put_byte(char *buf, uint8_t byte)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	*buf++ = digits[byte >> 4];
+	*buf++ = digits[byte & 15];
+	return buf;
+}
+
 void uuid_format(const uint8_t uuid[static 16], char buf[static UUID_TEXT_SIZE])
 {
 	for (unsigned i = 0; i < 16; i++) {
 		if (i == 4 || i == 6 || i == 8 || i == 10)
 			*buf++ = '-';
-		buf += snprintf(buf, 3, "%02x", uuid[i]);
+		buf = put_byte(buf, uuid[i]);
 	}
+	*buf = '\0';
 }
 
 int mac_parse(const char *text, uint8_t ret[static 6])
@@ -146,8 +157,12 @@ int mac_parse(const char *text, uint8_t ret[static 6])
 
 void mac_format(const uint8_t mac[static 6], char buf[static MAC_TEXT_SIZE])
 {
-	snprintf(buf, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
-		 mac[3], mac[4], mac[5]);
+	for (unsigned i = 0; i < 6; i++) {
+		if (i)
+			*buf++ = ':';
+		buf = put_byte(buf, mac[i]);
+	}
+	*buf = '\0';
 }
 
 uint64_t field_get_number(const struct field *field, const void *obj)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <grp.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "vmm/base/macro.h"
 
 #define SOCKET_BACKLOG 128
+#define LARGE_ANSWER (256 * 1024)
 
 
 struct options {
@@ -310,6 +312,8 @@ int main(int argc, char **argv)
 		return r < 0 ? 2 : 0;
 	log_open(o.log_level);
 	umask(0022);
+	/* what a large answer has taken goes back to the system with it */
+	mallopt(M_MMAP_THRESHOLD, LARGE_ANSWER);
 
 	r = hvd_start(&hvd, &o, &err);
 	if (r < 0) {
