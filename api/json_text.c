@@ -44,10 +44,8 @@ void json_text_raw(struct json_text *text, const char *data, size_t len)
 	text->len += len;
 }
 
-static void put(struct json_text *text, const char *constant)
-{
-	json_text_raw(text, constant, strlen(constant));
-}
+/* A string literal: its length is known. */
+#define put(text, literal) json_text_raw(text, literal, sizeof(literal) - 1)
 
 char *json_text_take(struct json_text *text)
 {
@@ -81,10 +79,10 @@ static void put_escaped(struct json_text *text, unsigned char c)
 	if (c == '"' || c == '\\') {
 		json_text_raw(text, (char[]){ '\\', (char)c }, 2);
 	} else if (shorts[c]) {
-		put(text, shorts[c]);
+		json_text_raw(text, shorts[c], 2);
 	} else {
 		snprintf(code, sizeof(code), "\\u%04X", c);
-		put(text, code);
+		json_text_raw(text, code, strlen(code));
 	}
 }
 
@@ -171,7 +169,10 @@ static void put_value(struct json_text *text, const struct field *field, const v
 		json_text_string(text, *(char *const *)at);
 		break;
 	case FIELD_BOOL:
-		put(text, *(const bool *)at ? "true" : "false");
+		if (*(const bool *)at)
+			put(text, "true");
+		else
+			put(text, "false");
 		break;
 	case FIELD_U32:
 	case FIELD_U64:
@@ -205,9 +206,17 @@ void json_text_value(struct json_text *text, const struct field *field, const vo
 
 void json_text_member(struct json_text *text, const char *name, bool *begun)
 {
-	put(text, *begun ? ",\"" : "\"");
-	put(text, name);
-	put(text, "\":");
+	size_t len = strlen(name);
+	char *at = reserve(text, len + 4);
+
+	if (!at)
+		return;
+	if (*begun)
+		*at++ = ',';
+	*at++ = '"';
+	memcpy(at, name, len);
+	memcpy(at + len, "\":", 2);
+	text->len += len + 3 + *begun;
 	*begun = true;
 }
 
