@@ -30,6 +30,13 @@ const struct schema delete_options_schema = {
 	SCHEMA_FIELDS(delete_options_fields),
 };
 
+static const struct field generation_options_fields[] = { GENERATION(generation_options) };
+const struct schema generation_options_schema = {
+	.name = "GenerationOptions",
+	.size = sizeof(struct generation_options),
+	SCHEMA_FIELDS(generation_options_fields),
+};
+
 static const struct field change_fields[] = {
 	{ "field", NULL, STR(struct plan_change, field), .read_only = true,
 	  .help = "What changes, such as vcpus, disks[vda].cache or disks[vdb]" },

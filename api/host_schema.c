@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables of the host and of virtual networks. */
-#include "api/vm_rules.h"
+/* The table of the host. */
 #include "api/vm_schema.h"
 
 #define HOST_STR(m, text)                                                           \
@@ -44,23 +43,4 @@ const struct schema host_schema = {
 	.name = "Host",
 	.size = sizeof(struct host_info),
 	SCHEMA_FIELDS(host_fields),
-};
-
-static const struct field network_fields[] = {
-	{ "name", "name", STR(struct network_config, name), .required = true,
-	  .check = vm_name_check, .applies = APPLIES_NEVER, .help = "Name, unique on the host" },
-	{ "bridge", "bridge/@name", STR(struct network_config, bridge), .required = true,
-	  .check = rule_interface, .help = "Bridge interface of the host" },
-	{ "address", "ip/@address/@prefix", STR(struct network_config, address), .check = rule_cidr,
-	  .help = "IPv4 address of the host on it and length of the prefix: 192.168.133.1/24" },
-	{ "dhcp", "ip/dhcp", BOOL(struct network_config, dhcp), .def = "yes",
-	  .help = "Guests get addresses by DHCP" },
-	{ "nat", "forward[@mode=nat]", BOOL(struct network_config, nat), .def = "yes",
-	  .help = "Guests reach the world through the host's addresses" },
-};
-const struct schema network_schema = {
-	.name = "Network",
-	.xml = "network",
-	.size = sizeof(struct network_config),
-	SCHEMA_FIELDS(network_fields),
 };

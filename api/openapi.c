@@ -71,14 +71,14 @@ static json_t *object_content(const struct op *op)
 static json_t *etag_header(void)
 {
 	return json_pack("{s:{s:s, s:{s:s}}}", "ETag", "description",
-			 "The generation of the VM's spec, for If-Match", "schema", "type",
+			 "The generation of the spec, for If-Match", "schema", "type",
 			 "string");
 }
 
 /* Does the answer say of which generation it is? */
 static bool has_etag(const struct op *op)
 {
-	return op->list || (op->result == RESULT_OBJECT && op->result_schema == &vm_schema);
+	return op->list || (op->result == RESULT_OBJECT && op->status_schema);
 }
 
 static json_t *success(const struct op *op)
@@ -115,6 +115,7 @@ static bool takes_generation(const struct op *op)
 static bool may_fail_with(const struct op *op, unsigned status)
 {
 	bool body = op->args || op->body_type, update = op_is_update(op);
+	bool network = op->method != HTTP_GET && strstr(op->path, "/networks/{network}");
 	bool starts = op->states & OP_STATE(VM_SHUTOFF) && op->method == HTTP_POST;
 
 	switch (status) {
@@ -132,13 +133,14 @@ static bool may_fail_with(const struct op *op, unsigned status)
 	case 404:
 		return strchr(op->path, '{');
 	case 409:
-		return op->states || update || body || op == &ops[OP_OPERATION_CANCEL];
+		return op->states || update || body || network ||
+		       op == &ops[OP_OPERATION_CANCEL];
 	case 422:
 		return body || starts || op->options;
 	case 501:
 		return starts || update;
 	case 504:
-		return op->states || update;
+		return op->states || update || network;
 	case 507:
 		return body || starts || update;
 	default:

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "api/network_schema.h"
 #include "api/schema.h"
 #include "api/vm_schema.h"
 
@@ -36,8 +37,16 @@ enum op_id {
 	OP_NIC_ATTACH,
 	OP_NIC_PATCH,
 	OP_NIC_DETACH,
+	OP_NETWORK_CREATE,
 	OP_NETWORK_LIST,
 	OP_NETWORK_GET,
+	OP_NETWORK_PATCH,
+	OP_NETWORK_DELETE,
+	OP_NETWORK_START,
+	OP_NETWORK_STOP,
+	OP_NETWORK_LEASES,
+	OP_NETWORK_XML,
+	OP_NETWORK_DEFINE_XML,
 	OP_OPERATION_LIST,
 	OP_OPERATION_GET,
 	OP_OPERATION_CANCEL,
@@ -145,6 +154,12 @@ bool op_is_about_vm(const struct op *op);
 static inline bool op_is_update(const struct op *op)
 {
 	return op->options == &update_options_schema;
+}
+
+/* Is its result a VM, which has tables and D-Bus objects of its own? */
+static inline bool op_gives_vm(const struct op *op)
+{
+	return op->result_schema == &vm_schema;
 }
 
 /* HTTP status of success: 200, 201 (created), 204 (nothing to tell), 101 (a stream). */

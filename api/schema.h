@@ -54,7 +54,7 @@ struct field {
 	/* ENUM: names, NULL-terminated; STR that is a path: words that may stand in its place */
 	const char *const *names;
 	/*
-	 * ENUM: names in XML where libvirt's are others ("": not written); BOOL: those of false and
+	 * ENUM: names in XML where libvirt's are others ("": said by leaving it out); BOOL: those of false and
 	 * true; or NULL.
 	 */
 	const char *const *xml_names;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/vm_rules.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,25 +152,6 @@ int rule_cpuset(const char *text, struct hvd_error *err)
 	}
 }
 
-int rule_cidr(const char *text, struct hvd_error *err)
-{
-	size_t len = strcspn(text, "/");
-	char address[INET_ADDRSTRLEN];
-	struct in_addr in;
-	unsigned prefix;
-	const char *p = text + len + 1;
-
-	if (text[len] && len < sizeof(address)) {
-		memcpy(address, text, len);
-		address[len] = '\0';
-		if (inet_pton(AF_INET, address, &in) == 1 && take_number(&p, 30, &prefix) == 0 &&
-		    !*p && prefix >= 8)
-			return 0;
-	}
-	return hvd_err(err, EINVAL,
-		       "'%.40s' is no IPv4 address with prefix such as 192.168.133.1/24", text);
-}
-
 /* A burst without the limit that it belongs to. */
 static int check_burst(uint64_t burst, uint64_t limit, const char *burst_name, const char *name,
 		       struct hvd_error *err)
@@ -216,11 +196,17 @@ static bool has_limits(const struct nic_limits_config *limits)
 int rule_nic(const void *obj, struct hvd_error *err)
 {
 	const struct nic_config *nic = obj;
+	int places = !!nic->network + !!nic->bridge + !!nic->interface + !!nic->tap;
 
-	if (nic->network && nic->tap)
-		return hvd_err(err, EINVAL, "has both network and tap: give one of them");
-	if (!nic->network && !nic->tap)
-		return hvd_err(err, EINVAL, "has neither network nor tap: give one of them");
+	if (places != 1)
+		return hvd_err(err, EINVAL,
+			       "%s: give exactly one of network, bridge, interface and tap",
+			       places ? "is in two places" : "is on nothing");
+	if (nic->mode != NIC_MODE_BRIDGE && !nic->interface)
+		return hvd_err_field(err, EINVAL, "mode", "is for those with an interface only");
+	if (nic->isolated && !nic->network && !nic->bridge)
+		return hvd_err_field(err, EINVAL, "isolated",
+				     "is for those on a network or bridge only");
 	if (nic->backend == NIC_BACKEND_VHOST && has_limits(&nic->limits))
 		return hvd_err_field(err, EINVAL, "limits",
 				     "vhost-net knows none: give backend process with them");

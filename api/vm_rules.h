@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rules for values that a length and a range cannot say: the check functions of the tables in
- * vm_schema.c and host_schema.c. Text rules take text that is never NULL; all return 0 or -EINVAL
+ * vm_schema.c. Text rules take text that is never NULL; all return 0 or -EINVAL
  * with a message that reads well behind the field's name ("must be …").
  */
 #pragma once
@@ -20,7 +20,6 @@ int rule_line(const char *text, struct hvd_error *err);      /* no newline, no t
 int rule_serial(const char *text, struct hvd_error *err);    /* printable ASCII */
 int rule_interface(const char *text, struct hvd_error *err); /* Linux network interface name */
 int rule_cpuset(const char *text, struct hvd_error *err);    /* "0-3,8" */
-int rule_cidr(const char *text, struct hvd_error *err);      /* IPv4 "192.168.133.1/24" */
 
 /* Whole objects. */
 int rule_disk_limits(const void *obj, struct hvd_error *err);

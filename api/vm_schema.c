@@ -70,6 +70,21 @@ static const char *const nic_link_names[_NIC_LINK_MAX + 1] = {
 	[NIC_LINK_DOWN] = "down",
 };
 
+/* Without one it is bridge for hvd, and bridge may be said too: api/xml_libvirt.c. */
+static const char *const nic_mode_xml_names[_NIC_MODE_MAX + 1] = {
+	[NIC_MODE_BRIDGE] = "",
+	[NIC_MODE_VEPA] = "vepa",
+	[NIC_MODE_PRIVATE] = "private",
+	[NIC_MODE_PASSTHROUGH] = "passthrough",
+};
+
+static const char *const nic_mode_names[_NIC_MODE_MAX + 1] = {
+	[NIC_MODE_BRIDGE] = "bridge",
+	[NIC_MODE_VEPA] = "vepa",
+	[NIC_MODE_PRIVATE] = "private",
+	[NIC_MODE_PASSTHROUGH] = "passthrough",
+};
+
 static const char *const on_reboot_names[_ON_REBOOT_MAX + 1] = {
 	[ON_REBOOT_RESTART] = "restart",
 	[ON_REBOOT_STOP] = "stop",
@@ -267,6 +282,18 @@ static const struct field nic_fields[] = {
 	{ "tap", ".[@type=ethernet]/target/@dev", STR(struct nic_config, tap),
 	  .check = rule_interface,
 	  .help = "Name of an existing tap interface of the host, instead of a network" },
+	{ "bridge", ".[@type=bridge]/source/@bridge", STR(struct nic_config, bridge),
+	  .check = rule_interface,
+	  .help = "Name of an existing bridge of the host, instead of a network" },
+	{ "interface", ".[@type=direct]/source/@dev", STR(struct nic_config, interface),
+	  .check = rule_interface,
+	  .help = "Name of an interface of the host that it is to be on directly (macvtap), instead "
+		  "of a network" },
+	{ "mode", "source/@mode", ENUM(struct nic_config, mode), .names = nic_mode_names,
+	  .xml_names = nic_mode_xml_names, .def = "bridge",
+	  .help = "How frames pass between VMs on the same interface: bridge (within the host), vepa "
+		  "(by the switch outside), private (not at all), or passthrough (there is only "
+		  "this one)" },
 	{ "mac", "mac/@address", MAC(struct nic_config, mac),
 	  .help = "MAC address; chosen when the VM is defined if not given" },
 	{ "trust_guest_mac", "@trustGuestRxFilters", BOOL(struct nic_config, trust_guest_mac), LIVE,
@@ -288,6 +315,13 @@ static const struct field nic_fields[] = {
 	{ "boot_order", "boot/@order", U32(struct nic_config, boot_order), .min = 1,
 	  .max = MAX_BOOT_ORDER,
 	  .help = "Place among the disks and network interfaces that firmware boots from, 1 first" },
+	{ "mac_filter", "hvd:filter/@mac", BOOL(struct nic_config, mac_filter), .def = "yes",
+	  HOST,
+	  .help = "What the guest sends from another MAC address is dropped by the host, unless "
+		  "trust_guest_mac; not with tap" },
+	{ "isolated", "port/@isolated", BOOL(struct nic_config, isolated), .host = true,
+	  .help = "Nothing passes between it and other isolated interfaces of its network or "
+		  "bridge" },
 };
 const struct schema nic_schema = {
 	.name = "Nic",

@@ -64,6 +64,11 @@ struct delete_options {
 };
 extern const struct schema delete_options_schema;
 
+struct generation_options {
+	uint64_t generation;
+};
+extern const struct schema generation_options_schema;
+
 /* What a change comes to. */
 struct plan_change {
 	char *field; /* "disks[vda].cache", "disks[vdb]" */
@@ -97,14 +102,5 @@ struct host_info {
 };
 extern const struct schema host_schema;
 
-/* Virtual networks: a bridge with DHCP and NAT. */
-struct network_config {
-	char *name;
-	char *bridge;   /* interface name */
-	char *address;  /* "192.168.133.1/24": the host's address and the subnet */
-	bool dhcp, nat;
-};
-extern const struct schema network_schema;
-
-/* A VM name as it may stand in paths, unit names and interface names. */
+/* A name of a VM or network as it may stand in paths and unit names. */
 int vm_name_check(const char *text, struct hvd_error *err);

@@ -14,7 +14,7 @@
  *	disk[@device?=disk]   … that has this attribute, or none of the name
  *	type[.=hvm]           … of this text
  *	hvd:autostart         … in hvd's namespace, for what libvirt has no place for
- *	ip/@address/@prefix   two attributes, joined by '/' in the value
+ *	ip/@address/@prefix   two attributes, both there, joined by '/' in the value
  *	A|B                   either; the first is written
  *
  * STRUCT: the element that the places of its members start from. LIST: the element that holds the

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/xml_libvirt.h"
 
+#include <arpa/inet.h>
 #include <fnmatch.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -70,11 +71,14 @@ static const struct accepted {
 	{ "domain/devices/disk/target/@dev", NULL },
 	{ "domain/devices/disk/target/@bus", "virtio" },
 
+	{ "domain/devices/interface/source/@mode", "bridge" },
 	{ "domain/devices/interface/source/@portid", NULL },
 	{ "domain/devices/interface/source/@bridge", NULL },
 	{ "domain/devices/interface/target", "" },
 	{ "domain/devices/interface/target/@dev", NULL },
 	{ "domain/devices/interface/target/@managed", NULL },
+	{ "domain/devices/interface/filterref", "" },
+	{ "domain/devices/interface/filterref/@filter", "no-mac-spoofing" },
 	{ "domain/devices/interface/model", "" },
 	{ "domain/devices/interface/model/@type", "virtio" },
 	{ "domain/devices/interface/driver", "" },
@@ -101,14 +105,34 @@ static const struct accepted {
 	{ "domain/devices/console/target/@type", "serial" },
 	{ "domain/devices/console/target/@port", NULL },
 
-	{ "network/uuid", NULL },
+	{ "network/@connections", NULL },
+	{ "network/title", NULL },
+	{ "network/description", NULL },
+	{ "network/metadata", NULL },
 	{ "network/mac", NULL },
 	{ "network/bridge/@stp", NULL },
 	{ "network/bridge/@delay", NULL },
-	{ "network/forward/nat", NULL },
-	{ "network/ip/@family", "ipv4" },
-	{ "network/ip/dhcp/range", NULL },
+	{ "network/bridge/@macTableManager", "kernel" },
+	{ "network/bridge/@zone", NULL },
+	{ "network/forward/nat", "" },
+	{ "network/forward/nat/port", NULL },
+	{ "network/dns/@enable", "yes" },
+	{ "network/ip/@localPtr", NULL },
 };
+
+const char *xml_libvirt_prefix(const char *mask, char prefix[static 4])
+{
+	struct in_addr in;
+	uint32_t bits;
+
+	if (inet_pton(AF_INET, mask, &in) != 1)
+		return mask;
+	bits = ~ntohl(in.s_addr);
+	if (bits & (bits + 1))
+		return mask;
+	snprintf(prefix, 4, "%d", 32 - __builtin_popcount(bits));
+	return prefix;
+}
 
 static void path_of(const xmlNode *node, char path[static 256])
 {

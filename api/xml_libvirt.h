@@ -10,5 +10,8 @@ enum xml_verdict {
 	XML_IGNORED, /* makes no difference to the guest, nor does what is in it */
 };
 
+/* The length of the prefix that a dotted netmask is, as text; mask itself when it is none. */
+const char *xml_libvirt_prefix(const char *mask, char prefix[static 4]);
+
 /* Judge an element, an attribute, or the text of an element that has been seen. */
 enum xml_verdict xml_libvirt_judge(const xmlNode *node);

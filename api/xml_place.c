@@ -174,11 +174,14 @@ static xmlNode *find(xmlNode *at, const char *place, xmlNode **second)
 	if (!next_step(&place, &step))
 		return at;
 	if (step.attribute) {
-		xmlNode *attr = attribute(at, step.name);
+		xmlNode *attr = attribute(at, step.name), *other;
 
-		if (attr && next_step(&place, &step) && second)
-			*second = attribute(at, step.name);
-		return attr;
+		if (!attr || !next_step(&place, &step))
+			return attr;
+		other = attribute(at, step.name);
+		if (other && second)
+			*second = other;
+		return other ? attr : NULL;
 	}
 	if (step.self || step.parent)
 		return find_below(step.self ? at : at->parent, &step, place, second);

@@ -169,13 +169,25 @@ static char *content(const xmlNode *node, const xmlNode *second)
 {
 	xmlChar *a = xmlNodeGetContent(node);
 	xmlChar *b = second ? xmlNodeGetContent(second) : NULL;
-	char *text = NULL;
+	char prefix[4], *text = NULL;
+	const char *rest = (char *)b;
 
-	if (a && asprintf(&text, "%s%s%s", (char *)a, b ? "/" : "", b ? (char *)b : "") < 0)
+	if (second && xmlStrEqual(second->name, (const xmlChar *)"netmask") && b)
+		rest = xml_libvirt_prefix((char *)b, prefix);
+	if (a && asprintf(&text, "%s%s%s", (char *)a, rest ? "/" : "", rest ? rest : "") < 0)
 		text = NULL;
 	xmlFree(a);
 	xmlFree(b);
 	return text;
+}
+
+/* Nothing in the document: of an enum, that may mean one of its values. */
+static int set_absent(const struct field *field, void *obj, struct hvd_error *err)
+{
+	for (uint64_t i = 0; field->type == FIELD_ENUM && field->xml_names && field->names[i]; i++)
+		if (!field->xml_names[i][0])
+			return field_set_number(field, obj, i, err);
+	return 0;
 }
 
 static int read_scalar(const struct field *field, xmlNode *at, void *obj, struct hvd_error *err)
@@ -191,7 +203,7 @@ static int read_scalar(const struct field *field, xmlNode *at, void *obj, struct
 		return field_set_number(field, obj, node != NULL, err);
 	}
 	if (!node)
-		return 0;
+		return set_absent(field, obj, err);
 	xml_mark(node, XML_MARK_SEEN | XML_MARK_TEXT);
 	/* what has a fixed meaning is no value: machine='virt' is hvd's default machine */
 	if (xml_libvirt_judge(node) == XML_FIXED)

@@ -113,8 +113,11 @@ static int write_list(const struct field *field, const void *obj, xmlNode *at)
 {
 	const char *array = *(char **)field_ptr(field, obj);
 	char attr[XML_NAME_MAX], attr2[XML_NAME_MAX];
-	xmlNode *parent = xml_place_make(at, field->xml, attr, attr2);
+	xmlNode *parent;
 
+	if (*field_count(field, obj) == 0)
+		return 0;
+	parent = xml_place_make(at, field->xml, attr, attr2);
 	for (size_t i = 0; parent && i < *field_count(field, obj); i++) {
 		xmlNode *node = xml_place_append(parent, field->sub->xml);
 		int r = node ? write_object(field->sub, array + i * field->sub->size, node)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/network_table.h"
 #include "cli/sheet.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
@@ -59,8 +60,11 @@ int output_list(const struct op *op, const json_t *items, enum output_format for
 	json_t *item;
 	int r;
 
-	if (op->status_schema)
+	if (op_gives_vm(op))
 		return vm_table(items, format == OUTPUT_WIDE, f, width, colour);
+
+	if (schema == &network_schema)
+		return network_table(items, format == OUTPUT_WIDE, f, width, colour);
 
 	for (size_t i = 0; i < n; i++) {
 		heading_of(&schema->fields[i], headings[i]);

@@ -6,18 +6,10 @@
 #include <time.h>
 
 #include "api/json.h"
-#include "cli/table.h"
+#include "cli/resource_table.h"
 #include "cli/text.h"
 #include "cli/value.h"
 #include "vmm/base/macro.h"
-
-/* Where a column's cell comes from: a place in the resource, or what fn makes of it. */
-struct vm_column {
-	struct column column;
-	const char *place;
-	int (*fn)(const json_t *vm, char **ret); /* *ret NULL: nothing to show */
-	bool wide;
-};
 
 const char *vm_state_colour(const char *state)
 {
@@ -57,7 +49,7 @@ static int uptime_cell(const json_t *vm, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-static const struct vm_column vm_columns[] = {
+static const struct resource_column vm_columns[] = {
 	{ .column.heading = "NAME", .place = "name" },
 	{ .column = { "STATE", .colour = vm_state_colour }, .place = "status.state" },
 	{ .column = { "VCPUS", .right = true }, .place = "spec.vcpus" },
@@ -70,54 +62,9 @@ static const struct vm_column vm_columns[] = {
 	{ .column.heading = "DESCRIPTION", .place = "spec.description", .wide = true },
 };
 
-static int cell_of(const struct vm_column *column, const json_t *vm, char **ret)
-{
-	const json_t *value;
-	int r = 0;
-
-	if (column->fn)
-		return column->fn(vm, ret);
-	value = value_at(vm, column->place);
-	*ret = NULL;
-	if (json_is_string(value))
-		*ret = strdup(json_string_value(value));
-	else if (json_integer_value(value))
-		r = asprintf(ret, "%lld", (long long)json_integer_value(value));
-	return r < 0 || (json_is_string(value) && !*ret) ? -ENOMEM : 0;
-}
-
-static int add_row(struct table *table, const json_t *vm, bool wide)
-{
-	char *cells[ARRAY_SIZE(vm_columns)] = { NULL };
-	size_t n = 0;
-	int r = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(vm_columns) && r == 0; i++)
-		if (wide || !vm_columns[i].wide)
-			r = cell_of(&vm_columns[i], vm, &cells[n++]);
-	if (r == 0)
-		r = table_add(table, (const char *const *)cells);
-	for (size_t i = 0; i < n; i++)
-		free(cells[i]);
-	return r;
-}
-
 int vm_table(const json_t *items, bool wide, FILE *f, unsigned width, bool colour)
 {
-	struct column columns[ARRAY_SIZE(vm_columns)];
-	AUTO(table_free) struct table *table = NULL;
-	size_t n = 0, index;
-	json_t *vm;
-	int r;
-
-	for (size_t i = 0; i < ARRAY_SIZE(vm_columns); i++)
-		if (wide || !vm_columns[i].wide)
-			columns[n++] = vm_columns[i].column;
-	r = table_new(columns, n, &table);
-	json_array_foreach(items, index, vm)
-		r = r < 0 ? r : add_row(table, vm, wide);
-	/* Who asks for wide wants to see all of it. */
-	return r < 0 ? r : table_print(table, f, wide ? 0 : width, colour);
+	return resource_table(vm_columns, ARRAY_SIZE(vm_columns), items, wide, f, width, colour);
 }
 
 int vm_sheet(const struct sheet *sheet, const struct op *op, const json_t *vm)

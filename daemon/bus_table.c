@@ -67,7 +67,7 @@ enum bus_result bus_result_of(const struct op *op)
 	};
 
 	/* only VMs are objects of their own */
-	if (op_success_status(op) == 201 && op->status_schema)
+	if (op_success_status(op) == 201 && op_gives_vm(op))
 		return BUS_RESULT_PATH;
 	return of[op->result];
 }

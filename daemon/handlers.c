@@ -8,45 +8,48 @@
 #include "api/json.h"
 #include "api/openapi.h"
 #include "api/xml.h"
-#include "daemon/network.h"
 #include "daemon/operation.h"
 #include "daemon/resource.h"
 
-static void finish_no_memory(struct call *call)
+void call_finish_no_memory(struct call *call)
 {
 	struct hvd_error err = { 0 };
 
 	call_finish(call, hvd_err(&err, ENOMEM, "out of memory"), &err);
 }
 
-/* Takes result over; NULL: out of memory. */
-static void finish_json(struct call *call, json_t *result)
+void call_finish_json(struct call *call, json_t *result)
 {
 	call->result = result;
 	if (result)
 		call_finish(call, 0, NULL);
 	else
-		finish_no_memory(call);
+		call_finish_no_memory(call);
+}
+
+void call_finish_resource(struct call *call, char *json)
+{
+	call->json = json;
+	if (json)
+		call_finish(call, 0, NULL);
+	else
+		call_finish_no_memory(call);
 }
 
 /* The VM as it is now. */
 static void finish_vm(struct call *call, const struct vm *vm)
 {
 	call->generation = vm_generation(vm);
-	call->json = resource_vm(vm);
-	if (call->json)
-		call_finish(call, 0, NULL);
-	else
-		finish_no_memory(call);
+	call_finish_resource(call, resource_vm(vm));
 }
 
-static void finish_text(struct call *call, char *text)
+void call_finish_text(struct call *call, char *text)
 {
 	call->document = text;
 	if (text)
 		call_finish(call, 0, NULL);
 	else
-		finish_no_memory(call);
+		call_finish_no_memory(call);
 }
 
 /* The vm_done_fn of operations without a result. */
@@ -176,7 +179,7 @@ static void vm_xml(struct manager *manager, struct vm *vm, struct call *call)
 {
 	char *text = NULL;
 
-	finish_text(call, xml_from_obj(&vm_schema, vm_config(vm), &text) < 0 ? NULL : text);
+	call_finish_text(call, xml_from_obj(&vm_schema, vm_config(vm), &text) < 0 ? NULL : text);
 }
 
 static void console(struct manager *manager, struct vm *vm, struct call *call)
@@ -191,42 +194,16 @@ static void console(struct manager *manager, struct vm *vm, struct call *call)
 		vm_console(vm, options.mode == CONSOLE_WRITE, &call->stream, on_done, call);
 }
 
-static void network_list(struct manager *manager, struct vm *vm, struct call *call)
-{
-	AUTO(json_decref) json_t *items = json_array();
-
-	for (struct network *n = network_next(manager, NULL); n; n = network_next(manager, n))
-		if (!items || json_array_append_new(items, resource_network(n)) < 0) {
-			finish_no_memory(call);
-			return;
-		}
-	finish_json(call, TAKE(items));
-}
-
-static void network_get(struct manager *manager, struct vm *vm, struct call *call)
-{
-	const struct network *network = manager_find_network(manager, call->name);
-	struct hvd_error err = { 0 };
-
-	if (network)
-		finish_json(call, resource_network(network));
-	else
-		call_finish(call,
-			    hvd_err(&err, ENOENT, "there is no network %s; see hvcli network list",
-				    call->name),
-			    &err);
-}
-
 static void host_get(struct manager *manager, struct vm *vm, struct call *call)
 {
-	finish_json(call, resource_host(manager));
+	call_finish_json(call, resource_host(manager));
 }
 
 static void openapi(struct manager *manager, struct vm *vm, struct call *call)
 {
 	AUTO(json_decref) json_t *document = openapi_document();
 
-	finish_text(call, document ? json_dumps(document, JSON_INDENT(2)) : NULL);
+	call_finish_text(call, document ? json_dumps(document, JSON_INDENT(2)) : NULL);
 }
 
 const handler_fn handlers[_OP_MAX] = {
@@ -255,8 +232,16 @@ const handler_fn handlers[_OP_MAX] = {
 	[OP_NIC_ATTACH] = handle_item_attach,
 	[OP_NIC_PATCH] = handle_item_patch,
 	[OP_NIC_DETACH] = handle_item_detach,
-	[OP_NETWORK_LIST] = network_list,
-	[OP_NETWORK_GET] = network_get,
+	[OP_NETWORK_CREATE] = handle_network_create,
+	[OP_NETWORK_LIST] = handle_network_list,
+	[OP_NETWORK_GET] = handle_network_get,
+	[OP_NETWORK_PATCH] = handle_network_patch,
+	[OP_NETWORK_DELETE] = handle_network_delete,
+	[OP_NETWORK_START] = handle_network_start,
+	[OP_NETWORK_STOP] = handle_network_stop,
+	[OP_NETWORK_LEASES] = handle_network_leases,
+	[OP_NETWORK_XML] = handle_network_xml,
+	[OP_NETWORK_DEFINE_XML] = handle_network_define_xml,
 	[OP_OPERATION_LIST] = handle_operation_list,
 	[OP_OPERATION_GET] = handle_operation_get,
 	[OP_OPERATION_CANCEL] = handle_operation_cancel,

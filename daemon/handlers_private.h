@@ -12,6 +12,24 @@ void handle_operation_list(struct manager *manager, struct vm *vm, struct call *
 void handle_operation_get(struct manager *manager, struct vm *vm, struct call *call);
 void handle_operation_cancel(struct manager *manager, struct vm *vm, struct call *call);
 
+/* Takes the answer over; NULL: out of memory. */
+void call_finish_json(struct call *call, json_t *result);
+void call_finish_resource(struct call *call, char *json); /* as call->json */
+void call_finish_text(struct call *call, char *text);
+void call_finish_no_memory(struct call *call);
+
+/* handlers_network.c; vm is NULL. */
+void handle_network_create(struct manager *manager, struct vm *vm, struct call *call);
+void handle_network_list(struct manager *manager, struct vm *vm, struct call *call);
+void handle_network_get(struct manager *manager, struct vm *vm, struct call *call);
+void handle_network_patch(struct manager *manager, struct vm *vm, struct call *call);
+void handle_network_delete(struct manager *manager, struct vm *vm, struct call *call);
+void handle_network_start(struct manager *manager, struct vm *vm, struct call *call);
+void handle_network_stop(struct manager *manager, struct vm *vm, struct call *call);
+void handle_network_leases(struct manager *manager, struct vm *vm, struct call *call);
+void handle_network_xml(struct manager *manager, struct vm *vm, struct call *call);
+void handle_network_define_xml(struct manager *manager, struct vm *vm, struct call *call);
+
 /* handlers_update.c; the items are those of the list that the operation names. */
 void handle_vm_patch(struct manager *manager, struct vm *vm, struct call *call);
 void handle_item_list(struct manager *manager, struct vm *vm, struct call *call);

@@ -16,6 +16,7 @@
 #include "daemon/bus.h"
 #include "daemon/http.h"
 #include "daemon/manager.h"
+#include "daemon/networkd.h"
 #include "daemon/store.h"
 #include "vmm/base/log.h"
 #include "vmm/base/macro.h"
@@ -299,7 +300,7 @@ static int hvd_start(struct hvd *hvd, const struct options *o, struct hvd_error 
 int main(int argc, char **argv)
 {
 	struct options o = {
-		.paths = { .state = HVD_STATEDIR, .runtime = "/run/hvd",
+		.paths = { .state = HVD_STATEDIR, .runtime = "/run/hvd", .networkd = NETWORKD_FOLDER,
 			   .worker = HVD_LIBEXECDIR "/hvd-vmm" },
 		.log_level = LOG_INFO,
 	};

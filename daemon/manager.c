@@ -38,11 +38,17 @@ struct vm *manager_find_vm(const struct manager *manager, const char *name)
 
 struct network *manager_find_network(const struct manager *manager, const char *name)
 {
-	struct network *network = network_next(manager, NULL);
+	sd_id128_t uuid;
+	bool by_uuid = sd_id128_from_string(name, &uuid) >= 0;
 
-	while (network && strcmp(network_config(network)->name, name) != 0)
-		network = network_next(manager, network);
-	return network;
+	for (struct network *n = network_next(manager, NULL); n; n = network_next(manager, n)) {
+		const struct network_config *config = network_config(n);
+
+		if (strcmp(config->name, name) == 0 ||
+		    (by_uuid && memcmp(config->uuid, uuid.bytes, sizeof(config->uuid)) == 0))
+			return n;
+	}
+	return NULL;
 }
 
 void manager_notify(struct manager *manager, enum manager_event event, struct vm *vm)
@@ -151,12 +157,6 @@ static int adopt_all(struct manager *manager, struct hvd_error *err)
 	return 0;
 }
 
-static void on_network(void *ctx, int r, const struct hvd_error *err)
-{
-	if (r < 0)
-		log_warning("%s", err->msg);
-}
-
 static int on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 {
 	const sd_bus_error *e = sd_bus_message_get_error(m);
@@ -232,9 +232,6 @@ int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
 		return r;
 	operations_recover(manager->operations);
 
-	for (struct network *n = network_next(manager, NULL); bus && n; n = network_next(manager, n))
-		network_ready(n, on_network, NULL);
-
 	*ret = TAKE(manager);
 	return 0;
 }
@@ -270,6 +267,11 @@ void manager_autostart(struct manager *manager)
 {
 	char stamp[PATH_MAX];
 	AUTO(close) int fd = -1;
+
+	if (manager->bus) {
+		vm_remove_stale_links(manager);
+		network_start_all(manager);
+	}
 
 	/* /run is empty after a boot: a restart of hvd must not start what was stopped since. */
 	if (snprintf(stamp, sizeof(stamp), "%s/" AUTOSTART_STAMP, manager->paths.runtime) >=

@@ -21,6 +21,7 @@ struct manager_paths {
 	const char *state;   /* /var/lib/hvd */
 	const char *runtime; /* /run/hvd */
 	const char *worker;  /* hvd-vmm */
+	const char *networkd; /* /run/systemd/network */
 };
 
 /* Who may use hvd's sockets, beside root, where there is such a group. */
@@ -66,7 +67,10 @@ DEFINE_AUTO(struct manager *, manager_free);
 struct vm *manager_find_vm(const struct manager *manager, const char *name);
 struct network *manager_find_network(const struct manager *manager, const char *name);
 
-/* Start the VMs that have autostart set, once after a boot of the host. */
+/*
+ * For the one hvd of the host, which owns its name on the bus: clear what a former one has left in the
+ * host's network, start networks, and once after a boot the VMs that have autostart set.
+ */
 void manager_autostart(struct manager *manager);
 
 void manager_notify(struct manager *manager, enum manager_event event, struct vm *vm);

@@ -1,27 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/network.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <ifaddrs.h>
+#include <fcntl.h>
 #include <limits.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "daemon/bridge.h"
-#include "daemon/networkd.h"
-#include "daemon/store.h"
+#include "daemon/link.h"
+#include "daemon/network_private.h"
 #include "vmm/base/log.h"
 
 #define POLL_USEC 50000ULL
 #define POLLS_MAX 200
 
-#define DEFAULT_NAME "default"
-#define DEFAULT_BRIDGE "hvdbr0"
-#define DEFAULT_SUBNET 133 /* 192.168.N.0/24 */
+/* /run is empty after a boot. */
+#define STARTED_STAMP "networks-started"
 
 struct waiter {
 	struct list node;
@@ -29,125 +24,18 @@ struct waiter {
 	void *ctx;
 };
 
-struct network {
-	struct list node; /* in manager->networks */
-	struct manager *manager;
-	struct network_config config;
-
-	struct list waiters;     /* not empty: being realised */
-	sd_bus_slot *reload;
-	sd_event_source *poll;
-	unsigned polls;
-
-	struct networkd_watch *watch; /* once the bridge is up */
-	struct lease *leases;
-	size_t n_leases;
-};
-
-DEFINE_AUTO(struct network *, network_free);
-
-static int networks_folder(const struct manager *manager, char path[static PATH_MAX])
+int network_new(struct manager *manager, struct network **ret)
 {
-	return snprintf(path, PATH_MAX, "%s/networks", manager->paths.state) >= PATH_MAX
-		       ? -ENAMETOOLONG
-		       : 0;
-}
-
-static int on_definition(void *ctx, const char *name)
-{
-	struct manager *manager = ctx;
-	AUTO(network_free) struct network *network = calloc(1, sizeof(*network));
-	struct hvd_error err = { 0 };
-	char folder[PATH_MAX];
-	uint64_t generation;
-	int r;
+	struct network *network = calloc(1, sizeof(*network));
 
 	if (!network)
 		return -ENOMEM;
 	list_init(&network->node);
 	list_init(&network->waiters);
 	network->manager = manager;
-
-	r = networks_folder(manager, folder);
-	if (r < 0)
-		return r;
-	r = store_load(folder, name, &network_schema, &network->config, &generation, &err);
-	if (r < 0 || strcmp(network->config.name, name) != 0) {
-		log_err("network %s is left out: %s", name,
-			r < 0 ? err.msg : "the name in the file is another");
-		return 0;
-	}
-	list_append(&manager->networks, &TAKE(network)->node);
+	network->generation = 1;
+	*ret = network;
 	return 0;
-}
-
-/* An interface of the host, other than our own bridge, has an address in 192.168.N.0/24. */
-static bool subnet_in_use(const struct ifaddrs *list, unsigned n)
-{
-	uint32_t subnet = (192u << 24) | (168u << 16) | (n << 8);
-
-	for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
-		uint32_t address, mask;
-
-		if (!i->ifa_addr || !i->ifa_netmask || i->ifa_addr->sa_family != AF_INET ||
-		    strcmp(i->ifa_name, DEFAULT_BRIDGE) == 0)
-			continue;
-		address = ntohl(((struct sockaddr_in *)i->ifa_addr)->sin_addr.s_addr);
-		mask = ntohl(((struct sockaddr_in *)i->ifa_netmask)->sin_addr.s_addr);
-		mask &= 0xffffff00u;
-		if ((address & mask) == (subnet & mask))
-			return true;
-	}
-	return false;
-}
-
-static unsigned free_subnet(void)
-{
-	struct ifaddrs *list = NULL;
-	unsigned n = DEFAULT_SUBNET;
-
-	if (getifaddrs(&list) < 0)
-		return n;
-	while (n < 255 && subnet_in_use(list, n))
-		n++;
-	freeifaddrs(list);
-	return n;
-}
-
-/* First start: there is no folder yet. */
-static int make_default(const char *folder, struct hvd_error *err)
-{
-	struct network_config config;
-	char address[32];
-	int r;
-
-	snprintf(address, sizeof(address), "192.168.%u.1/24", free_subnet());
-	config = (struct network_config){
-		.name = (char *)DEFAULT_NAME,
-		.bridge = (char *)DEFAULT_BRIDGE,
-		.address = address,
-		.dhcp = true,
-		.nat = true,
-	};
-	r = store_make_folder(folder, err);
-	return r < 0 ? r : store_save(folder, config.name, &network_schema, &config, 1, err);
-}
-
-int network_load_all(struct manager *manager, struct hvd_error *err)
-{
-	char folder[PATH_MAX];
-	int r;
-
-	r = networks_folder(manager, folder);
-	if (r < 0)
-		return hvd_err(err, -r, "%s: %s", manager->paths.state, strerror(-r));
-	if (access(folder, F_OK) < 0) {
-		r = make_default(folder, err);
-		if (r < 0)
-			return r;
-	}
-	r = store_each(folder, on_definition, manager);
-	return r < 0 ? hvd_err(err, -r, "%s: %s", folder, strerror(-r)) : 0;
 }
 
 struct network *network_free(struct network *network)
@@ -164,8 +52,7 @@ struct network *network_free(struct network *network)
 	}
 	sd_bus_slot_unref(network->reload);
 	sd_event_source_disable_unref(network->poll);
-	networkd_watch_free(network->watch);
-	free(network->leases);
+	network_unwatch(network);
 	schema_clear(&network_schema, &network->config);
 	free(network);
 	return NULL;
@@ -176,6 +63,11 @@ const struct network_config *network_config(const struct network *network)
 	return &network->config;
 }
 
+uint64_t network_generation(const struct network *network)
+{
+	return network->generation;
+}
+
 struct network *network_next(const struct manager *manager, const struct network *network)
 {
 	const struct list *next = network ? network->node.next : manager->networks.next;
@@ -183,39 +75,36 @@ struct network *network_next(const struct manager *manager, const struct network
 	return next == &manager->networks ? NULL : list_entry(next, struct network, node);
 }
 
-static bool has_nic_on(const struct vm_config *config, const char *network)
+int network_check_idle(const struct network *network, struct hvd_error *err)
 {
-	for (size_t i = 0; i < config->n_nics; i++)
-		if (config->nics[i].network && strcmp(config->nics[i].network, network) == 0)
-			return true;
-	return false;
+	return list_empty(&network->waiters)
+		       ? 0
+		       : hvd_err(err, EBUSY, "network %s is being started or changed; try again",
+				 network->config.name);
 }
 
-static void on_leases(void *ctx, struct lease *leases, size_t n)
+static void set_state(struct network *network, enum network_state state, const char *reason)
 {
-	struct network *network = ctx;
-	struct manager *manager = network->manager;
-
-	free(network->leases);
-	network->leases = leases;
-	network->n_leases = n;
-
-	for (struct vm *vm = vm_next(manager, NULL); vm; vm = vm_next(manager, vm))
-		if (has_nic_on(vm_config(vm), network->config.name))
-			manager_notify(manager, MANAGER_VM_STATE, vm);
-}
-
-static void start_watch(struct network *network)
-{
-	int r;
-
-	if (network->watch || !network->config.dhcp)
+	snprintf(network->reason, sizeof(network->reason), "%.*s",
+		 (int)sizeof(network->reason) - 1, reason ? reason : "");
+	if (network->state == state)
 		return;
-	r = networkd_watch(network->manager->bus, (int)if_nametoindex(network->config.bridge),
-			   on_leases, network, &network->watch);
-	if (r < 0)
-		log_warning("network %s: addresses of guests will not be shown: %s",
-			    network->config.name, strerror(-r));
+	network->state = state;
+	if (state != NETWORK_STARTING)
+		log_line(state == NETWORK_FAILED ? LOG_WARNING : LOG_INFO, "network %s: %s%s%s",
+			 network->config.name, network_state_names[state], reason ? ": " : "",
+			 reason ? reason : "");
+}
+
+/* The bridge's mark says whose it is, should hvd lose its files or its definition. */
+static void mark_bridge(const struct network *network)
+{
+	char alias[LINK_ALIAS_SIZE];
+	struct link link;
+
+	snprintf(alias, sizeof(alias), NETWORK_ALIAS "%s", network->config.name);
+	if (link_find(network->config.bridge, &link) >= 0 && strcmp(link.alias, alias) != 0)
+		link_set_alias(link.index, alias);
 }
 
 /* The bridge is up, or it is not going to be. */
@@ -225,16 +114,14 @@ static void finish(struct network *network, int r, const struct hvd_error *err)
 
 	network->poll = sd_event_source_disable_unref(network->poll);
 	network->reload = sd_bus_slot_unref(network->reload);
-	if (r >= 0)
-		start_watch(network);
+	if (r >= 0 && network->config.mode != NETWORK_BRIDGE) {
+		mark_bridge(network);
+		network_watch(network);
+	}
+	set_state(network, r < 0 ? NETWORK_FAILED : NETWORK_ACTIVE, r < 0 ? err->msg : NULL);
 
 	list_init(&done);
-	while (!list_empty(&network->waiters)) {
-		struct list *node = network->waiters.next;
-
-		list_remove(node);
-		list_append(&done, node);
-	}
+	list_splice(&done, &network->waiters);
 	while (!list_empty(&done)) {
 		struct waiter *waiter = list_entry(done.next, struct waiter, node);
 
@@ -249,7 +136,7 @@ static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
 	struct network *network = userdata;
 	struct hvd_error err = { 0 };
 
-	if (bridge_is_up(network->config.bridge)) {
+	if (link_is_bridge_up(network->config.bridge)) {
 		finish(network, 0, NULL);
 	} else if (++network->polls > POLLS_MAX) {
 		finish(network,
@@ -278,25 +165,48 @@ static void on_reloaded(void *ctx, int r, const struct hvd_error *err)
 		finish(network, hvd_err_prefix(&own, r, "network %s", network->config.name), &own);
 }
 
+/* What is there of this name must be hvd's, and nobody else may have the subnet. */
+static int check_free(const struct network *network, struct hvd_error *err)
+{
+	const struct network_config *config = &network->config;
+	struct link link;
+
+	if (link_find(config->bridge, &link) >= 0 &&
+	    strncmp(link.alias, NETWORK_ALIAS, strlen(NETWORK_ALIAS)) != 0)
+		return hvd_err_field(err, EEXIST, "bridge",
+				     "the host has an interface %s already that is not hvd's: choose "
+				     "another name, or use it in mode bridge", config->bridge);
+	return network_check_routes(config, err);
+}
+
 /* Returns 1 when the bridge is up already, 0 when a callback will tell. */
 static int realise(struct network *network, struct hvd_error *err)
 {
-	int r;
+	const struct network_config *config = &network->config;
+	struct manager *manager = network->manager;
+	int r = 0;
 
-	if (network->watch && bridge_is_up(network->config.bridge))
-		return 1;
-	if (!network->manager->bus)
+	if (config->mode == NETWORK_BRIDGE)
+		return link_is_bridge_up(config->bridge)
+			       ? 1
+			       : hvd_err_field(err, ENODEV, "bridge",
+					       "the host has no bridge %s, or it is not up",
+					       config->bridge);
+	if (!manager->bus)
 		return hvd_err(err, ENOTCONN, "no system bus");
-
-	r = networkd_write(NETWORKD_FOLDER, &network->config, err);
+	if (!networkd_has(manager->paths.networkd, config->name))
+		r = check_free(network, err);
 	if (r < 0)
 		return r;
-	if (r == 0 && bridge_is_up(network->config.bridge))
+	r = networkd_write(manager->paths.networkd, config, err);
+	if (r < 0)
+		return r;
+	if (r == 0 && link_is_bridge_up(config->bridge))
 		return 1;
-	return networkd_reload(network->manager->bus, on_reloaded, network, &network->reload, err);
+	return networkd_reload(manager->bus, on_reloaded, network, &network->reload, err);
 }
 
-void network_ready(struct network *network, network_done_fn fn, void *ctx)
+void network_start(struct network *network, network_done_fn fn, void *ctx)
 {
 	struct waiter *waiter = calloc(1, sizeof(*waiter));
 	bool idle = list_empty(&network->waiters);
@@ -310,11 +220,19 @@ void network_ready(struct network *network, network_done_fn fn, void *ctx)
 	*waiter = (struct waiter){ .fn = fn, .ctx = ctx };
 	list_append(&network->waiters, &waiter->node);
 
+	if (idle && network->state != NETWORK_ACTIVE)
+		set_state(network, NETWORK_STARTING, NULL);
 	if (idle)
 		r = realise(network, &err);
 	if (r != 0)
 		finish(network, r < 0 ? hvd_err_prefix(&err, r, "network %s", network->config.name) : 0,
 		       r < 0 ? &err : NULL);
+}
+
+void network_apply(struct network *network, network_done_fn fn, void *ctx)
+{
+	network_unwatch(network);
+	network_start(network, fn, ctx);
 }
 
 void network_forget(struct network *network, void *ctx)
@@ -328,10 +246,114 @@ void network_forget(struct network *network, void *ctx)
 		}
 }
 
-const char *network_address(const struct network *network, const uint8_t mac[static 6])
+static int delete_bridge(const char *name)
 {
-	for (size_t i = 0; i < network->n_leases; i++)
-		if (memcmp(network->leases[i].mac, mac, 6) == 0)
-			return network->leases[i].address;
-	return NULL;
+	struct link link;
+
+	if (link_find(name, &link) < 0 || strcmp(link.kind, "bridge") != 0)
+		return 0;
+	return link_delete(link.index);
+}
+
+int network_take_down(struct network *network, struct hvd_error *err)
+{
+	const struct network_config *config = &network->config;
+	int r;
+
+	network_unwatch(network);
+	set_state(network, NETWORK_INACTIVE, NULL);
+	if (config->mode == NETWORK_BRIDGE ||
+	    !networkd_has(network->manager->paths.networkd, config->name))
+		return 0;
+	r = networkd_remove(network->manager->paths.networkd, config->name, err);
+	if (r < 0)
+		return r;
+	networkd_forget(network->manager->bus);
+	r = delete_bridge(config->bridge);
+	return r < 0 ? hvd_err(err, -r, "network %s: cannot remove bridge %s: %s", config->name,
+			       config->bridge, strerror(-r))
+		     : 0;
+}
+
+int network_stop(struct network *network, struct hvd_error *err)
+{
+	int r;
+
+	if (network->config.mode == NETWORK_BRIDGE)
+		return hvd_err(err, EINVAL, "network %s is a bridge of the host, which hvd neither "
+			       "makes nor removes", network->config.name);
+	r = network_check_idle(network, err);
+	if (r >= 0)
+		r = network_check_users(network, true, err);
+	return r < 0 ? r : network_take_down(network, err);
+}
+
+/* --- after a start of hvd */
+
+static const struct network *active_network(const struct manager *manager, const char *name)
+{
+	const struct network *network = manager_find_network(manager, name);
+
+	if (!network || network->config.mode == NETWORK_BRIDGE ||
+	    strcmp(network->config.name, name) != 0)
+		return NULL;
+	return network;
+}
+
+static int remove_stale_file(void *ctx, const char *name)
+{
+	struct manager *manager = ctx;
+	struct hvd_error err = { 0 };
+
+	if (!active_network(manager, name) &&
+	    networkd_remove(manager->paths.networkd, name, &err) < 0)
+		log_warning("%s", err.msg);
+	return 0;
+}
+
+static int remove_stale_bridge(void *ctx, const struct link *link)
+{
+	struct manager *manager = ctx;
+	const struct network *network;
+	const char *name = link->alias + strlen(NETWORK_ALIAS);
+
+	if (strcmp(link->kind, "bridge") != 0 ||
+	    strncmp(link->alias, NETWORK_ALIAS, strlen(NETWORK_ALIAS)) != 0)
+		return 0;
+	network = active_network(manager, name);
+	if (network && networkd_has(manager->paths.networkd, name) &&
+	    strcmp(network->config.bridge, link->name) == 0)
+		return 0;
+	log_info("bridge %s of network %s is left over and is removed", link->name, name);
+	link_delete(link->index);
+	return 0;
+}
+
+static bool is_first_start(const struct manager *manager)
+{
+	char stamp[PATH_MAX];
+	AUTO(close) int fd = -1;
+
+	if (snprintf(stamp, sizeof(stamp), "%s/" STARTED_STAMP, manager->paths.runtime) >=
+	    (int)sizeof(stamp))
+		return false;
+	fd = open(stamp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd >= 0;
+}
+
+static void on_started(void *ctx, int r, const struct hvd_error *err)
+{
+	/* The state tells. */
+}
+
+void network_start_all(struct manager *manager)
+{
+	bool first = is_first_start(manager);
+
+	networkd_each(manager->paths.networkd, remove_stale_file, manager);
+	link_each(remove_stale_bridge, manager);
+	for (struct network *n = network_next(manager, NULL); n; n = network_next(manager, n))
+		if ((first && n->config.autostart) || n->config.mode == NETWORK_BRIDGE ||
+		    networkd_has(manager->paths.networkd, n->config.name))
+			network_start(n, on_started, NULL);
 }

@@ -3,11 +3,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/log.h"
@@ -15,8 +12,6 @@
 #define NETWORK1 "org.freedesktop.network1"
 #define PROPERTIES "org.freedesktop.DBus.Properties"
 #define DHCP_SERVER "org.freedesktop.network1.DHCPServer"
-#define TEXT_MAX 4096
-
 
 struct networkd_watch {
 	sd_bus *bus;
@@ -25,98 +20,6 @@ struct networkd_watch {
 	networkd_leases_fn fn;
 	void *ctx;
 };
-
-int networkd_netdev_text(const struct network_config *config, char **ret)
-{
-	return asprintf(ret,
-			"# Written by hvd from its network %s; changes are lost.\n"
-			"[NetDev]\n"
-			"Name=%s\n"
-			"Kind=bridge\n"
-			"\n"
-			"[Bridge]\n"
-			"STP=no\n",
-			config->name, config->bridge) < 0
-		       ? -ENOMEM
-		       : 0;
-}
-
-int networkd_network_text(const struct network_config *config, char **ret)
-{
-	return asprintf(ret,
-			"# Written by hvd from its network %s; changes are lost.\n"
-			"[Match]\n"
-			"Name=%s\n"
-			"Kind=bridge\n"
-			"\n"
-			"[Link]\n"
-			"RequiredForOnline=no\n"
-			"\n"
-			"[Network]\n"
-			"Address=%s\n"
-			"ConfigureWithoutCarrier=yes\n"
-			"IgnoreCarrierLoss=yes\n"
-			"LinkLocalAddressing=no\n"
-			"IPv6AcceptRA=no\n"
-			"DHCPServer=%s\n"
-			"IPMasquerade=%s\n",
-			config->name, config->bridge, config->address, config->dhcp ? "yes" : "no",
-			config->nat ? "ipv4" : "no") < 0
-		       ? -ENOMEM
-		       : 0;
-}
-
-static bool has_text(const char *path, const char *text)
-{
-	char old[TEXT_MAX];
-	AUTO(fclose) FILE *f = fopen(path, "re");
-	size_t len;
-
-	if (!f)
-		return false;
-	len = fread(old, 1, sizeof(old), f);
-	return len == strlen(text) && memcmp(old, text, len) == 0;
-}
-
-/* Returns 1 when the file has changed. networkd runs as its own user and must be able to read it. */
-static int write_text(const char *folder, const char *name, const char *suffix, const char *text,
-		      struct hvd_error *err)
-{
-	char path[PATH_MAX];
-	AUTO(fclose) FILE *f = NULL;
-
-	if (snprintf(path, sizeof(path), "%s/70-hvd-%s.%s", folder, name, suffix) >=
-	    (int)sizeof(path))
-		return hvd_err(err, ENAMETOOLONG, "%s: %s", folder, strerror(ENAMETOOLONG));
-	if (has_text(path, text))
-		return 0;
-
-	f = fopen(path, "we");
-	if (!f || fputs(text, f) < 0 || fflush(f) < 0 || fchmod(fileno(f), 0644) < 0)
-		return hvd_err(err, errno, "%s: %s", path, strerror(errno));
-	return 1;
-}
-
-int networkd_write(const char *folder, const struct network_config *config, struct hvd_error *err)
-{
-	AUTO(free) char *netdev = NULL, *network = NULL;
-	int r, changed;
-
-	r = networkd_netdev_text(config, &netdev);
-	if (r >= 0)
-		r = networkd_network_text(config, &network);
-	if (r < 0)
-		return hvd_err(err, ENOMEM, "out of memory");
-
-	if (mkdir(folder, 0755) < 0 && errno != EEXIST)
-		return hvd_err(err, errno, "%s: %s", folder, strerror(errno));
-
-	changed = write_text(folder, config->name, "netdev", netdev, err);
-	if (changed < 0)
-		return changed;
-	r = write_text(folder, config->name, "network", network, err);
-	return r < 0 ? r : changed | r;
-}
 
 struct reload {
 	networkd_done_fn fn;
@@ -163,11 +66,32 @@ int networkd_reload(sd_bus *bus, networkd_done_fn fn, void *ctx, sd_bus_slot **r
 	return 0;
 }
 
+static int on_forgotten(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+	const sd_bus_error *e = sd_bus_message_get_error(m);
+
+	if (e)
+		log_warning("systemd-networkd: Reload: %s", e->message ? e->message : e->name);
+	return 0;
+}
+
+void networkd_forget(sd_bus *bus)
+{
+	int r = bus ? sd_bus_call_method_async(bus, NULL, NETWORK1, "/org/freedesktop/network1",
+					       "org.freedesktop.network1.Manager", "Reload",
+					       on_forgotten, NULL, NULL)
+		    : 0;
+
+	if (r < 0)
+		log_warning("systemd-networkd: Reload: %s", strerror(-r));
+}
+
 /* One (uayayayayt): family, client id, address, gateway, hardware address, expiration. */
 static int read_lease(sd_bus_message *m, struct lease *lease)
 {
 	const void *address, *mac;
 	size_t n_address, n_mac;
+	uint64_t expires;
 	uint32_t family;
 	int r;
 
@@ -184,7 +108,7 @@ static int read_lease(sd_bus_message *m, struct lease *lease)
 	if (r >= 0)
 		r = sd_bus_message_read_array(m, 'y', &mac, &n_mac);
 	if (r >= 0)
-		r = sd_bus_message_skip(m, "t");
+		r = sd_bus_message_read(m, "t", &expires);
 	if (r >= 0)
 		r = sd_bus_message_exit_container(m);
 	if (r < 0)
@@ -193,6 +117,7 @@ static int read_lease(sd_bus_message *m, struct lease *lease)
 		return -EBADMSG;
 
 	memcpy(lease->mac, mac, sizeof(lease->mac));
+	lease->expires_usec = expires;
 	return inet_ntop(AF_INET, address, lease->address, sizeof(lease->address)) ? 1 : -errno;
 }
 

@@ -79,18 +79,75 @@ const struct list_kind resource_operation_kind = {
 	.load = load_operation,
 };
 
-char *resource_vm(const struct vm *vm)
+static const void *next_network(const struct manager *manager, const void *item)
+{
+	return network_next(manager, item);
+}
+
+static const char *network_key(const void *item)
+{
+	return network_config(item)->name;
+}
+
+static int load_network(const void *item, const bool needed[FILTER_PARTS],
+			const void *objs[FILTER_PARTS])
+{
+	AUTO(free) struct network_status *status = NULL;
+	int r;
+
+	objs[0] = network_config(item);
+	if (!needed[1])
+		return 0;
+	status = calloc(1, sizeof(*status));
+	r = status ? network_get_status(item, status) : -ENOMEM;
+	if (r >= 0)
+		objs[1] = TAKE(status);
+	return r;
+}
+
+static void unload_network(const bool needed[FILTER_PARTS], const void *objs[FILTER_PARTS])
+{
+	struct network_status *status = (struct network_status *)objs[1];
+
+	if (!needed[1])
+		return;
+	schema_clear(&network_status_schema, status);
+	free(status);
+}
+
+const struct list_kind resource_network_kind = {
+	.next = next_network,
+	.key = network_key,
+	.sorted = true,
+	.parts = { { "spec", &network_schema }, { "status", &network_status_schema } },
+	.n_parts = 2,
+	.load = load_network,
+	.unload = unload_network,
+};
+
+/* A resource of two parts, whole. */
+static char *whole(const struct list_kind *kind, const void *item)
 {
 	static const bool needed[FILTER_PARTS] = { true, true };
 	const void *objs[FILTER_PARTS] = { NULL };
 	struct json_text text = { 0 };
 
-	if (load_vm(vm, needed, objs) < 0)
+	if (kind->load(item, needed, objs) < 0)
 		return NULL;
-	list_write(&text, &resource_vm_kind, objs, NULL);
-	unload_vm(needed, objs);
+	list_write(&text, kind, objs, NULL);
+	kind->unload(needed, objs);
 	json_text_raw(&text, "\n", 1);
 	return json_text_take(&text);
+}
+
+char *resource_vm(const struct vm *vm)
+{
+	return whole(&resource_vm_kind, vm);
+}
+
+char *resource_network(const struct network *network)
+{
+	return whole(&resource_network_kind, network);
 }
 
 json_t *resource_items(const struct vm *vm, const struct field *list)
@@ -122,7 +179,18 @@ json_t *resource_host(const struct manager *manager)
 	return json_from_obj(&host_schema, &info);
 }
 
-json_t *resource_network(const struct network *network)
+static int append_lease(void *ctx, const struct network_lease *lease)
 {
-	return json_from_obj(&network_schema, network_config(network));
+	json_t *items = ctx;
+
+	return json_array_append_new(items, json_from_obj(&network_lease_schema, lease));
+}
+
+json_t *resource_leases(const struct network *network)
+{
+	AUTO(json_decref) json_t *items = json_array();
+
+	if (!items || network_each_lease(network, append_lease, items) < 0)
+		return NULL;
+	return TAKE(items);
 }

@@ -9,10 +9,10 @@
 
 /* {"name", "uuid", "spec", "status"} as a line of text, heap. */
 char *resource_vm(const struct vm *vm);
-extern const struct list_kind resource_vm_kind, resource_operation_kind;
+char *resource_network(const struct network *network);
+extern const struct list_kind resource_vm_kind, resource_network_kind, resource_operation_kind;
 /* All items of a list of the spec, or the one of this id. */
 json_t *resource_items(const struct vm *vm, const struct field *list);
 json_t *resource_item(const struct vm *vm, const struct field *list, const char *id);
 json_t *resource_host(const struct manager *manager);
-/* What was asked of a network. */
-json_t *resource_network(const struct network *network);
+json_t *resource_leases(const struct network *network);

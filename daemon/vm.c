@@ -40,6 +40,7 @@ void vm_remove_runtime(struct vm *vm)
 		log_warning("%s: %s", path, strerror(errno));
 	vm_vsock_close(vm);
 	schema_clear(&vm_schema, &vm->running);
+	vm_prune_links(vm);
 	vm->unsettled = false;
 }
 
@@ -94,6 +95,11 @@ struct vm *vm_free(struct vm *vm)
 const struct vm_config *vm_config(const struct vm *vm)
 {
 	return &vm->config;
+}
+
+const struct vm_config *vm_running(const struct vm *vm)
+{
+	return &vm->running;
 }
 
 enum vm_state vm_state(const struct vm *vm)

@@ -26,6 +26,8 @@ typedef void (*vm_done_fn)(void *ctx, int r, const struct hvd_error *err);
 
 /* The spec that clients see, as stored. A running process may still have an older one. */
 const struct vm_config *vm_config(const struct vm *vm);
+/* What the process has; all zero when there is none. */
+const struct vm_config *vm_running(const struct vm *vm);
 enum vm_state vm_state(const struct vm *vm);
 bool vm_has_process(const struct vm *vm); /* neither SHUTOFF nor FAILED */
 uint64_t vm_generation(const struct vm *vm); /* counts changes of the spec */
@@ -44,6 +46,9 @@ DEFINE_AUTO(struct vm *, vm_free);
 /* Load NAME.xml of the store, or define anew what an hvd-vmm without definition was started with. */
 int vm_load(struct manager *manager, const char *name, struct hvd_error *err);
 int vm_restore(struct manager *manager, const char *name, struct hvd_error *err);
+
+/* Remove macvtaps of VMs that do not run; after the last of them has been adopted. */
+void vm_remove_stale_links(struct manager *manager);
 
 /* Look for the VM's process of an earlier life of hvd; manager->adopting counts until it is known. */
 void vm_adopt(struct vm *vm);

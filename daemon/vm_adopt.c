@@ -223,6 +223,8 @@ void vm_adopt(struct vm *vm)
 		return;
 	if (load_running(vm, path) < 0)
 		log_err("VM %s: out of memory, what it runs with is not known", vm->config.name);
+	for (size_t i = 0; i < vm->running.n_nics; i++)
+		vm->has_links = vm->has_links || vm->running.nics[i].interface;
 	vm->unsettled = vm_runtime_path(vm->manager, vm->config.name, VM_NEXT_FILE ".xml", path) >=
 				0 &&
 			access(path, F_OK) == 0;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/cpuset.h"
+#include "daemon/link.h"
 #include "daemon/vm_private.h"
 
 static bool same_text(const char *a, const char *b)
@@ -108,6 +109,17 @@ static int check_nics(const struct manager *manager, const struct vm_config *con
 			snprintf(field, sizeof(field), "nics[%zu].tap", i);
 			return hvd_err_field(err, EINVAL, field, "there is no interface %s",
 					     nic->tap);
+		}
+		if (nic->interface && if_nametoindex(nic->interface) == 0) {
+			snprintf(field, sizeof(field), "nics[%zu].interface", i);
+			return hvd_err_field(err, EINVAL, field, "there is no interface %s",
+					     nic->interface);
+		}
+		if (nic->bridge && !link_is_bridge_up(nic->bridge)) {
+			snprintf(field, sizeof(field), "nics[%zu].bridge", i);
+			return hvd_err_field(err, EINVAL, field,
+					     "the host has no bridge %s, or it is not up",
+					     nic->bridge);
 		}
 	}
 	return 0;

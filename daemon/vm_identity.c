@@ -85,7 +85,8 @@ static bool same_nic(const struct nic_config *a, const struct nic_config *b)
 {
 	if (!is_zero(a->mac, sizeof(a->mac)))
 		return memcmp(a->mac, b->mac, sizeof(a->mac)) == 0;
-	return same_text(a->network, b->network) || same_text(a->tap, b->tap);
+	return same_text(a->network, b->network) || same_text(a->tap, b->tap) ||
+	       same_text(a->bridge, b->bridge) || same_text(a->interface, b->interface);
 }
 
 static int keep_nic_ids(struct vm_config *config, const struct vm_config *old)

@@ -2,7 +2,6 @@
 /* The networks that a VM's NICs are to be put on, one after the other. */
 #include <errno.h>
 
-#include "daemon/bridge.h"
 #include "daemon/vm_private.h"
 
 static void proceed(struct vm_networks *w);
@@ -38,7 +37,7 @@ static void proceed(struct vm_networks *w)
 	nic = &w->config->nics[w->nic];
 	w->network = manager_find_network(w->manager, nic->network);
 	if (w->network) {
-		network_ready(w->network, on_ready, w);
+		network_start(w->network, on_ready, w);
 		return;
 	}
 	hvd_err_field(&err, EINVAL, "nics", "there is no network %s", nic->network);
@@ -57,26 +56,4 @@ void vm_networks_forget(struct vm_networks *w)
 	if (w->network)
 		network_forget(w->network, w);
 	w->network = NULL;
-}
-
-int vm_bridge_taps(const struct manager *manager, const struct vm_config *config,
-		   const struct vm_files *files, struct hvd_error *err)
-{
-	for (size_t i = 0; i < config->n_nics; i++) {
-		const struct nic_config *nic = &config->nics[i];
-		const struct network *network;
-		char tap[16];
-		int r;
-
-		if (!nic->network || files->nics[i].tap[0] < 0)
-			continue;
-		r = vm_files_tap_name(files->nics[i].tap[0], tap);
-		if (r < 0)
-			return hvd_err(err, -r, "nics[%zu]: cannot ask for the name of its tap", i);
-		network = manager_find_network(manager, nic->network);
-		r = bridge_add_port(network_config(network)->bridge, tap, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
 }

@@ -8,6 +8,7 @@
  *	vm_firmware.c firmware and its variables
  *	vm_vsock.c    sockets between host and guest
  *	vm_networks.c networks for its NICs
+ *	vm_links.c    where its NICs are in the host's network
  *	vm_plan.c     what a change comes to, and its steps
  *	vm_update.c   changes of a definition
  *	vm_check.c    can the host run this definition?
@@ -67,6 +68,7 @@ struct vm {
 	/* Under way. */
 	struct vm_start *start;
 	struct vm_update *update;
+	bool has_links; /* there may be macvtaps of it */
 	bool unsettled; /* a change of which only the process knows what has become of it */
 	bool adopting; /* counted in manager->adopting */
 	struct unit_query *query;
@@ -173,9 +175,19 @@ struct vm_networks {
 void vm_networks_ready(struct vm_networks *w);
 void vm_networks_forget(struct vm_networks *w); /* fn is not called any more */
 
+/*
+ * vm_links.c: make macvtaps for the NICs of config that running (NULL: none) has not, and say which.
+ * What fails leaves some behind, for vm_prune_links().
+ */
+int vm_make_links(struct vm *vm, const struct vm_config *config, const struct vm_config *running,
+		  struct vm_macvtaps *ret, struct hvd_error *err);
 /* Put the taps in files, which are those of config's NICs (-1: none), on their bridges. */
-int vm_bridge_taps(const struct manager *manager, const struct vm_config *config,
-		   const struct vm_files *files, struct hvd_error *err);
+int vm_connect_taps(const struct vm *vm, const struct vm_config *config,
+		    const struct vm_files *files, struct hvd_error *err);
+/* The process is about to have config: hold its NICs to their addresses, or no longer. */
+void vm_refilter_links(const struct vm *vm, const struct vm_config *config);
+/* Remove the macvtaps of NICs that the process does not have; all when there is none. */
+void vm_prune_links(struct vm *vm);
 
 /* vm_vsock.c: RUNTIME/vsock[/NAME][/file]; name and file may be NULL. 0 or -ENAMETOOLONG. */
 int vm_vsock_path(const struct manager_paths *paths, const char *name, const char *file,

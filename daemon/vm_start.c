@@ -261,6 +261,7 @@ static int launch(struct vm_start *start, struct hvd_error *err)
 	struct vm *vm = start->vm;
 	struct vm_files files = VM_FILES_INIT;
 	AUTO(close) int listener = -1, spec = -1;
+	struct vm_macvtaps macvtaps;
 	int fds[CONTROL_MAX_FDS];
 	size_t n;
 	int r;
@@ -269,14 +270,16 @@ static int launch(struct vm_start *start, struct hvd_error *err)
 	if (r >= 0)
 		r = listener = make_runtime(vm, err);
 	if (r >= 0)
-		r = vm_files_open(&vm->config, NULL, &files, err);
+		r = vm_make_links(vm, &vm->config, NULL, &macvtaps, err);
+	if (r >= 0)
+		r = vm_files_open(&vm->config, NULL, &macvtaps, &files, err);
 	if (r < 0)
 		return r;
 
 	if (vm->config.vsock)
 		r = files.vsock = vm_vsock_listen(vm, err);
 	if (r >= 0)
-		r = vm_bridge_taps(vm->manager, &vm->config, &files, err);
+		r = vm_connect_taps(vm, &vm->config, &files, err);
 	if (r >= 0) {
 		fds[0] = spec;
 		fds[1] = listener;

@@ -66,6 +66,9 @@ static void finish(struct vm_update *update)
 	vm_done_fn done = update->done;
 	void *ctx = update->ctx;
 
+	/* what was refused, and what is detached */
+	if (!update->dropped)
+		vm_prune_links(update->vm);
 	update->vm->update = NULL;
 	update_free(update);
 	done(ctx, err.code, err.code < 0 ? &err : NULL);
@@ -105,6 +108,7 @@ static void commit_running(struct vm_update *update)
 	struct hvd_error err = { 0 };
 	char folder[PATH_MAX];
 
+	vm_refilter_links(vm, &update->running);
 	take_over(&vm->running, &update->running);
 	if (vm_runtime_path(vm->manager, vm->config.name, NULL, folder) >= 0 &&
 	    store_rename(folder, VM_NEXT_SPEC_FILE, VM_SPEC_FILE, &err) < 0)
@@ -199,6 +203,7 @@ static int send_update(struct vm_update *update, struct hvd_error *err)
 {
 	struct vm *vm = update->vm;
 	struct vm_files files = VM_FILES_INIT;
+	struct vm_macvtaps macvtaps;
 	AUTO(close) int spec = -1;
 	int r;
 
@@ -207,11 +212,13 @@ static int send_update(struct vm_update *update, struct hvd_error *err)
 			       vm->config.name);
 	r = spec = vm_make_spec(&update->running, err);
 	if (r >= 0)
-		r = vm_files_open(&update->running, &vm->running, &files, err);
+		r = vm_make_links(vm, &update->running, &vm->running, &macvtaps, err);
+	if (r >= 0)
+		r = vm_files_open(&update->running, &vm->running, &macvtaps, &files, err);
 	if (r < 0)
 		return r;
 
-	r = vm_bridge_taps(vm->manager, &update->running, &files, err);
+	r = vm_connect_taps(vm, &update->running, &files, err);
 	if (r >= 0)
 		r = send_files(update, &files, spec, err);
 	/* The message under way holds its own references. */
@@ -403,6 +410,7 @@ void vm_update_recover(struct vm *vm, uint32_t has)
 	if (!vm->unsettled)
 		return;
 	vm->unsettled = false;
+	vm->has_links = true;
 	if (vm_runtime_path(vm->manager, vm->config.name, NULL, folder) < 0 ||
 	    load_next(folder, VM_NEXT_FILE, &config, &generation, NULL) < 0)
 		return;
@@ -417,4 +425,5 @@ void vm_update_recover(struct vm *vm, uint32_t has)
 	if (vm->manager->bus)
 		unit_set_limits(vm->manager->bus, &vm->running, on_limits_again, vm,
 				&vm->limits_slot, NULL);
+	vm_prune_links(vm);
 }

@@ -127,7 +127,7 @@ static int set_up(struct foreground *fg, const char *path, struct hvd_error *err
 	if (r < 0)
 		return hvd_err(err, -r, "event loop: %s", strerror(-r));
 
-	r = vm_files_open(&fg->config, NULL, &files, err);
+	r = vm_files_open(&fg->config, NULL, NULL, &files, err);
 	if (r < 0)
 		return r;
 	worker_enter_sandbox(fg->sandbox, VMM_THREAD_MAIN);

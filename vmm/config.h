@@ -134,11 +134,24 @@ struct nic_limits_config {
 	uint64_t tx_bytes_per_second, tx_bytes_burst;
 };
 
+/* What a macvtap and the others of its interface have to do with each other (macvlan). */
+enum nic_mode {
+	NIC_MODE_BRIDGE,  /* frames pass between them within the host */
+	NIC_MODE_VEPA,    /* … by way of the switch outside, which must send them back */
+	NIC_MODE_PRIVATE, /* none pass */
+	NIC_MODE_PASSTHROUGH, /* there is only this one, and the interface takes its address */
+	_NIC_MODE_MAX
+};
+
+/* Exactly one of network, bridge, interface and tap is set. */
 struct nic_config {
-	char *id;       /* "net0"; NULL: chosen when defined */
-	char *network;  /* name of a network of hvd, or NULL */
-	char *tap;      /* name of an existing tap interface of the host, or NULL */
-	uint8_t mac[6]; /* all zero: hvd chooses one when the VM is defined */
+	char *id;        /* "net0"; NULL: chosen when defined */
+	char *network;   /* name of a network of hvd */
+	char *bridge;    /* name of a bridge interface of the host */
+	char *interface; /* … of any interface, on which it gets a macvtap */
+	char *tap;       /* … of an existing tap interface, used as it is */
+	enum nic_mode mode; /* of interface */
+	uint8_t mac[6];  /* all zero: hvd chooses one when the VM is defined */
 	bool trust_guest_mac; /* the guest may give the NIC another MAC address */
 	enum nic_backend backend;
 	uint32_t queues; /* pairs; 0: see vm_config_nic_queues() */
@@ -146,6 +159,8 @@ struct nic_config {
 	enum nic_link link;
 	struct nic_limits_config limits;
 	uint32_t boot_order; /* as a disk has it: one order of both */
+	bool mac_filter; /* unless it is trusted, nothing passes that it sends from another; not of tap */
+	bool isolated;   /* nothing passes between it and other such ports; of network and bridge */
 };
 
 /* Limits of the VM's cgroup: systemd.resource-control(5) properties of its unit. 0: not set. */

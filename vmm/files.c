@@ -186,7 +186,7 @@ static bool has_nic(const struct vm_config *running, const struct nic_config *ni
 }
 
 static int open_devices(const struct vm_config *config, const struct vm_config *running,
-			struct vm_files *files, struct hvd_error *err)
+			const struct vm_macvtaps *macvtaps, struct vm_files *files, struct hvd_error *err)
 {
 	int r;
 
@@ -201,7 +201,7 @@ static int open_devices(const struct vm_config *config, const struct vm_config *
 		if (has_nic(running, &config->nics[i]))
 			continue;
 		r = nic_files_open(&config->nics[i], vm_config_nic_queues(config, &config->nics[i]),
-				   &files->nics[i], err);
+				   macvtaps ? macvtaps->index[i] : 0,				   &files->nics[i], err);
 		if (r < 0)
 			return hvd_err_in(err, r, "nics[%zu]", i);
 	}
@@ -209,15 +209,15 @@ static int open_devices(const struct vm_config *config, const struct vm_config *
 }
 
 static int open_all(const struct vm_config *config, const struct vm_config *running,
-		    struct vm_files *files, struct hvd_error *err)
+		    const struct vm_macvtaps *macvtaps, struct vm_files *files, struct hvd_error *err)
 {
 	int r;
 
 	if (running)
-		return open_devices(config, running, files, err);
+		return open_devices(config, running, macvtaps, files, err);
 	r = open_boot(config, files, err);
 	if (r >= 0)
-		r = open_devices(config, NULL, files, err);
+		r = open_devices(config, NULL, macvtaps, files, err);
 	if (r >= 0)
 		r = open_kvm(err);
 	if (r < 0)
@@ -227,7 +227,7 @@ static int open_all(const struct vm_config *config, const struct vm_config *runn
 }
 
 int vm_files_open(const struct vm_config *config, const struct vm_config *running,
-		  struct vm_files *ret, struct hvd_error *err)
+		  const struct vm_macvtaps *macvtaps, struct vm_files *ret, struct hvd_error *err)
 {
 	struct vm_files files = VM_FILES_INIT;
 	int r;
@@ -237,7 +237,7 @@ int vm_files_open(const struct vm_config *config, const struct vm_config *runnin
 	if (config->n_nics > VM_MAX_NICS)
 		return hvd_err_field(err, ERANGE, "nics", "more than %d NICs", VM_MAX_NICS);
 
-	r = open_all(config, running, &files, err);
+	r = open_all(config, running, macvtaps, &files, err);
 	if (r < 0) {
 		vm_files_close(&files);
 		return r;

@@ -37,14 +37,20 @@ struct vm_files {
 #define VM_FILES_INIT vm_files_none()
 struct vm_files vm_files_none(void);
 
+/* Interface indexes of the macvtaps for NICs that have an interface; 0: none. */
+struct vm_macvtaps {
+	unsigned index[VM_MAX_NICS];
+};
+
 /*
  * Open what config names and running, what the VM has already, does not (NULL: it has nothing yet).
  * Disks and NICs are told apart by their ids; what has changed of one does not open it again. NICs
- * as nic_files_open() does; vm_files_tap_name() tells the name of a tap. On failure nothing stays open and err names the field and
- * the path. -ENOENT, -EACCES, -EBUSY (disk in use by another VM), -EISDIR, -EMFILE, …
+ * as nic_files_open() does, on macvtaps that the caller has made (NULL: it has none); vm_files_tap_name()
+ * tells the name of a tap. On failure nothing stays open and err names the field and the path. -ENOENT, -EACCES, -EBUSY (disk in use by another VM), -EISDIR, -EMFILE, …
  */
 int vm_files_open(const struct vm_config *config, const struct vm_config *running,
-		  struct vm_files *ret, struct hvd_error *err);
+		  const struct vm_macvtaps *macvtaps, struct vm_files *ret,
+		  struct hvd_error *err);
 void vm_files_close(struct vm_files *files);
 
 /* Interface name of an open tap descriptor. Returns 0 or -errno. */

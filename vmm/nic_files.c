@@ -38,7 +38,7 @@ void nic_files_close(struct nic_files *files)
 static int tap_error(const struct nic_config *nic, int errnum, const char *name, unsigned n_queues,
 		     struct hvd_error *err)
 {
-	if (errnum == EINVAL && n_queues > 1)
+	if (errnum == EINVAL && n_queues > 1 && nic->tap)
 		return hvd_err_field(err, errnum, "queues", "%s is no tap of several queues: make it "
 				     "with multi_queue, or give it 1", name);
 	switch (errnum) {
@@ -58,7 +58,10 @@ static int tap_error(const struct nic_config *nic, int errnum, const char *name,
 	return nic->tap ? hvd_err_in(err, -errnum, "tap") : -errnum;
 }
 
-/* Make tun a queue of the interface that ifr names; that is filled in. 0 or -errno. */
+/*
+ * Make tun a queue of the interface that ifr names, which is filled in, or of the one whose device it is.
+ * 0 or -errno.
+ */
 static int attach(int tun, struct ifreq *ifr, int flags)
 {
 	ifr->ifr_flags = (short)flags;
@@ -79,23 +82,44 @@ static int attach_all(const struct nic_config *nic, unsigned n_queues, const int
 	return r;
 }
 
-static int open_taps(const struct nic_config *nic, unsigned n_queues, struct nic_files *files,
-		     char name[static IFNAMSIZ], struct hvd_error *err)
+/* A macvtap has a device of its own, which is there as soon as the interface is. */
+static int choose_device(const struct nic_config *nic, unsigned macvtap, char path[static 32],
+			 struct hvd_error *err)
+{
+	if (!nic->interface)
+		snprintf(path, 32, "/dev/net/tun");
+	else if (macvtap)
+		snprintf(path, 32, "/dev/tap%u", macvtap);
+	else
+		return hvd_err_field(err, EOPNOTSUPP, "interface",
+				     "there is nobody to make a macvtap on %s: give a tap",
+				     nic->interface);
+	return 0;
+}
+
+static int open_taps(const struct nic_config *nic, unsigned n_queues, unsigned macvtap,
+		     struct nic_files *files, char name[static IFNAMSIZ], struct hvd_error *err)
 {
 	struct ifreq ifr = { 0 };
-	int r;
+	char path[32];
+	int r = choose_device(nic, macvtap, path, err);
+
+	if (r < 0)
+		return r;
 
 	/* TUNSETIFF would make an interface of this name */
 	if (nic->tap && !if_nametoindex(nic->tap))
 		return hvd_err_field(err, ENOENT, "tap", "no interface %s on this host", nic->tap);
 
 	for (unsigned i = 0; i < n_queues; i++) {
-		files->tap[i] = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+		files->tap[i] = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 		if (files->tap[i] < 0)
-			return hvd_err(err, errno, "/dev/net/tun: %s", strerror(errno));
+			return hvd_err(err, errno, "%s: %s", path, strerror(errno));
 	}
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", nic->tap ? nic->tap : TAP_TEMPLATE);
 	r = attach_all(nic, n_queues, files->tap, &ifr);
+	if (r >= 0 && ioctl(files->tap[0], TUNGETIFF, &ifr) < 0)
+		r = -errno;
 	memcpy(name, ifr.ifr_name, IFNAMSIZ);
 	return r < 0 ? tap_error(nic, -r, name, n_queues, err) : 0;
 }
@@ -124,14 +148,14 @@ static int open_vhost(unsigned n_queues, struct nic_files *files, struct hvd_err
 	return 0;
 }
 
-int nic_files_open(const struct nic_config *nic, unsigned n_queues, struct nic_files *ret,
-		   struct hvd_error *err)
+int nic_files_open(const struct nic_config *nic, unsigned n_queues, unsigned macvtap,
+		   struct nic_files *ret, struct hvd_error *err)
 {
 	struct nic_files files = NIC_FILES_INIT;
 	char name[IFNAMSIZ];
 	int r;
 
-	r = open_taps(nic, n_queues, &files, name, err);
+	r = open_taps(nic, n_queues, macvtap, &files, name, err);
 	if (r >= 0 && nic->mtu && !nic->tap)
 		r = set_mtu(name, nic->mtu, err);
 	if (r >= 0 && nic->backend == NIC_BACKEND_VHOST)

@@ -18,10 +18,11 @@ struct nic_files {
 struct nic_files nic_files_none(void);
 
 /*
- * Open what nic needs for n_queues pairs: the interface nic->tap, or a new one that goes away with its
- * descriptors where it is NULL, of nic->mtu. On failure nothing stays open and err names the field.
+ * Open what nic needs for n_queues pairs: the interface nic->tap; the macvtap of this interface index
+ * where it has nic->interface; or a new tap that goes away with its descriptors. The latter two get
+ * nic->mtu. On failure nothing stays open and err names the field.
  * -ENOENT, -EPERM, -EBUSY (in use by another VM), -EINVAL, -EMFILE, …
  */
-int nic_files_open(const struct nic_config *nic, unsigned n_queues, struct nic_files *ret,
-		   struct hvd_error *err);
+int nic_files_open(const struct nic_config *nic, unsigned n_queues, unsigned macvtap,
+		   struct nic_files *ret, struct hvd_error *err);
 void nic_files_close(struct nic_files *files);

@@ -36,7 +36,8 @@ static void stop(void)
 
 static void start(void)
 {
-	struct manager_paths paths = { hvd.state, hvd.runtime, "/nonexistent" };
+	struct manager_paths paths = { hvd.state, hvd.runtime, "/nonexistent",
+						     "/nonexistent" };
 	struct http_config config = { .listen_fd = -1 };
 
 	log_open(LOG_EMERG);

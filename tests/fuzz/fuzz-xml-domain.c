@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/network_schema.h"
 #include "api/vm_schema.h"
 #include "api/xml.h"
 #include "vmm/base/cleanup.h"

@@ -19,6 +19,8 @@ static const char *const texts[] = {
 	"SN<&>%u",
 	"name-%u",
 	"192.168.%u.1/24",
+	"192.168.1.%u",
+	"fd00:%u::1/64",
 	"0-3,8,1%u",
 	"hvd-1.0",
 };
@@ -78,21 +80,39 @@ static void fill_enum(const struct field *field, void *obj)
 
 static void fill_field(const struct field *field, void *obj, unsigned variant);
 
-/* Does the object pass without these two fields, which may be one? If not, it stays as it was. */
-static bool passes_without(const struct schema *schema, size_t i, size_t j, void *obj,
-			   unsigned variant)
+static bool is_valid(const struct schema *schema, const void *obj)
 {
-	const struct field *a = &schema->fields[(i + variant) % schema->n_fields];
-	const struct field *b = &schema->fields[(j + variant) % schema->n_fields];
+	return !schema->check || schema->check(obj, NULL) >= 0;
+}
 
-	fill_reset(a, obj);
-	fill_reset(b, obj);
-	if (schema->check(obj, NULL) == 0)
-		return true;
-	fill_field(a, obj, variant);
-	if (b != a)
-		fill_field(b, obj, variant);
-	return false;
+/* Fill it, unless that makes obj invalid. */
+static void try_field(const struct schema *schema, const struct field *field, void *obj,
+		      unsigned variant)
+{
+	if (!field_is_default(field, obj))
+		return;
+	fill_field(field, obj, variant);
+	if (!is_valid(schema, obj))
+		fill_reset(field, obj);
+}
+
+/*
+ * As much as goes together, where fields exclude each other: with another one in each variant. Twice,
+ * because a field may need one that comes behind it.
+ */
+static void fill_compatible(const struct schema *schema, void *obj, unsigned variant)
+{
+	const struct field *fields = schema->fields;
+	size_t n = schema->n_fields;
+
+	for (size_t i = 0; i < n; i++)
+		fill_reset(&fields[i], obj);
+	for (size_t i = 0; !is_valid(schema, obj); i++) {
+		assert_true(i < n);
+		try_field(schema, &fields[(i + variant) % n], obj, variant);
+	}
+	for (size_t i = 0; i < 2 * n; i++)
+		try_field(schema, &fields[(2 * n - 1 - i + variant) % n], obj, variant);
 }
 
 static void fill_fields(const struct schema *schema, void *obj, unsigned variant)
@@ -101,18 +121,8 @@ static void fill_fields(const struct schema *schema, void *obj, unsigned variant
 
 	for (size_t i = 0; i < n; i++)
 		fill_field(&schema->fields[i], obj, variant);
-	if (!schema->check || schema->check(obj, NULL) == 0)
-		return;
-
-	/* where fields exclude each other, others give way in each variant: one or else two */
-	for (size_t i = 0; i < n; i++)
-		if (passes_without(schema, i, i, obj, variant))
-			return;
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = 0; j < i; j++)
-			if (passes_without(schema, i, j, obj, variant))
-				return;
-	fail_msg("%s: no way to fill it", schema->name);
+	if (!is_valid(schema, obj))
+		fill_compatible(schema, obj, variant);
 }
 
 static void fill_field(const struct field *field, void *obj, unsigned variant)
@@ -154,10 +164,18 @@ static void fill_field(const struct field *field, void *obj, unsigned variant)
 			assert_non_null(element);
 			/* what may be there once only differs between the lists too */
 			fill_fields(field->sub, element,
-				    variant + i + 20 * (unsigned)strlen(field->name));
+				    (variant + i + 20 * (unsigned)strlen(field->name)) % 150);
 		}
 		break;
 	}
+}
+
+bool fill_is_excluded(const struct schema *schema, const struct field *field, void *obj)
+{
+	if (!field_is_default(field, obj))
+		return false;
+	try_field(schema, field, obj, 0);
+	return field_is_default(field, obj);
 }
 
 void fill_obj(const struct schema *schema, void *obj, unsigned variant)

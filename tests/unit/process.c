@@ -97,7 +97,8 @@ static int answer_status(sd_event_source *s, void *userdata)
 struct vm *process_adopt_numbered(struct scene *scene, struct process *p, enum vmm_state vmm_state,
 				  uint32_t number)
 {
-	const struct manager_paths paths = { scene->state, scene->runtime, "/nonexistent" };
+	const struct manager_paths paths = { scene->state, scene->runtime, "/nonexistent",
+					     scene->networkd };
 	struct hvd_error err = { 0 };
 	sd_event_source *defer;
 	char path[256];

@@ -155,7 +155,7 @@ static void *vmm_thread(void *arg)
 
 static void define(struct rig *rig, const char *name)
 {
-	struct manager_paths paths = { rig->state, rig->runtime, "/nonexistent" };
+	struct manager_paths paths = { rig->state, rig->runtime, "/nonexistent", rig->dir };
 	AUTO(manager_free) struct manager *manager = NULL;
 	struct vm_config config;
 	sd_event *event;
@@ -230,7 +230,7 @@ static void must(int r, const struct hvd_error *err)
 static void *hvd_thread(void *arg)
 {
 	struct rig *rig = arg;
-	struct manager_paths paths = { rig->state, rig->runtime, "/nonexistent" };
+	struct manager_paths paths = { rig->state, rig->runtime, "/nonexistent", rig->dir };
 	struct bus_server *bus_server = NULL;
 	struct http_server *http;
 	struct manager *manager;

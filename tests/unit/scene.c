@@ -15,7 +15,8 @@
 
 static void start(struct scene *scene)
 {
-	const struct manager_paths paths = { scene->state, scene->runtime, "/nonexistent" };
+	const struct manager_paths paths = { .state = scene->state, .runtime = scene->runtime,
+					     .networkd = scene->networkd, .worker = "/nonexistent" };
 	struct hvd_error err = { 0 };
 
 	assert_int_equal(sd_event_new(&scene->event), 0);
@@ -45,6 +46,7 @@ int scene_set_up(void **state)
 	assert_non_null(mkdtemp(scene->folder));
 	snprintf(scene->state, sizeof(scene->state), "%s/state", scene->folder);
 	snprintf(scene->runtime, sizeof(scene->runtime), "%s/run", scene->folder);
+	snprintf(scene->networkd, sizeof(scene->networkd), "%s/networkd", scene->folder);
 	snprintf(scene->kernel, sizeof(scene->kernel), "%s/Image", scene->folder);
 	scene_write(scene, "Image", "no kernel, but a file");
 	start(scene);

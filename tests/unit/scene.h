@@ -5,7 +5,7 @@
 #include "daemon/manager.h"
 
 struct scene {
-	char folder[64], state[96], runtime[96], kernel[96];
+	char folder[64], state[96], runtime[96], networkd[96], kernel[96];
 	sd_event *event;
 	struct manager *manager;
 };

@@ -368,7 +368,7 @@ static void test_reading(void **state)
 	m = call(BUS_PATH, BUS_MANAGER, "GetOpenAPI", "");
 	assert_true(sd_bus_message_has_signature(m, "s"));
 	sd_bus_message_unref(m);
-	sd_bus_message_unref(call(BUS_PATH, BUS_MANAGER, "ListNetworks", ""));
+	sd_bus_message_unref(call(BUS_PATH, BUS_MANAGER, "ListNetworks", "a{sv}", 0));
 }
 
 static void test_errors(void **state)

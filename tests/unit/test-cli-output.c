@@ -143,17 +143,24 @@ static void test_list(void **state)
 
 static void test_network_list(void **state)
 {
-	json_t *items = load("[{\"name\": \"default\", \"bridge\": \"hvd0\","
-			     " \"address\": \"192.168.133.1/24\","
-			     " \"dhcp\": true, \"nat\": false}]");
+	json_t *items = load("[{\"name\": \"default\", \"spec\": {\"bridge\": \"hvd0\","
+			     " \"address\": \"192.168.133.1/24\", \"mode\": \"nat\","
+			     " \"dhcp\": true}, \"status\": {\"state\": \"active\", \"leases\": 2,"
+			     " \"vms\": [{\"vm\": \"a\"}, {\"vm\": \"b\"}]}}]");
 	struct text t;
 
 	text_open(&t);
 	assert_int_equal(output_list(&ops[OP_NETWORK_LIST], items, OUTPUT_TABLE, t.f, 80, false),
 			 0);
 	text_close(&t);
-	assert_has(&t, "NAME     BRIDGE  ADDRESS           DHCP  NAT\n"
-		       "default  hvd0    192.168.133.1/24  yes   no\n");
+	assert_has(&t, "NAME     STATE   MODE  BRIDGE  ADDRESS           DHCP  LEASES\n"
+		       "default  active  nat   hvd0    192.168.133.1/24  yes        2\n");
+	free(t.text);
+
+	text_open(&t);
+	assert_int_equal(output_list(&ops[OP_NETWORK_LIST], items, OUTPUT_WIDE, t.f, 80, false), 0);
+	text_close(&t);
+	assert_has(&t, "  a; b  ");
 	free(t.text);
 	json_decref(items);
 }

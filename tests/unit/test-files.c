@@ -75,7 +75,7 @@ static void expect_failure(const struct vm_config *config, int r, const char *fi
 	struct hvd_error err = { 0 };
 	unsigned before = open_descriptors();
 
-	assert_int_equal(vm_files_open(config, NULL, &files, &err), r);
+	assert_int_equal(vm_files_open(config, NULL, NULL, &files, &err), r);
 	assert_string_equal(err.field, field);
 	assert_non_null(strstr(err.msg, says));
 	assert_int_equal(files.kernel, -1);
@@ -135,7 +135,7 @@ static void lock(int fd, short type)
 /* Whether the VM could be built is a question of /dev/kvm; the disk was locked before. */
 static int open_result(const struct vm_config *config, struct vm_files *files)
 {
-	int r = vm_files_open(config, NULL, files, NULL);
+	int r = vm_files_open(config, NULL, NULL, files, NULL);
 	AUTO(close) int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	return kvm < 0 && r == -errno ? 0 : r;
@@ -207,7 +207,7 @@ static void a_device_in_use_is_refused(void **state)
 
 	close(holder);
 	disk.read_only = false;
-	assert_int_equal(vm_files_open(&config, &(struct vm_config){ 0 }, &files, NULL), 0);
+	assert_int_equal(vm_files_open(&config, &(struct vm_config){ 0 }, NULL, &files, NULL), 0);
 	holder = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
 	assert_int_equal(holder, -1);
 	lock(files.disks[0], F_WRLCK);
@@ -308,7 +308,7 @@ static void an_update_has_what_is_new(void **state)
 	files.nvram = dup(0);
 	files.disks[1] = kept;
 	files.nics[0].tap[0] = dup(0);
-	assert_int_equal(vm_files_open(&config, &running, &opened, NULL), 0);
+	assert_int_equal(vm_files_open(&config, &running, NULL, &opened, NULL), 0);
 	assert_true(opened.disks[0] >= 0);
 	assert_int_equal(opened.disks[1], -1);
 	assert_int_equal(opened.kvm, -1);

@@ -214,7 +214,7 @@ static void test_no_reader(void **state)
 	s->rig.http.request_timeout = 1;
 	start(s);
 	/* more than the socket takes */
-	for (int i = 0; i < 400; i++) {
+	for (int i = 0; i < 1500; i++) {
 		assert_int_equal(ask(s, "POST", "/v1/vms/up/actions/pause"), 204);
 		assert_int_equal(ask(s, "POST", "/v1/vms/up/actions/resume"), 204);
 	}

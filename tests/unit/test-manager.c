@@ -98,7 +98,8 @@ static void test_default_network(void **state)
 
 	assert_non_null(network);
 	assert_string_equal(network_config(network)->bridge, "hvdbr0");
-	assert_true(network_config(network)->dhcp && network_config(network)->nat);
+	assert_true(network_config(network)->dhcp);
+	assert_int_equal(network_config(network)->mode, NETWORK_NAT);
 	assert_int_equal(strncmp(network_config(network)->address, "192.168.", 8), 0);
 	assert_true(scene_exists(scene, "state/networks/default.xml"));
 	assert_null(manager_find_network(scene->manager, "none"));

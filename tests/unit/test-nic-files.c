@@ -62,7 +62,7 @@ static void a_new_tap_has_queues_and_an_mtu(void **state)
 	char name[IFNAMSIZ], second[IFNAMSIZ];
 	struct nic_files files;
 
-	assert_int_equal(nic_files_open(&nic, 3, &files, NULL), 0);
+	assert_int_equal(nic_files_open(&nic, 3, 0, &files, NULL), 0);
 	assert_int_equal(count(files.tap), 3);
 	assert_int_equal(count(files.vhost), 0);
 	assert_true(flags_of(files.tap[0], name) & IFF_MULTI_QUEUE);
@@ -73,7 +73,7 @@ static void a_new_tap_has_queues_and_an_mtu(void **state)
 	assert_int_equal(if_nametoindex(name), 0);
 	assert_int_equal(count(files.tap), 0);
 
-	assert_int_equal(nic_files_open(&nic, 1, &files, NULL), 0);
+	assert_int_equal(nic_files_open(&nic, 1, 0, &files, NULL), 0);
 	assert_false(flags_of(files.tap[0], name) & IFF_MULTI_QUEUE);
 	nic_files_close(&files);
 }
@@ -88,21 +88,21 @@ static void a_tap_that_is_there_is_taken_as_it_is(void **state)
 
 	make_tap(single, 0);
 	make_tap(several, IFF_MULTI_QUEUE);
-	assert_int_equal(nic_files_open(&nic, 1, &files, NULL), 0);
+	assert_int_equal(nic_files_open(&nic, 1, 0, &files, NULL), 0);
 	assert_int_equal(mtu_of(single), 1500);
-	assert_int_equal(nic_files_open(&nic, 1, &more, &err), -EBUSY);
+	assert_int_equal(nic_files_open(&nic, 1, 0, &more, &err), -EBUSY);
 	assert_string_equal(err.field, "tap");
 	nic_files_close(&files);
 
-	assert_int_equal(nic_files_open(&nic, 2, &files, &err), -EINVAL);
+	assert_int_equal(nic_files_open(&nic, 2, 0, &files, &err), -EINVAL);
 	assert_string_equal(err.field, "queues");
 	assert_non_null(strstr(err.msg, "multi_queue"));
 
 	nic.tap = several;
-	assert_int_equal(nic_files_open(&nic, 1, &files, NULL), 0);
+	assert_int_equal(nic_files_open(&nic, 1, 0, &files, NULL), 0);
 	assert_true(flags_of(files.tap[0], name) & IFF_MULTI_QUEUE);
 	nic_files_close(&files);
-	assert_int_equal(nic_files_open(&nic, VM_MAX_NIC_QUEUES, &files, NULL), 0);
+	assert_int_equal(nic_files_open(&nic, VM_MAX_NIC_QUEUES, 0, &files, NULL), 0);
 	assert_int_equal(count(files.tap), VM_MAX_NIC_QUEUES);
 	nic_files_close(&files);
 }
@@ -114,11 +114,11 @@ static void vhost_is_opened_or_explained(void **state)
 	struct nic_files files;
 
 	if (access("/dev/vhost-net", R_OK | W_OK) == 0) {
-		assert_int_equal(nic_files_open(&nic, 2, &files, &err), 0);
+		assert_int_equal(nic_files_open(&nic, 2, 0, &files, &err), 0);
 		assert_int_equal(count(files.vhost), 2);
 		nic_files_close(&files);
 	} else {
-		assert_true(nic_files_open(&nic, 2, &files, &err) < 0);
+		assert_true(nic_files_open(&nic, 2, 0, &files, &err) < 0);
 		assert_string_equal(err.field, "backend");
 		assert_non_null(strstr(err.msg, "vhost_net"));
 	}

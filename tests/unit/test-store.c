@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "api/network_schema.h"
 #include "daemon/store.h"
 #include "tests/unit/scene.h"
 #include "vmm/base/macro.h"

@@ -121,7 +121,8 @@ static void test_service(void **state)
 					      "NoNewPrivileges", "PrivateNetwork", "RootDirectory",
 					      "SystemCallFilter", "BindReadOnlyPaths",
 					      "RestrictAddressFamilies", "LogExtraFields" };
-	const struct manager_paths paths = { "/var/lib/hvd", "/run/hvd", "/usr/libexec/hvd-vmm" };
+	const struct manager_paths paths = { "/var/lib/hvd", "/run/hvd", "/usr/libexec/hvd-vmm",
+					     "/run/systemd/network" };
 	const struct vm_config config = { .name = (char *)"demo", .vcpus = 4 };
 	AUTO(sd_bus_message_unref) sd_bus_message *m = NULL;
 	struct properties p;

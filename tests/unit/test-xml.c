@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "api/errors.h"
+#include "api/network_schema.h"
 #include "api/vm_schema.h"
 #include "api/xml.h"
 #include "tests/unit/fill.h"
@@ -189,6 +190,87 @@ static void test_libvirt(void **state)
 	schema_clear(&vm_schema, &vm);
 }
 
+static void read_network(const char *text, struct network_config *network)
+{
+	struct hvd_error err = { 0 };
+
+	if (xml_to_obj(&network_schema, text, strlen(text), network, &err) < 0)
+		fail_msg("%s: %s", err.field, err.msg);
+}
+
+/* What `virsh net-dumpxml` prints. */
+static void test_libvirt_network(void **state)
+{
+	static const char nat[] =
+		"<network connections='2'>\n"
+		"  <name>default</name>\n"
+		"  <uuid>9a05da11-e96b-47f3-8253-a3a482e445f5</uuid>\n"
+		"  <forward mode='nat'>\n"
+		"    <nat><port start='1024' end='65535'/></nat>\n"
+		"  </forward>\n"
+		"  <bridge name='virbr0' stp='on' delay='0'/>\n"
+		"  <mac address='52:54:00:0a:cd:21'/>\n"
+		"  <ip address='192.168.122.1' netmask='255.255.254.0'>\n"
+		"    <dhcp>\n"
+		"      <range start='192.168.122.2' end='192.168.123.254'/>\n"
+		"      <host mac='52:54:00:00:00:07' name='seven' ip='192.168.122.7'/>\n"
+		"    </dhcp>\n"
+		"  </ip>\n"
+		"</network>";
+	static const char isolated[] =
+		"<network><name>lab</name><bridge name='b'/>"
+		"<ip family='ipv6' address='fd00::1' prefix='64'/></network>";
+	static const char refused[] = "<network><name>lab</name>\n<forward mode='hostdev'/></network>";
+	struct network_config network;
+	struct hvd_error err = { 0 };
+
+	read_network(nat, &network);
+	assert_int_equal(network.mode, NETWORK_NAT);
+	assert_string_equal(network.address, "192.168.122.1/23");
+	assert_string_equal(network.dhcp_end, "192.168.123.254");
+	assert_true(network.dhcp && network.autostart);
+	assert_int_equal(network.n_static_leases, 1);
+	assert_string_equal(network.static_leases[0].address, "192.168.122.7");
+	schema_clear(&network_schema, &network);
+
+	read_network(isolated, &network);
+	assert_int_equal(network.mode, NETWORK_ISOLATED);
+	assert_null(network.address);
+	assert_string_equal(network.address6, "fd00::1/64");
+	assert_false(network.dhcp);
+	schema_clear(&network_schema, &network);
+
+	assert_int_equal(xml_to_obj(&network_schema, refused, strlen(refused), &network, &err), -EINVAL);
+	assert_string_equal(err.field, "mode");
+	assert_non_null(strstr(err.msg, "line 2"));
+}
+
+/* Where a NIC may be, and what it may send there. */
+static void test_libvirt_places(void **state)
+{
+	static const char text[] =
+		"<domain type='kvm'><name>n</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>"
+		"<os><type arch='aarch64' machine='virt'>hvm</type><kernel>/k</kernel></os><devices>"
+		"<interface type='bridge'><source bridge='br0'/><port isolated='yes'/>"
+		"<filterref filter='no-mac-spoofing'/></interface>"
+		"<interface type='direct'><source dev='eth0' mode='bridge'/></interface>"
+		"<interface type='direct'><source dev='eth1' mode='passthrough'/></interface>"
+		"</devices></domain>";
+	struct hvd_error err = { 0 };
+	struct vm_config vm;
+
+	if (xml_to_obj(&vm_schema, text, strlen(text), &vm, &err) < 0)
+		fail_msg("%s: %s", err.field, err.msg);
+	assert_int_equal(vm.n_nics, 3);
+	assert_string_equal(vm.nics[0].bridge, "br0");
+	assert_true(vm.nics[0].isolated && vm.nics[0].mac_filter);
+	assert_string_equal(vm.nics[1].interface, "eth0");
+	assert_int_equal(vm.nics[1].mode, NIC_MODE_BRIDGE);
+	assert_string_equal(vm.nics[2].interface, "eth1");
+	assert_int_equal(vm.nics[2].mode, NIC_MODE_PASSTHROUGH);
+	schema_clear(&vm_schema, &vm);
+}
+
 /* As libvirt has firmware: chosen by it, named by the user, and both after it has chosen. */
 static void test_firmware(void **state)
 {
@@ -235,8 +317,8 @@ static const struct {
 } refused[] = {
 	{ "device='disk'", "device='cdrom'",
 	  "line 25: <disk type='file' device='cdrom'> is not supported" },
-	{ "type='network'", "type='bridge'",
-	  "line 35: type='bridge' of <interface type='bridge'> is not supported" },
+	{ "type='network'", "type='vhostuser'",
+	  "line 35: type='vhostuser' of <interface type='vhostuser'> is not supported" },
 	{ "<vcpu placement", "<vcpu current='1' placement",
 	  "line 7: current='1' of <vcpu current='1' placement='static' cpuset='0-3'> is not supported" },
 	{ ">2</vcpu>", ">two</vcpu>", "vcpus: line 7: 'two' is not a whole number" },
@@ -342,6 +424,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_libvirt),
+		cmocka_unit_test(test_libvirt_network),
+		cmocka_unit_test(test_libvirt_places),
 		cmocka_unit_test(test_firmware),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_limits),

@@ -5,8 +5,8 @@
 V=${P}net
 
 net=$(hvcli network show default -o json) || fail "no network default: $net"
-bridge=$(jq -r .bridge <<<"$net")
-host=$(jq -r .address <<<"$net")
+bridge=$(jq -r .spec.bridge <<<"$net")
+host=$(jq -r .spec.address <<<"$net")
 matches "address of the network" "$host" '^[0-9.]+/[0-9]+$'
 
 vm_up "$V" net --nic network=default
@@ -36,7 +36,7 @@ equal "4 MiB from the guest" "$(curl -s -S -m 120 "http://$address/big" | sha256
 
 # NAT: what leaves the host comes from the host. The lab's outside is QEMU's user network.
 outside=$(ip -4 route show default | awk '{ print $3; exit }')
-if [[ $(jq -r .nat <<<"$net") == true && -n $outside ]]; then
+if [[ $(jq -r .spec.mode <<<"$net") == nat && -n $outside ]]; then
 	if guest "$V" "ping -c 1 -W 10 $outside" >/dev/null; then
 		ok "through NAT to $outside"
 	elif ping -c 1 -W 5 "$outside" >/dev/null; then

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Virtual networks. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/json.h"
+#include "api/xml.h"
+#include "daemon/handlers_private.h"
+#include "daemon/network.h"
+#include "daemon/resource.h"
+
+/* The network that the path names, and its name in the call; NULL: the call is finished. */
+static struct network *find(struct manager *manager, struct call *call)
+{
+	struct network *network = manager_find_network(manager, call->name);
+	struct hvd_error err = { 0 };
+
+	if (network)
+		snprintf(call->name, sizeof(call->name), "%s", network_config(network)->name);
+	else
+		call_finish(call,
+			    hvd_err(&err, ENOENT, "there is no network %s; see hvcli network list",
+				    call->name),
+			    &err);
+	return network;
+}
+
+static void finish(struct call *call, int r, const struct hvd_error *err)
+{
+	call_finish(call, r, r < 0 ? err : NULL);
+}
+
+static void answer(const struct network *network, struct call *call)
+{
+	call->generation = network_generation(network);
+	call_finish_resource(call, resource_network(network));
+}
+
+/* Takes config over. */
+static void define(struct manager *manager, struct call *call, struct network_config *config)
+{
+	struct hvd_error err = { 0 };
+	struct network *network;
+	int r;
+
+	r = network_define(manager, config, &network, &err);
+	if (r < 0) {
+		schema_clear(&network_schema, config);
+		finish(call, r, &err);
+		return;
+	}
+	snprintf(call->name, sizeof(call->name), "%s", network_config(network)->name);
+	answer(network, call);
+}
+
+void handle_network_create(struct manager *manager, struct vm *vm, struct call *call)
+{
+	struct network_config config;
+	struct hvd_error err = { 0 };
+	int r = json_to_obj(&network_schema, call->args, &config, &err);
+
+	if (r < 0)
+		finish(call, r, &err);
+	else
+		define(manager, call, &config);
+}
+
+void handle_network_define_xml(struct manager *manager, struct vm *vm, struct call *call)
+{
+	const char *text = call->text ? call->text : "";
+	struct network_config config;
+	struct hvd_error err = { 0 };
+	int r = xml_to_obj(&network_schema, text, strlen(text), &config, &err);
+
+	if (r < 0)
+		finish(call, r, &err);
+	else
+		define(manager, call, &config);
+}
+
+void handle_network_list(struct manager *manager, struct vm *vm, struct call *call)
+{
+	list_answer(manager, call, &resource_network_kind);
+}
+
+void handle_network_get(struct manager *manager, struct vm *vm, struct call *call)
+{
+	const struct network *network = find(manager, call);
+
+	if (network)
+		answer(network, call);
+}
+
+void handle_network_leases(struct manager *manager, struct vm *vm, struct call *call)
+{
+	const struct network *network = find(manager, call);
+
+	if (network)
+		call_finish_json(call, resource_leases(network));
+}
+
+void handle_network_xml(struct manager *manager, struct vm *vm, struct call *call)
+{
+	const struct network *network = find(manager, call);
+	char *text = NULL;
+
+	if (!network)
+		return;
+	if (xml_from_obj(&network_schema, network_config(network), &text) < 0)
+		text = NULL;
+	call_finish_text(call, text);
+}
+
+/* A call that waits for a network; neither goes before it is finished. */
+struct wait {
+	struct network *network;
+	struct call *call;
+};
+
+static void on_updated(void *ctx, int r, const struct hvd_error *err)
+{
+	struct wait wait = *(struct wait *)ctx;
+
+	free(ctx);
+	if (r < 0)
+		finish(wait.call, r, err);
+	else
+		answer(wait.network, wait.call);
+}
+
+static void update(struct network *network, struct call *call, struct network_config *config)
+{
+	struct generation_options options;
+	struct wait *wait = malloc(sizeof(*wait));
+	struct hvd_error err = { 0 };
+	int r;
+
+	r = wait ? call_options(call, &options, &err) : hvd_err(&err, ENOMEM, "out of memory");
+	if (r < 0) {
+		schema_clear(&network_schema, config);
+		free(wait);
+		finish(call, r, &err);
+		return;
+	}
+	*wait = (struct wait){ .network = network, .call = call };
+	network_update(network, config, options.generation, on_updated, wait);
+}
+
+void handle_network_patch(struct manager *manager, struct vm *vm, struct call *call)
+{
+	struct network *network = find(manager, call);
+	struct network_config config = { 0 };
+	struct hvd_error err = { 0 };
+	int r;
+
+	if (!network)
+		return;
+	r = json_merge_obj(&network_schema, network_config(network), call->args, &config, &err);
+	if (r < 0)
+		finish(call, r, &err);
+	else
+		update(network, call, &config);
+}
+
+void handle_network_delete(struct manager *manager, struct vm *vm, struct call *call)
+{
+	struct network *network = find(manager, call);
+	struct generation_options options;
+	struct hvd_error err = { 0 };
+	int r;
+
+	if (!network)
+		return;
+	r = call_options(call, &options, &err);
+	if (r >= 0)
+		r = network_undefine(network, options.generation, &err);
+	finish(call, r, &err);
+}
+
+static void on_started(void *ctx, int r, const struct hvd_error *err)
+{
+	finish(ctx, r, err);
+}
+
+void handle_network_start(struct manager *manager, struct vm *vm, struct call *call)
+{
+	struct network *network = find(manager, call);
+
+	if (network)
+		network_start(network, on_started, call);
+}
+
+void handle_network_stop(struct manager *manager, struct vm *vm, struct call *call)
+{
+	struct network *network = find(manager, call);
+	struct hvd_error err = { 0 };
+
+	if (network)
+		finish(call, network_stop(network, &err), &err);
+}
