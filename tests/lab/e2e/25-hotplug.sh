@@ -22,7 +22,7 @@ tap_count() { ls "/sys/class/net/$bridge/brif" 2>/dev/null | wc -l; }
 taps=$(tap_count)
 
 must hvcli disk attach "$V" "$WORK/b.img" --id data
-must hvcli nic attach "$V" network=default --id lan
+must hvcli nic attach "$V" default --id lan
 equal "disks" "$(ids disks)" '["vda","data"]'
 equal "NICs" "$(ids nics)" '["lan"]'
 guest "$V" 'until [ -b /dev/vdb ]; do sleep 0.2; done; echo hello | dd of=/dev/vdb conv=fsync' >/dev/null ||
