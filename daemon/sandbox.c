@@ -134,8 +134,9 @@ static int export(scmp_filter_ctx filter, struct sock_fprog *ret)
 /* To connect to what is in the VM's own folder, which is all that there is. */
 static int allow_unix_sockets(scmp_filter_ctx filter)
 {
-	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+	const struct scmp_arg_cmp domain = { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_UNIX };
+
+	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, &domain);
 }
 
 static int make_filter(enum vmm_thread kind, struct sock_fprog *ret)
