@@ -14,7 +14,6 @@ work=$(mktemp -d)
 taps=()
 cleanup() {
 	for t in "${taps[@]}"; do ip link del "$t" 2>/dev/null || true; done
-	umount "$work/memory" 2>/dev/null || true
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -30,10 +29,9 @@ for t in bench0 bench1; do
 done
 truncate -s 64M "$work/disk"
 
-# The disk of the I/O rows is in memory: what is counted is the way to the disk, not the disk.
-mkdir "$work/memory"
-mount -t tmpfs -o size=300M tmpfs "$work/memory"
-head -c 256M /dev/zero | tr '\0' x >"$work/memory/disk"
+# The disk of the I/O rows is in the page cache: what is counted is the way to the disk, not the disk.
+head -c 256M /dev/zero | tr '\0' x >"$work/cached"
+sync
 FIO=$GUESTS/debian/root.img
 FIO_REQUESTS=20000
 
@@ -90,12 +88,21 @@ command_of() {
 	esac
 }
 
+# online 0|1: all CPUs but the first. The emulated counters of instructions count those of all CPUs, each while
+# its own is in the host: with one CPU that is the host's instructions and nothing else.
+online() {
+	local cpu
+	for cpu in /sys/devices/system/cpu/cpu[1-9]*/online; do
+		[[ ! -e $cpu ]] || echo "$1" >"$cpu"
+	done
+}
+
 # The same for a machine with PCI, one I/O thread, and the disk of the I/O rows.
 command_of_blk() {
 	local cmdline="console=ttyAMA0 quiet do=fio rw=$2 depth=$3 n=$FIO_REQUESTS"
 	case $1 in
 	hvd)
-		jq -n --arg k "$KERNEL" --arg i "$INITRD" --arg c "$cmdline" --arg d "$work/memory/disk" --arg f "$FIO" \
+		jq -n --arg k "$KERNEL" --arg i "$INITRD" --arg c "$cmdline" --arg d "$work/cached" --arg f "$FIO" \
 			--argjson m "$((FIO_MEMORY << 20))" \
 			'{name: "bench", vcpus: 1, memory: $m, rng: false, boot: {kernel: $k, initrd: $i, cmdline: $c},
 			  disks: [{path: $d, cache: "writeback"}, {path: $f, read_only: true, cache: "writeback"}]}' \
@@ -107,7 +114,7 @@ command_of_blk() {
 			-machine virt,gic-version=3 -accel kvm -cpu host -smp 1 -m "$FIO_MEMORY"
 			-serial stdio -kernel "$KERNEL" -initrd "$INITRD" -append "$cmdline"
 			-object iothread,id=io
-			-drive "if=none,id=d,file=$work/memory/disk,format=raw,cache=writeback,aio=io_uring"
+			-drive "if=none,id=d,file=$work/cached,format=raw,cache=writeback,aio=io_uring"
 			-device virtio-blk-pci,drive=d,iothread=io
 			-drive "if=none,id=f,file=$FIO,format=raw,readonly=on"
 			-device virtio-blk-pci,drive=f)
@@ -117,18 +124,22 @@ command_of_blk() {
 
 # What a request of 4 KiB costs the host: instructions, exits of the guest, exits to user space.
 bench_blk() {
-	local rw depth
+	local rw depth rc=0
+	online 0
 	for rw in randread read randwrite; do
 		for depth in 1 32; do
 			command_of_blk "$1" "$rw" "$depth"
 			"$here/between" FIO-BEGIN FIO-END -- "${COMMAND[@]}" 2>"$work/err" >"$work/out" || {
 				cat "$work/err" >&2
-				return 1
+				rc=1
+				continue
 			}
 			awk -v p="$1 blk_${rw}_$depth" -v n="$FIO_REQUESTS" '
 				$1 != "ns" { printf "%s_%s %.4f\n", p, $1, $2 / n }' "$work/out"
 		done
 	done
+	online 1
+	return "$rc"
 }
 
 # Instructions of a read that user space answers: smallest and median of the payload's rounds.
@@ -195,17 +206,6 @@ net_loads() {
 	done
 }
 
-# online 0|1: all CPUs but the first.
-online() {
-	local cpu
-	for cpu in /sys/devices/system/cpu/cpu[1-9]*/online; do
-		[[ ! -e $cpu ]] || echo "$1" >"$cpu"
-	done
-}
-
-# The emulated counters of instructions count those of all CPUs, each while its own is in the host: with one
-# CPU that is the host's instructions and nothing else.
-#
 # A TCP stream each way and request-response over one connection, in the process and with vhost-net.
 bench_net() {
 	local backend tap=bench0 pid keys rc=0
