@@ -15,7 +15,8 @@
 #include "vmm/base/cleanup.h"
 
 #define CONTROL_TIMEOUT_USEC (10 * 1000000ULL)
-#define CONTROL_START_TIMEOUT_USEC (30 * 1000000ULL)
+/* A whole start, from systemd's job to a guest that runs. Terabytes of huge pages take minutes to clear. */
+#define CONTROL_START_TIMEOUT_USEC (180 * 1000000ULL)
 #define CONTROL_UPDATE_TIMEOUT_USEC (45 * 1000000ULL) /* a guest has 30 s to let go of a device */
 
 struct control_client;

@@ -12,7 +12,6 @@
 #include "vmm/base/macro.h"
 
 #define USEC_PER_SEC 1000000ULL
-#define START_TIMEOUT_USEC (30 * USEC_PER_SEC)
 #define MAX_FILES 4096
 #define SPARE_TASKS 256 /* beside vCPUs: main, I/O loops, workers of io_uring */
 
@@ -59,7 +58,7 @@ static const struct {
 } numbers[] = {
 	{ "CapabilityBoundingSet", 0 },
 	{ "RestrictNamespaces", 0 }, /* the kinds that may be made: none */
-	{ "TimeoutStartUSec", START_TIMEOUT_USEC },
+	{ "TimeoutStartUSec", CONTROL_START_TIMEOUT_USEC },
 	{ "TimeoutStopUSec", UNIT_STOP_TIMEOUT_USEC },
 	{ "LimitNOFILE", MAX_FILES },
 	{ "LimitCORE", 0 }, /* a core holds the guest's memory */

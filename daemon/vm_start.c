@@ -21,8 +21,6 @@
 #include "daemon/store.h"
 #include "daemon/vm_private.h"
 
-#define START_TIMEOUT_USEC (30 * 1000000ULL)
-
 struct vm_start {
 	struct vm *vm;
 	struct vm_networks networks;
@@ -149,7 +147,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct hvd_error err = { 0 };
 
-	hvd_err(&err, ETIMEDOUT, "not started within %d s", (int)(START_TIMEOUT_USEC / 1000000));
+	hvd_err(&err, ETIMEDOUT, "not started within %d s", (int)(CONTROL_START_TIMEOUT_USEC / 1000000));
 	fail(userdata, &err, false);
 	return 0;
 }
@@ -335,7 +333,7 @@ void vm_start(struct vm *vm, vm_progress_fn progress, vm_done_fn done, void *ctx
 	start = calloc(1, sizeof(*start));
 	if (start)
 		r = sd_event_add_time_relative(vm->manager->event, &start->timer, CLOCK_MONOTONIC,
-					       START_TIMEOUT_USEC, 0, on_deadline, start);
+					       CONTROL_START_TIMEOUT_USEC, 0, on_deadline, start);
 	if (!start || r < 0) {
 		free(start);
 		done(ctx, hvd_err(&err, ENOMEM, "out of memory"), &err);
