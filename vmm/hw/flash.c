@@ -373,7 +373,7 @@ static int map_array(int fd, size_t size, const uint8_t **ret)
 int flash_init(struct flash *flash, const char *name, uint64_t base, int fd, bool writable,
 	       struct flash_window *window)
 {
-	const uint8_t *array;
+	const uint8_t *array = NULL;
 	struct stat st;
 	int r;
 
