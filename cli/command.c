@@ -58,7 +58,7 @@ static void add_command(struct commands *commands, const char *name, const struc
 	if (op)
 		set_operands(command, op);
 	else
-		snprintf(command->operand, sizeof(command->operand), "%s", command->noun);
+		snprintf(command->operand, sizeof(command->operand), "%.*s", (int)len, name);
 	upper(command->operand);
 	upper(command->item);
 	command->run = verb && verb->run ? verb->run : command_call;

@@ -216,7 +216,7 @@ static int on_definition(void *ctx, const char *name)
 {
 	struct manager *manager = ctx;
 	struct hvd_error err = { 0 };
-	struct network *network;
+	struct network *network = NULL;
 	char folder[PATH_MAX];
 	int r;
 
