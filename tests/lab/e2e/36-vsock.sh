@@ -49,9 +49,10 @@ equal "a megabyte to the host and back" \
 
 # --- connections live through a pause and another hvd, and end with a reset
 mkfifo "$WORK/in"
-to_guest 1000 <"$WORK/in" >"$WORK/out" &
+socat -t 1 - "UNIX-CONNECT:$F/vsock" <"$WORK/in" >"$WORK/out" &
 CHILDREN+=($!)
 exec {IN}>"$WORK/in"
+echo CONNECT 1000 >&"$IN"
 came() { grep -q "$1" "$WORK/out"; }
 echo first >&"$IN"
 wait_for "the first line" came first
