@@ -15,7 +15,7 @@ PAYLOADS=${PAYLOADS:-/usr/local/lib/hvd-tests/guest}
 WORK=$(mktemp -d "/var/tmp/hvd-$TEST.XXXXXX")
 chmod 755 "$WORK"
 # How long a condition may take on the slow, shared, emulated server. Nothing is judged by it.
-LIMIT=${LIMIT:-180}
+LIMIT=${LIMIT:-300}
 # Every VM of a test has this prefix, so that the end of the test finds them.
 P=e$(echo "${TEST%%-*}" | tr -dc 0-9)
 N_OK=0
