@@ -61,6 +61,7 @@ static const struct {
 	{ SCMP_SYS(epoll_pwait), MAIN | IO },
 	{ SCMP_SYS(epoll_wait), MAIN | IO }, /* what x86_64 has instead, for the unit tests */
 	{ SCMP_SYS(epoll_ctl), MAIN | IO },
+	{ SCMP_SYS(sched_yield), MAIN | IO },
 	{ SCMP_SYS(mmap), MAIN | IO },
 	{ SCMP_SYS(mprotect), MAIN | IO },
 	{ SCMP_SYS(mremap), MAIN | IO },
