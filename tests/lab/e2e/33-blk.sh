@@ -90,6 +90,8 @@ if modprobe dm-mod 2>/dev/null && command -v dmsetup >/dev/null; then
 	matches "the reason" "$(reason)" "disk /dev/mapper/$DM: Input/output error"
 	must systemctl restart hvd
 	vm_wait "$V" paused
+	console_close "$V"
+	console_open "$V"
 	matches "the reason, told again to a new hvd" "$(reason)" "Input/output error"
 	must hvcli vm resume "$V"
 	vm_wait "$V" paused
