@@ -23,7 +23,7 @@ behind() { guest "$V" "cat /sys/bus/pci/devices/0000:00:$1/0000:??:00.0/device";
 equal "behind the first disk's port" "$(behind 10.0)" 0x1042
 equal "behind the second disk's port" "$(behind 10.1)" 0x1042
 equal "behind the NIC's port" "$(behind 12.0)" 0x1041
-equal "spare ports" "$(guest "$V" 'ls -d /sys/bus/pci/devices/0000:00:13.*' | wc -l)" 4
+equal "spare ports" "$(guest "$V" 'ls -1d /sys/bus/pci/devices/0000:00:13.*' | wc -l)" 4
 interrupts=$(guest "$V" 'cat /proc/interrupts')
 matches "interrupts of the disk" "$interrupts" 'ITS-PCI-MSIX-[^ ]* +[0-9]+ Edge +virtio[0-9]+-req'
 matches "interrupts of the NIC" "$interrupts" 'ITS-PCI-MSIX-[^ ]* +[0-9]+ Edge +virtio[0-9]+-input'
