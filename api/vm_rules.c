@@ -164,6 +164,38 @@ static int check_burst(uint64_t burst, uint64_t limit, const char *burst_name, c
 #define CHECK_BURST(limits, limit, burst) \
 	check_burst((limits)->burst, (limits)->limit, #burst, #limit, err)
 
+static bool can_be_encrypted(enum disk_format format)
+{
+	return format == DISK_FORMAT_LUKS || format == DISK_FORMAT_QCOW2;
+}
+
+int rule_disk(const void *obj, struct hvd_error *err)
+{
+	const struct disk_config *disk = obj;
+
+	if (disk->format == DISK_FORMAT_LUKS && !disk->secret)
+		return hvd_err_field(err, EINVAL, "secret", "is missing: a luks image needs the file "
+				     "with its passphrase");
+	if (disk->secret && !can_be_encrypted(disk->format))
+		return hvd_err_field(err, EINVAL, "secret", "is for formats luks and qcow2 only");
+	if (disk->backing && disk->format != DISK_FORMAT_QCOW2)
+		return hvd_err_field(err, EINVAL, "backing", "is for format qcow2 only");
+	if (!disk->backing && disk->backing_format != DISK_FORMAT_RAW)
+		return hvd_err_field(err, EINVAL, "backing_format", "is given without backing");
+	if (disk->backing_format == DISK_FORMAT_LUKS)
+		return hvd_err_field(err, EINVAL, "backing_format", "cannot be luks");
+	if (disk->format == DISK_FORMAT_RAW)
+		return 0;
+	/* what the storage daemon cannot do */
+	if (disk->serial)
+		return hvd_err_field(err, EINVAL, "serial", "is for format raw only: "
+				     "qemu-storage-daemon gives its disks none");
+	if (disk->error_policy != DISK_ERROR_REPORT)
+		return hvd_err_field(err, EINVAL, "error_policy", "other than report is for format raw "
+				     "only");
+	return 0;
+}
+
 int rule_disk_limits(const void *obj, struct hvd_error *err)
 {
 	const struct disk_limits_config *limits = obj;

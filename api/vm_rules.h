@@ -22,6 +22,7 @@ int rule_interface(const char *text, struct hvd_error *err); /* Linux network in
 int rule_cpuset(const char *text, struct hvd_error *err);    /* "0-3,8" */
 
 /* Whole objects. */
+int rule_disk(const void *obj, struct hvd_error *err);
 int rule_disk_limits(const void *obj, struct hvd_error *err);
 int rule_nic_limits(const void *obj, struct hvd_error *err);
 int rule_boot(const void *obj, struct hvd_error *err);

@@ -24,6 +24,11 @@
 
 static const char *const disk_format_names[_DISK_FORMAT_MAX + 1] = {
 	[DISK_FORMAT_RAW] = "raw",
+	[DISK_FORMAT_QCOW2] = "qcow2",
+	[DISK_FORMAT_VMDK] = "vmdk",
+	[DISK_FORMAT_VDI] = "vdi",
+	[DISK_FORMAT_VHDX] = "vhdx",
+	[DISK_FORMAT_LUKS] = "luks",
 };
 
 static const char *const disk_cache_names[_DISK_CACHE_MAX + 1] = {
@@ -205,7 +210,18 @@ static const struct field disk_fields[] = {
 	{ "id", "target/@dev", STR(struct disk_config, id), .max = VM_ID_MAX, .check = rule_id, NEVER,
 	  .help = "Name within the VM, such as vda; chosen when the disk is defined if not given" },
 	{ "format", "driver/@type", ENUM(struct disk_config, format), .names = disk_format_names,
-	  .def = "raw", .help = "Image format" },
+	  .def = "raw",
+	  .help = "Image format, which is never guessed. All but raw are served by qemu-storage-daemon, a "
+		  "process of its own in the VM's control group" },
+	{ "backing", "backingStore[@type=file]/source/@file|backingStore[@type=block]/source/@dev",
+	  STR(struct disk_config, backing), .path = true, .max = 4095, .check = rule_path,
+	  .help = "Path of the image that a qcow2 image is a change of. Whatever the image itself says of "
+		  "it is not followed" },
+	{ "backing_format", "backingStore/format/@type", ENUM(struct disk_config, backing_format),
+	  .names = disk_format_names, .def = "raw", .help = "Format of that image" },
+	{ "secret", "hvd:secret/@file", STR(struct disk_config, secret), .path = true, .max = 4095,
+	  .check = rule_path,
+	  .help = "File that holds the passphrase of a luks or encrypted qcow2 image" },
 	{ "cache", "driver/@cache", ENUM(struct disk_config, cache), .names = disk_cache_names,
 	  .def = "writeback",
 	  .help = "Use of the host's page cache: none (O_DIRECT), writeback, or unsafe (flushes "
@@ -238,6 +254,7 @@ const struct schema disk_schema = {
 	.size = sizeof(struct disk_config),
 	SCHEMA_FIELDS(disk_fields),
 	.key = "id",
+	.check = rule_disk,
 };
 
 /* libvirt's inbound is what the guest receives; it counts in KiB. */
@@ -382,6 +399,9 @@ static const struct field vm_fields[] = {
 	  .max = 16 * 1024 * GIB, .multiple = 4 * KIB, LIVE, .unit = "bytes",
 	  .help = "Memory that the guest is to have, at most memory: the rest is in the balloon; all of "
 		  "it if not given" },
+	{ "shared_memory", "memoryBacking/access[@mode=shared]", BOOL(struct vm_config, shared_memory),
+	  .help = "Guest memory can be shared with storage daemons, so that disks of other formats than "
+		  "raw can be attached while the VM runs; a VM that starts with such a disk has it" },
 	{ "io_threads", "iothreads", U32(struct vm_config, io_threads), .def = "1", .min = 1,
 	  .max = VM_MAX_IO_THREADS, .help = "Threads that serve the devices" },
 	{ "boot", "os", STRUCT(struct vm_config, boot, boot_schema), .help = "What is booted" },

@@ -46,6 +46,8 @@ enum control_type {
 	CONTROL_UPDATE,  /* fds: spec, files of disks and NICs that are new; arg: number of the spec */
 	/* balloon: by itself, and behind the reply to CONTROL_STATUS, where there is one; serial 0 */
 	CONTROL_BALLOON,
+	CONTROL_DISK,    /* field: id; fds: a socket to the disk's next storage daemon */
+	CONTROL_DISK_LOST, /* like CONTROL_EVENT: field: id of a disk whose storage daemon has ended */
 };
 
 struct control_message {

@@ -92,6 +92,10 @@ static void handle_message(struct control_client *client, const struct control_m
 		client->ops->event(client->ctx, msg);
 		return;
 	}
+	if (msg->type == CONTROL_DISK_LOST) {
+		client->ops->disk_lost(client->ctx, msg->field);
+		return;
+	}
 	req = msg->type == CONTROL_REPLY ? find_request(client, msg->serial) : NULL;
 	if (!req)
 		return; /* the reply to a request that has timed out */
@@ -193,11 +197,9 @@ static uint64_t timeout_of(enum control_type type)
 	}
 }
 
-int control_client_request(struct control_client *client, enum control_type type, uint32_t arg,
-			   const int *fds, size_t n, control_reply_fn fn, void *ctx,
-			   struct hvd_error *err)
+static int send_request(struct control_client *client, struct control_message *msg, const int *fds,
+			size_t n, control_reply_fn fn, void *ctx, struct hvd_error *err)
 {
-	struct control_message msg = { .version = CONTROL_VERSION, .type = type, .arg = arg };
 	struct request *req;
 	int r;
 
@@ -209,18 +211,36 @@ int control_client_request(struct control_client *client, enum control_type type
 		return hvd_err(err, ENOMEM, "out of memory");
 
 	*req = (struct request){ .client = client, .fn = fn, .ctx = ctx };
-	req->serial = msg.serial = ++client->serial;
+	req->serial = msg->serial = ++client->serial;
 	list_append(&client->requests, &req->node);
 
 	r = sd_event_add_time_relative(client->event, &req->timer, CLOCK_MONOTONIC,
-				       timeout_of(type), 0, on_timeout, req);
+				       timeout_of(msg->type), 0, on_timeout, req);
 	if (r >= 0)
-		r = control_send(client->sock, &msg, fds, n);
+		r = control_send(client->sock, msg, fds, n);
 	if (r < 0) {
 		request_free(req);
 		hvd_err(err, -r, "control connection to hvd-vmm: %s", strerror(-r));
 	}
 	return r < 0 ? r : 0;
+}
+
+int control_client_request(struct control_client *client, enum control_type type, uint32_t arg,
+			   const int *fds, size_t n, control_reply_fn fn, void *ctx,
+			   struct hvd_error *err)
+{
+	struct control_message msg = { .version = CONTROL_VERSION, .type = type, .arg = arg };
+
+	return send_request(client, &msg, fds, n, fn, ctx, err);
+}
+
+int control_client_send_disk(struct control_client *client, const char *id, int sock,
+			     control_reply_fn fn, void *ctx, struct hvd_error *err)
+{
+	struct control_message msg = { .version = CONTROL_VERSION, .type = CONTROL_DISK };
+
+	snprintf(msg.field, sizeof(msg.field), "%s", id);
+	return send_request(client, &msg, &sock, 1, fn, ctx, err);
 }
 
 static int control_address(const char *path, struct sockaddr_un *ret)

@@ -23,6 +23,7 @@ struct control_client;
 
 struct control_client_ops {
 	void (*event)(void *ctx, const struct control_message *msg); /* CONTROL_EVENT, _BALLOON */
+	void (*disk_lost)(void *ctx, const char *id);                /* CONTROL_DISK_LOST */
 	void (*closed)(void *ctx);                                   /* the client may be freed in it */
 };
 
@@ -45,6 +46,10 @@ DEFINE_AUTO(struct control_client *, control_client_free);
 int control_client_request(struct control_client *client, enum control_type type, uint32_t arg,
 			   const int *fds, size_t n, control_reply_fn fn, void *ctx,
 			   struct hvd_error *err);
+
+/* CONTROL_DISK, likewise. */
+int control_client_send_disk(struct control_client *client, const char *id, int sock,
+			     control_reply_fn fn, void *ctx, struct hvd_error *err);
 
 /* For a fresh connection to the socket of a VM's runtime folder. Returns a descriptor or -errno. */
 int control_connect(const char *path);

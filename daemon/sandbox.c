@@ -68,6 +68,11 @@ static const struct {
 	{ SCMP_SYS(brk), MAIN | IO },
 	{ SCMP_SYS(close), MAIN | IO },
 
+	/* storage daemons: waiting for what they answer, memory that they share */
+	{ SCMP_SYS(ppoll), MAIN | IO },
+	{ SCMP_SYS(poll), MAIN | IO }, /* what x86_64 has instead */
+	{ SCMP_SYS(memfd_create), MAIN },
+
 	/* disks, taps, entropy */
 	{ SCMP_SYS(io_uring_enter), MAIN | IO },
 	{ SCMP_SYS(io_uring_setup), MAIN | IO },
@@ -82,8 +87,8 @@ static const struct {
 	{ SCMP_SYS(shutdown), MAIN | IO },
 
 	/* the main thread: control socket, console, building and resetting the machine */
-	{ SCMP_SYS(recvmsg), MAIN },
-	{ SCMP_SYS(sendmsg), MAIN },
+	{ SCMP_SYS(recvmsg), MAIN | IO }, /* IO: vhost-user */
+	{ SCMP_SYS(sendmsg), MAIN | IO },
 	{ SCMP_SYS(recvfrom), MAIN },
 	{ SCMP_SYS(sendto), MAIN },
 	{ SCMP_SYS(socketpair), MAIN },

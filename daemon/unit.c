@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "api/schema.h"
 #include "daemon/control.h"
@@ -16,6 +17,10 @@
 	"org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"
 
 #define NO_SUCH_UNIT "org.freedesktop.systemd1.NoSuchUnit"
+/* How often, and when, a start is tried again while something is in its way. */
+#define START_TRIES      20
+#define START_AGAIN_USEC 100000ULL
+
 #define UNIT_EXISTS "org.freedesktop.systemd1.UnitExists"
 
 /* Exit statuses with which systemd itself says that it could not start the program. */
@@ -32,6 +37,9 @@ struct unit_query {
 
 struct unit_job {
 	char unit[UNIT_NAME_MAX];
+	sd_bus_message *message;
+	unsigned tries;
+	sd_event_source *timer;
 	sd_bus_slot *call, *removed;
 	unit_done_fn fn;
 	void *ctx;
@@ -40,6 +48,11 @@ struct unit_job {
 void unit_name(const char *vm, char name[static UNIT_NAME_MAX])
 {
 	snprintf(name, UNIT_NAME_MAX, "hvd-vm-%s.service", vm);
+}
+
+void unit_storage_name(const char *vm, const char *disk, char name[static UNIT_NAME_MAX])
+{
+	snprintf(name, UNIT_NAME_MAX, "hvd-vm-%s.disk-%s.service", vm, disk);
 }
 
 /* What systemd answers is a failure of the host, but for values that it does not like. */
@@ -101,36 +114,135 @@ static void reset_failed(sd_bus *bus, const char *unit)
 		log_err("cannot reset %s: %s", unit, strerror(-r));
 }
 
+static int on_start_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
+
+static int on_try_again(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct unit_job *job = userdata;
+	sd_bus *bus = sd_bus_message_get_bus(job->message);
+	struct hvd_error err = { 0 };
+	int r;
+
+	job->timer = sd_event_source_disable_unref(job->timer);
+	job->call = sd_bus_slot_unref(job->call);
+	r = sd_bus_call_async(bus, &job->call, job->message, on_start_reply, job, 0);
+	if (r < 0)
+		job_finish(job, call_failed(&err, r), &err);
+	return 0;
+}
+
+/*
+ * A failed unit that was left behind, or the slice of the VM's last life, is in the way: nobody else makes
+ * units of these names. Such a slice is on its way out.
+ */
+static int try_again(struct unit_job *job)
+{
+	sd_bus *bus = sd_bus_message_get_bus(job->message);
+
+	reset_failed(bus, job->unit);
+	if (job->tries++ == START_TRIES)
+		return -EBUSY;
+	return sd_event_add_time_relative(sd_bus_get_event(bus), &job->timer, CLOCK_MONOTONIC,
+					  START_AGAIN_USEC, 0, on_try_again, job);
+}
+
 static int on_start_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 {
 	struct unit_job *job = userdata;
 	const sd_bus_error *e = sd_bus_message_get_error(m);
 	struct hvd_error err = { 0 };
 
-	if (!e)
+	if (!e) {
+		/* with it go copies of descriptors, of which systemd has its own by now */
+		job->message = sd_bus_message_unref(job->message);
 		return 0;
-	/* A failed unit that was left behind is in the way; nobody else makes units of this name. */
-	if (sd_bus_error_has_name(e, UNIT_EXISTS)) {
-		reset_failed(sd_bus_message_get_bus(m), job->unit);
-		hvd_err(&err, EBUSY, "%s was still there; try again", job->unit);
-	} else {
-		bus_error(&err, e);
 	}
+	if (sd_bus_error_has_name(e, UNIT_EXISTS) && try_again(job) >= 0)
+		return 0;
+	if (sd_bus_error_has_name(e, UNIT_EXISTS))
+		hvd_err(&err, EBUSY, "%s is still there; try again", job->unit);
+	else
+		bus_error(&err, e);
 	job_finish(job, err.code, &err);
 	return 0;
 }
 
-static int new_start_message(sd_bus *bus, const struct unit_job *job, const struct vm_config *config,
-			     const struct manager_paths *paths, int stdin_fd, sd_bus_message **ret)
+/* The slice of the VM, for StartTransientUnit to make with the unit; none where it has no own. */
+static int append_slice(sd_bus_message *m, const struct vm_config *config)
 {
+	char slice[UNIT_NAME_MAX];
+	int r;
+
+	if (!config->shared_memory)
+		return sd_bus_message_append(m, "a(sa(sv))", 0);
+	unit_slice(config, slice);
+	r = sd_bus_message_open_container(m, 'a', "(sa(sv))");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'r', "sa(sv)");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", slice);
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "(sv)");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)", "StopWhenUnneeded", "b", 1);
+	if (r >= 0)
+		r = unit_append_limits(m, &config->resources, false);
+	for (int i = 0; r >= 0 && i < 3; i++)
+		r = sd_bus_message_close_container(m);
+	return r;
+}
+
+static int open_start(sd_bus *bus, const char *unit, sd_bus_message **m)
+{
+	int r;
+
+	r = sd_bus_message_new_method_call(bus, m, SYSTEMD, "StartTransientUnit");
+	if (r >= 0)
+		r = sd_bus_message_append(*m, "ss", unit, "fail");
+	return r < 0 ? r : sd_bus_message_open_container(*m, 'a', "(sv)");
+}
+
+/* Takes job over. */
+static int send_start(sd_bus *bus, sd_bus_message *m, struct unit_job *job, struct unit_job **ret,
+		      struct hvd_error *err)
+{
+	AUTO(unit_job_free) struct unit_job *owned = job;
+	int r;
+
+	job->message = sd_bus_message_ref(m);
+	r = sd_bus_match_signal_async(bus, &job->removed, SYSTEMD, "JobRemoved", on_job_removed, NULL,
+				      job);
+	if (r >= 0)
+		r = sd_bus_call_async(bus, &job->call, m, on_start_reply, job, 0);
+	if (r < 0)
+		return call_failed(err, r);
+	*ret = TAKE(owned);
+	return 0;
+}
+
+static struct unit_job *new_job(unit_done_fn fn, void *ctx)
+{
+	struct unit_job *job = calloc(1, sizeof(*job));
+
+	if (job) {
+		job->fn = fn;
+		job->ctx = ctx;
+	}
+	return job;
+}
+
+int unit_start(sd_bus *bus, const struct vm_config *config, const struct manager_paths *paths,
+	       int stdin_fd, unit_done_fn fn, void *ctx, struct unit_job **ret, struct hvd_error *err)
+{
+	AUTO(unit_job_free) struct unit_job *job = new_job(fn, ctx);
 	AUTO(sd_bus_message_unref) sd_bus_message *m = NULL;
 	int r;
 
-	r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, "StartTransientUnit");
-	if (r >= 0)
-		r = sd_bus_message_append(m, "ss", job->unit, "fail");
-	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'a', "(sv)");
+	if (!job)
+		return hvd_err(err, ENOMEM, "out of memory");
+	unit_name(config->name, job->unit);
+
+	r = open_start(bus, job->unit, &m);
 	if (r >= 0)
 		r = unit_append_service(m, config, paths, stdin_fd);
 	if (r >= 0)
@@ -138,38 +250,31 @@ static int new_start_message(sd_bus *bus, const struct unit_job *job, const stru
 	if (r >= 0)
 		r = sd_bus_message_close_container(m);
 	if (r >= 0)
-		r = sd_bus_message_append(m, "a(sa(sv))", 0);
-	if (r < 0)
-		return r;
-
-	*ret = TAKE(m);
-	return 0;
+		r = append_slice(m, config);
+	return r < 0 ? call_failed(err, r) : send_start(bus, m, TAKE(job), ret, err);
 }
 
-int unit_start(sd_bus *bus, const struct vm_config *config, const struct manager_paths *paths,
-	       int stdin_fd, unit_done_fn fn, void *ctx, struct unit_job **ret, struct hvd_error *err)
+int unit_start_storage(sd_bus *bus, const struct vm_config *config,
+		       const struct manager_paths *paths, const struct unit_storage *storage,
+		       unit_done_fn fn, void *ctx, struct unit_job **ret, struct hvd_error *err)
 {
-	AUTO(unit_job_free) struct unit_job *job = calloc(1, sizeof(*job));
+	AUTO(unit_job_free) struct unit_job *job = new_job(fn, ctx);
 	AUTO(sd_bus_message_unref) sd_bus_message *m = NULL;
 	int r;
 
 	if (!job)
 		return hvd_err(err, ENOMEM, "out of memory");
-	job->fn = fn;
-	job->ctx = ctx;
-	unit_name(config->name, job->unit);
+	unit_storage_name(config->name, storage->disk, job->unit);
 
-	r = new_start_message(bus, job, config, paths, stdin_fd, &m);
+	r = open_start(bus, job->unit, &m);
 	if (r >= 0)
-		r = sd_bus_match_signal_async(bus, &job->removed, SYSTEMD, "JobRemoved",
-					      on_job_removed, NULL, job);
+		r = unit_append_storage(m, config, paths, storage);
 	if (r >= 0)
-		r = sd_bus_call_async(bus, &job->call, m, on_start_reply, job, 0);
-	if (r < 0)
-		return call_failed(err, r);
-
-	*ret = TAKE(job);
-	return 0;
+		r = sd_bus_message_close_container(m);
+	/* the slice is there, with the VM's service */
+	if (r >= 0)
+		r = sd_bus_message_append(m, "a(sa(sv))", 0);
+	return r < 0 ? call_failed(err, r) : send_start(bus, m, TAKE(job), ret, err);
 }
 
 struct unit_job *unit_job_free(struct unit_job *job)
@@ -178,6 +283,8 @@ struct unit_job *unit_job_free(struct unit_job *job)
 		return NULL;
 	sd_bus_slot_unref(job->call);
 	sd_bus_slot_unref(job->removed);
+	sd_event_source_disable_unref(job->timer);
+	sd_bus_message_unref(job->message);
 	free(job);
 	return NULL;
 }
@@ -298,11 +405,10 @@ static int on_unit_found(sd_bus_message *m, void *userdata, sd_bus_error *ret_er
 }
 
 /* GetUnit first: asking the object of a unit that has gone makes systemd look for its file. */
-int unit_query(sd_bus *bus, const char *vm, unit_info_fn fn, void *ctx, struct unit_query **ret,
-	       struct hvd_error *err)
+int unit_query_name(sd_bus *bus, const char *name, unit_info_fn fn, void *ctx,
+		    struct unit_query **ret, struct hvd_error *err)
 {
 	AUTO(unit_query_free) struct unit_query *query = calloc(1, sizeof(*query));
-	char name[UNIT_NAME_MAX];
 	int r;
 
 	if (!query)
@@ -311,13 +417,21 @@ int unit_query(sd_bus *bus, const char *vm, unit_info_fn fn, void *ctx, struct u
 	query->fn = fn;
 	query->ctx = ctx;
 
-	unit_name(vm, name);
 	r = sd_bus_call_method_async(bus, &query->call, SYSTEMD, "GetUnit", on_unit_found, query,
 				     "s", name);
 	if (r < 0)
 		return call_failed(err, r);
 	*ret = TAKE(query);
 	return 0;
+}
+
+int unit_query(sd_bus *bus, const char *vm, unit_info_fn fn, void *ctx, struct unit_query **ret,
+	       struct hvd_error *err)
+{
+	char name[UNIT_NAME_MAX];
+
+	unit_name(vm, name);
+	return unit_query_name(bus, name, fn, ctx, ret, err);
 }
 
 struct unit_query *unit_query_free(struct unit_query *query)
@@ -368,23 +482,47 @@ static int send_limits(sd_bus *bus, sd_bus_message *m, unit_done_fn fn, void *ct
 	return 0;
 }
 
+static int new_limits(sd_bus *bus, const struct vm_config *config, const char *unit,
+		      sd_bus_message **m)
+{
+	int r;
+
+	r = sd_bus_message_new_method_call(bus, m, SYSTEMD, "SetUnitProperties");
+	if (r >= 0)
+		r = sd_bus_message_append(*m, "sb", unit, 1);
+	if (r >= 0)
+		r = sd_bus_message_open_container(*m, 'a', "(sv)");
+	if (r >= 0)
+		r = unit_append_limits(*m, &config->resources, true);
+	return r < 0 ? r : sd_bus_message_close_container(*m);
+}
+
+static int on_slice_limits_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+	const sd_bus_error *e = sd_bus_message_get_error(m);
+
+	if (e)
+		log_warning("systemd: limits of a slice: %s", e->message ? e->message : e->name);
+	return 0;
+}
+
+/* On the slice, then on the service, in one stream of messages: the second answer is for both. */
 int unit_set_limits(sd_bus *bus, const struct vm_config *config, unit_done_fn fn, void *ctx,
 		    sd_bus_slot **ret, struct hvd_error *err)
 {
-	AUTO(sd_bus_message_unref) sd_bus_message *m = NULL;
+	AUTO(sd_bus_message_unref) sd_bus_message *m = NULL, *of_slice = NULL;
 	char name[UNIT_NAME_MAX];
-	int r;
+	int r = 0;
 
+	if (config->shared_memory) {
+		unit_slice(config, name);
+		r = new_limits(bus, config, name, &of_slice);
+		if (r >= 0)
+			r = sd_bus_call_async(bus, NULL, of_slice, on_slice_limits_reply, NULL, 0);
+	}
 	unit_name(config->name, name);
-	r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, "SetUnitProperties");
 	if (r >= 0)
-		r = sd_bus_message_append(m, "sb", name, 1);
-	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'a', "(sv)");
-	if (r >= 0)
-		r = unit_append_limits(m, &config->resources, true);
-	if (r >= 0)
-		r = sd_bus_message_close_container(m);
+		r = new_limits(bus, config, name, &m);
 	if (r >= 0)
 		r = send_limits(bus, m, fn, ctx, ret);
 	return r < 0 ? call_failed(err, r) : 0;
@@ -408,6 +546,36 @@ void unit_reset_failed(sd_bus *bus, const char *vm)
 
 	unit_name(vm, name);
 	reset_failed(bus, name);
+}
+
+void unit_reset_failed_name(sd_bus *bus, const char *unit)
+{
+	reset_failed(bus, unit);
+}
+
+void unit_stop_name(sd_bus *bus, const char *unit)
+{
+	int r = sd_bus_call_method_async(bus, NULL, SYSTEMD, "StopUnit", on_forgotten_reply, NULL,
+					 "ss", unit, "replace");
+
+	if (r < 0)
+		log_err("cannot stop %s: %s", unit, strerror(-r));
+}
+
+void unit_describe_end(const struct unit_info *info, char *buf, size_t size)
+{
+	const char *name = NULL;
+
+	if (info->exec_code == CLD_KILLED || info->exec_code == CLD_DUMPED)
+		name = sigabbrev_np(info->exec_status);
+	if (strcmp(info->result, "oom-kill") == 0)
+		snprintf(buf, size, "was killed, out of memory");
+	else if (name)
+		snprintf(buf, size, "was killed by SIG%s", name);
+	else if (info->state == UNIT_FAILED && info->exec_code == CLD_EXITED)
+		snprintf(buf, size, "failed with status %d", info->exec_status);
+	else
+		snprintf(buf, size, "was stopped");
 }
 
 static void describe_signal(int sig, bool dumped, char *buf, size_t size)

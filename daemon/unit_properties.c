@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/cpuset.h"
 #include "daemon/manager.h"
@@ -12,6 +13,7 @@
 #include "vmm/base/macro.h"
 
 #define USEC_PER_SEC 1000000ULL
+#define STORAGE_STOP_TIMEOUT_USEC (20 * USEC_PER_SEC)
 #define MAX_FILES 4096
 #define SPARE_TASKS 256 /* beside vCPUs: main, I/O loops, workers of io_uring */
 
@@ -19,10 +21,6 @@ static const struct {
 	const char *name, *value;
 } strings[] = {
 	{ "Type", "exec" },
-	{ "Slice", "hvd.slice" },
-	{ "StandardOutput", "journal" },
-	{ "StandardError", "journal" },
-	{ "SyslogIdentifier", "hvd-vmm" },
 	{ "OOMPolicy", "kill" },
 	{ "KeyringMode", "private" },
 	{ "ProtectHome", "yes" },
@@ -38,7 +36,6 @@ static const char *const switches[] = {
 	"PrivateDevices",
 	"PrivateNetwork",
 	"PrivateIPC",
-	"PrivateUsers",
 	"ProtectHostname",
 	"ProtectClock",
 	"ProtectKernelTunables",
@@ -56,10 +53,8 @@ static const struct {
 	const char *name;
 	uint64_t value;
 } numbers[] = {
-	{ "CapabilityBoundingSet", 0 },
 	{ "RestrictNamespaces", 0 }, /* the kinds that may be made: none */
 	{ "TimeoutStartUSec", CONTROL_START_TIMEOUT_USEC },
-	{ "TimeoutStopUSec", UNIT_STOP_TIMEOUT_USEC },
 	{ "LimitNOFILE", MAX_FILES },
 	{ "LimitCORE", 0 }, /* a core holds the guest's memory */
 };
@@ -85,21 +80,17 @@ int unit_root(const struct manager_paths *paths, char path[static PATH_MAX])
 	return snprintf(path, PATH_MAX, "%s/root", paths->runtime) >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
-static int append_vsock_folder(sd_bus_message *m, const struct vm_config *config,
-			       const struct manager_paths *paths)
+static int append_mount(sd_bus_message *m, const char *from, const char *to, bool writable,
+			bool optional)
 {
-	char path[PATH_MAX];
-	int r = vm_vsock_path(paths, config->name, NULL, path);
-
-	return r < 0 ? r
-		     : sd_bus_message_append(m, "(sv)", "BindReadOnlyPaths", "a(ssbt)", 1, path,
-					     VM_VSOCK_FOLDER, 0, (uint64_t)0);
+	return sd_bus_message_append(m, "(sv)", writable ? "BindPaths" : "BindReadOnlyPaths",
+				     "a(ssbt)", 1, from, to, optional, (uint64_t)0);
 }
 
-static int append_file_system(sd_bus_message *m, const struct vm_config *config,
-			      const struct manager_paths *paths)
+/* An empty root with what the program needs to be executed. */
+static int append_file_system(sd_bus_message *m, const struct manager_paths *paths,
+			      const char *program)
 {
-	const char *worker = paths->worker;
 	char root[PATH_MAX];
 	int r;
 
@@ -110,18 +101,15 @@ static int append_file_system(sd_bus_message *m, const struct vm_config *config,
 		return r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(library_folders); i++) {
-		r = sd_bus_message_append(m, "(sv)", "BindReadOnlyPaths", "a(ssbt)", 1,
-					  library_folders[i], library_folders[i], 1, (uint64_t)0);
+		r = append_mount(m, library_folders[i], library_folders[i], false, true);
 		if (r < 0)
 			return r;
 	}
-	r = sd_bus_message_append(m, "(sv)", "BindReadOnlyPaths", "a(ssbt)", 1, worker, worker, 0,
-				  (uint64_t)0);
-	return r < 0 || !config->vsock ? r : append_vsock_folder(m, config, paths);
+	return append_mount(m, program, program, false, false);
 }
 
 /* The outer wall: hvd-vmm's threads narrow it down to what each needs (daemon/sandbox.h). */
-static int append_filters(sd_bus_message *m, const struct vm_config *config)
+static int append_filters(sd_bus_message *m)
 {
 	int r;
 
@@ -132,10 +120,8 @@ static int append_filters(sd_bus_message *m, const struct vm_config *config)
 	if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)", "SystemCallFilter", "(bas)", 0, 2,
 					  "@privileged", "@resources");
-	/* Sockets are made by hvd and passed; hvd-vmm makes those that connect to VM_VSOCK_FOLDER. */
-	if (r >= 0 && config->vsock)
-		r = sd_bus_message_append(m, "(sv)", "RestrictAddressFamilies", "(bas)", 1, 1, "AF_UNIX");
-	else if (r >= 0)
+	/* Sockets are made by hvd and passed. */
+	if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)", "RestrictAddressFamilies", "(bas)", 1, 0);
 	return r;
 }
@@ -194,15 +180,64 @@ static int append_log_field(sd_bus_message *m, const char *name)
 	return r;
 }
 
+static int append_sandbox(sd_bus_message *m, const struct vm_config *config,
+			  const struct manager_paths *paths, const char *program)
+{
+	int r;
+
+	r = append_tables(m);
+	if (r >= 0)
+		r = append_file_system(m, paths, program);
+	if (r >= 0)
+		r = append_filters(m);
+	if (r >= 0)
+		r = append_address_filter(m);
+	return r < 0 ? r : append_log_field(m, config->name);
+}
+
+/* A dash in the name of a slice is a step of the hierarchy, and no name of a VM has an underscore. */
+void unit_slice(const struct vm_config *config, char name[static UNIT_NAME_MAX])
+{
+	if (!config->shared_memory) {
+		snprintf(name, UNIT_NAME_MAX, "hvd.slice");
+		return;
+	}
+	snprintf(name, UNIT_NAME_MAX, "hvd-%s.slice", config->name);
+	for (char *p = name + strlen("hvd-"); *p; p++)
+		if (*p == '-')
+			*p = '_';
+}
+
+/* The folder of the sockets to which the guest connects, and those that hvd-vmm makes to do so. */
+static int append_vsock(sd_bus_message *m, const struct vm_config *config,
+			const struct manager_paths *paths)
+{
+	char path[PATH_MAX];
+	int r;
+
+	r = vm_vsock_path(paths, config->name, NULL, path);
+	if (r >= 0)
+		r = append_mount(m, path, VM_VSOCK_FOLDER, false, false);
+	return r < 0 ? r : sd_bus_message_append(m, "(sv)", "RestrictAddressFamilies", "(bas)", 1, 1,
+						 "AF_UNIX");
+}
+
 int unit_append_service(sd_bus_message *m, const struct vm_config *config,
 			const struct manager_paths *paths, int stdin_fd)
 {
 	const char *worker = paths->worker;
-	char description[128];
+	char description[128], slice[UNIT_NAME_MAX];
 	int r;
 
 	snprintf(description, sizeof(description), "Virtual machine %s", config->name);
-	r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)",
+	unit_slice(config, slice);
+	r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+				  "Slice", "s", slice,
+				  "StandardOutput", "s", "journal",
+				  "StandardError", "s", "journal",
+				  "SyslogIdentifier", "s", "hvd-vmm",
+				  "CapabilityBoundingSet", "t", (uint64_t)0,
+				  "TimeoutStopUSec", "t", UNIT_STOP_TIMEOUT_USEC,
 				  "Description", "s", description,
 				  "ExecStart", "a(sasb)", 1, worker, 3, worker, "--vm", config->name, 0,
 				  "StandardInputFileDescriptor", "h", stdin_fd,
@@ -210,15 +245,87 @@ int unit_append_service(sd_bus_message *m, const struct vm_config *config,
 				  "UMask", "u", (uint32_t)0077,
 				  "TasksMax", "t", (uint64_t)config->vcpus + SPARE_TASKS);
 	if (r >= 0)
-		r = append_tables(m);
+		r = sd_bus_message_append(m, "(sv)", "PrivateUsers", "b", 1);
 	if (r >= 0)
-		r = append_file_system(m, config, paths);
+		r = append_sandbox(m, config, paths, worker);
+	return r < 0 || !config->vsock ? r : append_vsock(m, config, paths);
+}
+
+static int append_argv(sd_bus_message *m, char **argv)
+{
+	int r;
+
+	r = sd_bus_message_open_container(m, 'r', "sv");
 	if (r >= 0)
-		r = append_filters(m, config);
+		r = sd_bus_message_append(m, "s", "ExecStart");
 	if (r >= 0)
-		r = append_address_filter(m);
+		r = sd_bus_message_open_container(m, 'v', "a(sasb)");
 	if (r >= 0)
-		r = append_log_field(m, config->name);
+		r = sd_bus_message_open_container(m, 'a', "(sasb)");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'r', "sasb");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", argv[0]);
+	if (r >= 0)
+		r = sd_bus_message_append_strv(m, argv);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "b", 0);
+	for (int i = 0; r >= 0 && i < 4; i++)
+		r = sd_bus_message_close_container(m);
+	return r;
+}
+
+static int append_storage_files(sd_bus_message *m, const struct unit_storage *storage)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < storage->n_files; i++) {
+		const struct unit_storage_file *file = &storage->files[i];
+		const char *access = file->writable ? "rw" : "r";
+		struct stat st;
+
+		r = append_mount(m, file->path, file->at, file->writable, false);
+		if (r >= 0 && stat(file->path, &st) == 0 && S_ISBLK(st.st_mode))
+			r = sd_bus_message_append(m, "(sv)", "DeviceAllow", "a(ss)", 1, file->path,
+						  access);
+	}
+	return r;
+}
+
+int unit_append_storage(sd_bus_message *m, const struct vm_config *config,
+			const struct manager_paths *paths, const struct unit_storage *storage)
+{
+	const uint64_t dac_override = 1ULL << 1;
+	char description[160], slice[UNIT_NAME_MAX], service[UNIT_NAME_MAX];
+	int r;
+
+	snprintf(description, sizeof(description), "Disk %s of virtual machine %s", storage->disk,
+		 config->name);
+	unit_slice(config, slice);
+	unit_name(config->name, service);
+	r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+				  "Description", "s", description,
+				  "Slice", "s", slice,
+				  "BindsTo", "as", 1, service,
+				  "Before", "as", 1, service,
+				  "StandardInputFileDescriptor", "h", storage->stdin_fd,
+				  "StandardOutputFileDescriptor", "h", storage->stdout_fd,
+				  "StandardErrorFileDescriptor", "h", storage->stderr_fd,
+				  "CapabilityBoundingSet", "t", dac_override,
+				  "AmbientCapabilities", "t", dac_override,
+				  "TimeoutStopUSec", "t", STORAGE_STOP_TIMEOUT_USEC,
+				  "UMask", "u", (uint32_t)0077,
+				  "TasksMax", "t", (uint64_t)SPARE_TASKS);
+	if (r >= 0)
+		r = append_argv(m, storage->argv);
+	if (r >= 0)
+		r = append_storage_files(m, storage);
+	if (r >= 0)
+		r = append_sandbox(m, config, paths, storage->argv[0]);
+	/* its libraries ask for more than they need, and can do without */
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)(sv)", "SystemCallFilter", "(bas)", 1, 1,
+					  "set_mempolicy", "SystemCallErrorNumber", "i", EPERM);
 	return r;
 }
 

@@ -13,6 +13,7 @@
 #include <systemd/sd-bus.h>
 
 #include "vmm/base/err.h"
+#include "daemon/unit.h"
 #include "vmm/config.h"
 
 #define UNIT_STOP_TIMEOUT_USEC (75 * 1000000ULL)
@@ -25,6 +26,33 @@ struct manager_paths;
  */
 int unit_append_service(sd_bus_message *m, const struct vm_config *config,
 			const struct manager_paths *paths, int stdin_fd);
+
+/*
+ * The service of a storage daemon. Its sandbox is as that of hvd-vmm, but for one thing: it opens the
+ * files of the disk by itself, for it takes no descriptors of them. These are mounted into its empty file
+ * system, and CAP_DAC_OVERRIDE lets it open them whomever they belong to; there is nothing else there.
+ *
+ * It ends when the VM's service has ended, in this order.
+ */
+struct unit_storage_file {
+	const char *path; /* on the host */
+	const char *at;   /* in its file system */
+	bool writable;
+};
+
+struct unit_storage {
+	const char *disk;
+	char **argv; /* NULL at the end */
+	const struct unit_storage_file *files;
+	size_t n_files;
+	int stdin_fd, stdout_fd, stderr_fd;
+};
+
+int unit_append_storage(sd_bus_message *m, const struct vm_config *config,
+			const struct manager_paths *paths, const struct unit_storage *storage);
+
+/* The slice that the VM's units are in. */
+void unit_slice(const struct vm_config *config, char name[static UNIT_NAME_MAX]);
 
 /* The empty folder that is the root of its file system: RUNTIME/root. */
 int unit_root(const struct manager_paths *paths, char path[static PATH_MAX]);

@@ -67,6 +67,7 @@ int vm_new(struct manager *manager, struct vm **ret)
 	vm->state = VM_SHUTOFF;
 	list_init(&vm->node);
 	list_init(&vm->stop_waiters);
+	list_init(&vm->storages);
 	*ret = vm;
 	return 0;
 }
@@ -78,6 +79,7 @@ struct vm *vm_free(struct vm *vm)
 
 	vm_start_drop(vm);
 	vm_update_drop(vm);
+	vm_storages_forget(vm);
 	control_client_free(vm->control);
 	vm->control = NULL;
 	vm_stop_finish(vm);

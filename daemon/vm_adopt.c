@@ -62,6 +62,12 @@ bool vm_end_is_failure(enum vmm_reason end)
 	return end == VMM_REASON_ERROR || end == VMM_REASON_PANIC || end == VMM_REASON_WATCHDOG;
 }
 
+/* The storage daemons of a VM that has ended have ended too. */
+static void on_storages_gone(struct vm *vm)
+{
+	query_unit(vm);
+}
+
 /* There is no process any more. info: what systemd says, or NULL. */
 static void process_ended(struct vm *vm, const struct unit_info *info)
 {
@@ -69,6 +75,9 @@ static void process_ended(struct vm *vm, const struct unit_info *info)
 	bool failed = info && info->state == UNIT_FAILED && !vm->stop_wanted;
 	char reason[VM_REASON_MAX] = "";
 
+	/* images are closed when it counts as ended; systemd is asked again then */
+	if (vm_storages_await_end(vm, on_storages_gone))
+		return;
 	if (vm_end_is_failure(vm->end) || (!failed && vm->end != VMM_REASON_NONE))
 		snprintf(reason, sizeof(reason), "%s", vm->end_text);
 	else if (failed)
@@ -228,6 +237,7 @@ void vm_adopt(struct vm *vm)
 	vm->unsettled = vm_runtime_path(vm->manager, vm->config.name, VM_NEXT_FILE ".xml", path) >=
 				0 &&
 			access(path, F_OK) == 0;
+	vm_storages_adopt(vm);
 	vm->adopting = true;
 	vm->manager->adopting++;
 	/* Nobody else runs yet; the state becomes visible when it is known. */

@@ -14,6 +14,7 @@
 
 #include "daemon/cpuset.h"
 #include "daemon/link.h"
+#include "daemon/storage.h"
 #include "daemon/vm_private.h"
 
 static bool same_text(const char *a, const char *b)
@@ -73,6 +74,23 @@ static int check_boot(const struct boot_config *boot, const struct boot_config *
 	return r < 0 ? r : vm_firmware_check(boot, err);
 }
 
+/* What a disk of a storage daemon needs beside its image. */
+static int check_storage(const struct disk_config *disk, struct hvd_error *err)
+{
+	int r = 0;
+
+	if (!disk_needs_storage(disk))
+		return 0;
+	if (access(STORAGE_DAEMON, X_OK) < 0)
+		return hvd_err_field(err, EINVAL, "format", "needs " STORAGE_DAEMON ", which is not "
+				     "there: it is in Debian's package qemu-system-common");
+	if (disk->backing)
+		r = check_file(disk->backing, true, false, "backing", err);
+	if (r >= 0 && disk->secret)
+		r = check_file(disk->secret, false, false, "secret", err);
+	return r;
+}
+
 static int check_disks(const struct vm_config *config, const struct vm_config *old,
 		       struct hvd_error *err)
 {
@@ -88,6 +106,9 @@ static int check_disks(const struct vm_config *config, const struct vm_config *o
 		r = check_file(disk->path, true, !disk->read_only, field, err);
 		if (r < 0)
 			return r;
+		r = check_storage(disk, err);
+		if (r < 0)
+			return hvd_err_in(err, r, "disks[%zu]", i);
 	}
 	return 0;
 }

@@ -84,7 +84,16 @@ static void on_closed(void *ctx)
 	vm_find_process(vm);
 }
 
-const struct control_client_ops vm_control_ops = { .event = on_event, .closed = on_closed };
+static void on_disk_lost(void *ctx, const char *id)
+{
+	vm_storage_lost(ctx, id);
+}
+
+const struct control_client_ops vm_control_ops = {
+	.event = on_event,
+	.disk_lost = on_disk_lost,
+	.closed = on_closed,
+};
 
 static void op_finish(struct vm_op *op, int r, const struct hvd_error *err)
 {

@@ -210,5 +210,7 @@ int vm_complete(const struct manager *manager, struct vm_config *config, const s
 		r = complete_macs(config, vm);
 	if (r >= 0)
 		r = complete_cid(manager, config, vm);
+	for (size_t i = 0; i < config->n_disks; i++)
+		config->shared_memory |= disk_needs_storage(&config->disks[i]);
 	return r < 0 ? hvd_err(err, -r, "cannot choose an identity: %s", strerror(-r)) : 0;
 }

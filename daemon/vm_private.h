@@ -12,6 +12,7 @@
  *	vm_plan.c     what a change comes to, and its steps
  *	vm_update.c   changes of a definition
  *	vm_check.c    can the host run this definition?
+ *	vm_storage.c  storage daemons of its disks
  *	vm_start.c    from SHUTOFF to RUNNING
  *	vm_control.c  operations on a process that runs, its messages
  *	vm_adopt.c    finding a process again, and how it ended
@@ -39,6 +40,7 @@
 
 struct vm_start;
 struct vm_update;
+struct vm_storage_work;
 
 struct vm {
 	struct list node; /* in manager->vms */
@@ -65,7 +67,11 @@ struct vm {
 	struct list stop_waiters;
 	sd_event_source *kill_timer;
 
+	struct list storages; /* struct vm_storage */
+	void (*storages_gone)(struct vm *vm);
+
 	/* Under way. */
+	struct vm_storage_work *storage_work;
 	struct vm_start *start;
 	struct vm_update *update;
 	bool has_links; /* there may be macvtaps of it */
@@ -103,8 +109,9 @@ int vm_prepare(const struct vm *vm, const struct vm_config *config, uint64_t gen
 int vm_commit(const struct vm *vm, struct hvd_error *err);
 void vm_discard(const struct vm *vm);
 /*
- * vm_identity.c: give config, disks and NICs an identity where they have none of their own: that of
- * vm (NULL: a new one) and what vm has in the same place, else one that nothing of vm has.
+ * vm_identity.c: give config what its disks need, and config, disks and NICs an identity where they
+ * have none of their own: that of vm (NULL: a new one) and what vm has in the same place, else one
+ * that nothing of vm has.
  */
 int vm_complete(const struct manager *manager, struct vm_config *config, const struct vm *vm,
 		struct hvd_error *err);
@@ -198,6 +205,29 @@ int vm_vsock_listen(const struct vm *vm, struct hvd_error *err);
 void vm_vsock_close(const struct vm *vm);
 /* The definition goes. */
 void vm_vsock_forget(const struct vm *vm);
+
+/*
+ * vm_storage.c: start the storage daemons for those disks of config that need one and that running
+ * (NULL: nothing) does not have. fn is called once, later; 1: none is needed, it is not called. On
+ * failure, also a later one, those are ended that running does not have.
+ */
+int vm_storages_start(struct vm *vm, const struct vm_config *config, const struct vm_config *running,
+		      vm_done_fn fn, void *ctx, struct hvd_error *err);
+/* A socket to each of these, for hvd-vmm. */
+int vm_storages_connect(struct vm *vm, const struct vm_config *config, const struct vm_config *running,
+			struct vm_files *files, struct hvd_error *err);
+/* Sizes and limits that config has otherwise than vm->running. fn is called once, also before return. */
+int vm_storages_update(struct vm *vm, const struct vm_config *config, vm_done_fn fn, void *ctx,
+		       struct hvd_error *err);
+/* End those of disks that config (NULL: has none) does not have. */
+void vm_storages_prune(struct vm *vm, const struct vm_config *config);
+/* Of vm->running, which an earlier hvd has started. */
+void vm_storages_adopt(struct vm *vm);
+/* hvd-vmm has lost the connection of this disk. */
+void vm_storage_lost(struct vm *vm, const char *id);
+/* The VM's process is gone: true: gone(vm) is called when all of them are too. */
+bool vm_storages_await_end(struct vm *vm, void (*gone)(struct vm *vm));
+void vm_storages_forget(struct vm *vm); /* hvd ends */
 
 /* vm_start.c: a memfd with config as hvd-vmm reads it. */
 int vm_make_spec(const struct vm_config *config, struct hvd_error *err);

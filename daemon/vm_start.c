@@ -5,6 +5,9 @@
  *	networks ready -> files opened, taps bridged -> unit asked for, CONTROL_START sent behind it
  *	-> hvd-vmm answers -> pid and cgroup asked for -> RUNNING
  *
+ * With disks that storage daemons serve, CONTROL_START waits until the unit runs, with which these end, and
+ * they have opened their images.
+ *
  * What fails on the way is undone in one place: the unit is killed and waited for, its folder
  * removed; files and taps go with their descriptors. The first error is the one that is reported.
  */
@@ -24,6 +27,8 @@
 struct vm_start {
 	struct vm *vm;
 	struct vm_networks networks;
+	struct vm_files files;
+	int spec, listener;
 	struct unit_job *job; /* once systemd has been asked */
 	sd_event_source *timer;
 	bool failing;
@@ -50,6 +55,11 @@ static void start_free(struct vm_start *start)
 {
 	vm_networks_forget(&start->networks);
 	unit_job_free(start->job);
+	vm_files_close(&start->files);
+	if (start->spec >= 0)
+		close(start->spec);
+	if (start->listener >= 0)
+		close(start->listener);
 	sd_event_source_disable_unref(start->timer);
 	free(start);
 }
@@ -186,12 +196,68 @@ static void on_started(void *ctx, int r, const struct control_message *reply,
 		fail(start, &own, false);
 }
 
+/* The message holds its own references to the files. */
+static int send_start(struct vm_start *start, struct hvd_error *err)
+{
+	struct vm *vm = start->vm;
+	int fds[CONTROL_MAX_FDS] = { start->spec, start->listener };
+	size_t n = 2 + vm_files_pack(&start->files, &vm->config, NULL, fds + 2);
+	int r;
+
+	r = control_client_request(vm->control, CONTROL_START, (uint32_t)vm->generation, fds, n,
+				   on_started, start, err);
+	vm_files_close(&start->files);
+	return r;
+}
+
+static void on_storages(void *ctx, int r, const struct hvd_error *err)
+{
+	struct vm_start *start = ctx;
+	struct vm *vm = start->vm;
+	struct hvd_error own = { 0 };
+
+	if (start->failing)
+		return;
+	if (r < 0) {
+		fail(start, err, false);
+		return;
+	}
+	r = vm_storages_connect(vm, &vm->running, NULL, &start->files, &own);
+	sd_event_source_set_time_relative(start->timer, CONTROL_START_TIMEOUT_USEC);
+	sd_event_source_set_enabled(start->timer, SD_EVENT_ONESHOT);
+	if (r >= 0)
+		r = vm->control ? send_start(start, &own)
+				: hvd_err(&own, EIO, "hvd-vmm ended right after its start");
+	if (r < 0)
+		fail(start, &own, false);
+}
+
+static bool needs_storage(const struct vm_config *config)
+{
+	for (size_t i = 0; i < config->n_disks; i++)
+		if (disk_needs_storage(&config->disks[i]))
+			return true;
+	return false;
+}
+
 static void on_unit_started(void *ctx, int r, const struct hvd_error *err)
 {
+	struct vm_start *start = ctx;
+	struct vm *vm = start->vm;
+	struct hvd_error own = { 0 };
+
+	if (r < 0) {
+		fail(start, err, true);
+		return;
+	}
+	step_done(start, STEP_UNIT);
+	if (start->failing || !needs_storage(&vm->running))
+		return;
+	/* which has a limit of time of its own */
+	sd_event_source_set_enabled(start->timer, SD_EVENT_OFF);
+	r = vm_storages_start(vm, &vm->running, NULL, on_storages, start, &own);
 	if (r < 0)
-		fail(ctx, err, true);
-	else
-		step_done(ctx, STEP_UNIT);
+		fail(start, &own, false);
 }
 
 int vm_make_spec(const struct vm_config *config, struct hvd_error *err)
@@ -234,7 +300,7 @@ static int make_runtime(struct vm *vm, struct hvd_error *err)
 }
 
 /* Ask systemd for the unit and leave CONTROL_START in the socket that becomes its standard input. */
-static int send_start(struct vm_start *start, const int *fds, size_t n, struct hvd_error *err)
+static int start_unit(struct vm_start *start, struct hvd_error *err)
 {
 	struct vm *vm = start->vm;
 	AUTO(close) int theirs = -1;
@@ -247,46 +313,30 @@ static int send_start(struct vm_start *start, const int *fds, size_t n, struct h
 	if (r < 0)
 		return hvd_err(err, -r, "control connection: %s", strerror(-r));
 
-	r = control_client_request(vm->control, CONTROL_START, (uint32_t)vm->generation, fds, n, on_started, start, err);
-	if (r < 0)
-		return r;
-	return unit_start(vm->manager->bus, &vm->config, &vm->manager->paths, theirs,
-			  on_unit_started, start, &start->job, err);
+	if (!needs_storage(&vm->running))
+		r = send_start(start, err);
+	return r < 0 ? r : unit_start(vm->manager->bus, &vm->config, &vm->manager->paths, theirs,
+				      on_unit_started, start, &start->job, err);
 }
 
 static int launch(struct vm_start *start, struct hvd_error *err)
 {
 	struct vm *vm = start->vm;
-	struct vm_files files = VM_FILES_INIT;
-	AUTO(close) int listener = -1, spec = -1;
 	struct vm_macvtaps macvtaps;
-	int fds[CONTROL_MAX_FDS];
-	size_t n;
 	int r;
 
-	r = spec = vm_make_spec(&vm->config, err);
+	r = start->spec = vm_make_spec(&vm->config, err);
 	if (r >= 0)
-		r = listener = make_runtime(vm, err);
+		r = start->listener = make_runtime(vm, err);
 	if (r >= 0)
 		r = vm_make_links(vm, &vm->config, NULL, &macvtaps, err);
 	if (r >= 0)
-		r = vm_files_open(&vm->config, NULL, &macvtaps, &files, err);
-	if (r < 0)
-		return r;
-
-	if (vm->config.vsock)
-		r = files.vsock = vm_vsock_listen(vm, err);
+		r = vm_files_open(&vm->config, NULL, &macvtaps, &start->files, err);
+	if (r >= 0 && vm->config.vsock)
+		r = start->files.vsock = vm_vsock_listen(vm, err);
 	if (r >= 0)
-		r = vm_connect_taps(vm, &vm->config, &files, err);
-	if (r >= 0) {
-		fds[0] = spec;
-		fds[1] = listener;
-		n = 2 + vm_files_pack(&files, &vm->config, NULL, fds + 2);
-		r = send_start(start, fds, n, err);
-	}
-	/* The messages under way hold their own references. */
-	vm_files_close(&files);
-	return r;
+		r = vm_connect_taps(vm, &vm->config, &start->files, err);
+	return r < 0 ? r : start_unit(start, err);
 }
 
 static void on_networks(void *ctx, int r, const struct hvd_error *err)
@@ -339,6 +389,8 @@ void vm_start(struct vm *vm, vm_progress_fn progress, vm_done_fn done, void *ctx
 		done(ctx, hvd_err(&err, ENOMEM, "out of memory"), &err);
 		return;
 	}
+	start->files = VM_FILES_INIT;
+	start->spec = start->listener = -1;
 	start->vm = vm;
 	start->progress = progress;
 	start->done = done;

@@ -110,6 +110,7 @@ static void commit_running(struct vm_update *update)
 
 	vm_refilter_links(vm, &update->running);
 	take_over(&vm->running, &update->running);
+	vm_storages_prune(vm, &vm->running);
 	if (vm_runtime_path(vm->manager, vm->config.name, NULL, folder) >= 0 &&
 	    store_rename(folder, VM_NEXT_SPEC_FILE, VM_SPEC_FILE, &err) < 0)
 		log_warning("VM %s: %s", vm->config.name, err.msg);
@@ -150,6 +151,8 @@ static void fail(struct vm_update *update)
 	struct vm *vm = update->vm;
 
 	update->slot = sd_bus_slot_unref(update->slot);
+	if (vm_has_process(vm))
+		vm_storages_prune(vm, &vm->running);
 	if (!update->limits_set || !vm_has_process(vm) ||
 	    unit_set_limits(vm->manager->bus, &vm->running, on_taken_back, update, &update->slot,
 			    NULL) < 0)
@@ -220,6 +223,8 @@ static int send_update(struct vm_update *update, struct hvd_error *err)
 
 	r = vm_connect_taps(vm, &update->running, &files, err);
 	if (r >= 0)
+		r = vm_storages_connect(vm, &update->running, &vm->running, &files, err);
+	if (r >= 0)
 		r = send_files(update, &files, spec, err);
 	/* The message under way holds its own references. */
 	vm_files_close(&files);
@@ -234,6 +239,40 @@ static int is_for_vmm(void *ctx, const struct field *field, const char *path)
 	return 0;
 }
 
+static void on_storages_changed(void *ctx, int r, const struct hvd_error *err)
+{
+	struct vm_update *update = ctx;
+
+	if (r < 0)
+		update->err = *err;
+	if (r < 0 || send_update(update, &update->err) < 0)
+		fail(update);
+}
+
+static void on_storages_started(void *ctx, int r, const struct hvd_error *err)
+{
+	struct vm_update *update = ctx;
+
+	if (r < 0)
+		update->err = *err;
+	if (r < 0 || vm_storages_update(update->vm, &update->running, on_storages_changed, update,
+					&update->err) < 0)
+		fail(update);
+}
+
+/* Storage daemons first: what they refuse, hvd-vmm is not told. */
+static void tell_storages(struct vm_update *update)
+{
+	struct vm *vm = update->vm;
+	int r = vm_storages_start(vm, &update->running, &vm->running, on_storages_started, update,
+				  &update->err);
+
+	if (r == 1)
+		on_storages_started(update, 0, NULL);
+	else if (r < 0)
+		fail(update);
+}
+
 /* The limits are set. */
 static void tell_vmm(struct vm_update *update)
 {
@@ -243,8 +282,8 @@ static void tell_vmm(struct vm_update *update)
 		schema_diff(&vm_schema, &update->vm->running, &update->running, is_for_vmm, &wanted);
 	if (!wanted)
 		commit(update);
-	else if (send_update(update, &update->err) < 0)
-		fail(update);
+	else
+		tell_storages(update);
 }
 
 static void on_limits(void *ctx, int r, const struct hvd_error *err)

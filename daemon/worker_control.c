@@ -129,6 +129,36 @@ static void on_memory(void *ctx, const struct balloon_info *info)
 		send_balloon(conn);
 }
 
+static void send_disk_lost(struct connection *conn, const char *id)
+{
+	struct control_message msg = { .version = CONTROL_VERSION, .type = CONTROL_DISK_LOST,
+				       .state = vmm_state(conn->worker->vmm) };
+
+	snprintf(msg.field, sizeof(msg.field), "%s", id);
+	send_or_cut(conn, &msg);
+}
+
+static void on_disk_lost(void *ctx, const char *id)
+{
+	struct worker *worker = ctx;
+	struct connection *conn;
+
+	if (!worker->vmm)
+		return;
+	list_for_each(conn, &worker->connections, node)
+		send_disk_lost(conn, id);
+}
+
+/* What a client must know that comes later than the event. */
+static void tell_lost_disks(struct connection *conn)
+{
+	const struct worker *worker = conn->worker;
+
+	for (size_t i = 0; i < worker->config.n_disks; i++)
+		if (vmm_disk_is_lost(worker->vmm, worker->config.disks[i].id))
+			send_disk_lost(conn, worker->config.disks[i].id);
+}
+
 static void on_reset(void *ctx)
 {
 	struct worker *worker = ctx;
@@ -185,6 +215,7 @@ static const struct vmm_hooks hooks = {
 	.state_changed = on_state,
 	.updated = on_updated,
 	.memory_changed = on_memory,
+	.disk_lost = on_disk_lost,
 	.was_reset = on_reset,
 	.thread_started = on_thread,
 };
@@ -306,6 +337,16 @@ static int do_update(struct worker *worker, const struct control_message *msg, i
 	return r;
 }
 
+/* A socket to the next storage daemon of a disk. */
+static int do_disk(struct worker *worker, const struct control_message *msg, int *fds, size_t *n,
+		   struct hvd_error *err)
+{
+	if (*n != 1)
+		return hvd_err(err, EBADMSG, "CONTROL_DISK needs one descriptor");
+	*n = 0; /* the VM owns it in either outcome */
+	return vmm_reconnect_disk(worker->vmm, msg->field, fds[0], err);
+}
+
 static int do_stop(struct worker *worker, const struct control_message *msg, int *fds, size_t *n,
 		   struct hvd_error *err)
 {
@@ -330,6 +371,7 @@ static const request_fn requests[] = {
 	[CONTROL_STOP] = do_stop,
 	[CONTROL_CONSOLE] = do_console,
 	[CONTROL_UPDATE] = do_update,
+	[CONTROL_DISK] = do_disk,
 };
 
 static int handle(struct worker *worker, const struct control_message *msg, int *fds, size_t *n,
@@ -368,6 +410,8 @@ static void reply(struct connection *conn, const struct control_message *msg, in
 
 	if (msg->type == CONTROL_STATUS && worker->balloon.actual)
 		send_balloon(conn);
+	if (msg->type == CONTROL_STATUS && r >= 0)
+		tell_lost_disks(conn);
 	if (msg->type == CONTROL_STOP && r >= 0)
 		vmm_stop(worker->vmm);
 	if (msg->type == CONTROL_START && r < 0 && r != -EBUSY) {

@@ -36,3 +36,8 @@ unsigned vm_config_nic_queues(const struct vm_config *config, const struct nic_c
 		return 1;
 	return MAX(1U, MIN(config->vcpus, DEFAULT_NIC_QUEUES));
 }
+
+bool disk_needs_storage(const struct disk_config *disk)
+{
+	return disk->format != DISK_FORMAT_RAW;
+}

@@ -27,7 +27,16 @@
  */
 #define VM_ID_MAX 32 /* bytes without the NUL */
 
-enum disk_format { DISK_FORMAT_RAW, _DISK_FORMAT_MAX };
+/* All but raw are served by a storage daemon, a process of its own (daemon/storage.h). */
+enum disk_format {
+	DISK_FORMAT_RAW,
+	DISK_FORMAT_QCOW2,
+	DISK_FORMAT_VMDK,
+	DISK_FORMAT_VDI,
+	DISK_FORMAT_VHDX,
+	DISK_FORMAT_LUKS,
+	_DISK_FORMAT_MAX
+};
 
 enum disk_cache {
 	DISK_CACHE_NONE,      /* O_DIRECT: the host's page cache is not used */
@@ -107,6 +116,10 @@ struct disk_config {
 	char *id;   /* "vda"; NULL: chosen when defined */
 	char *path; /* regular file or block device */
 	enum disk_format format;
+	/* The image that a qcow2 image is a change of, or NULL. What the image says of it is not followed. */
+	char *backing;
+	enum disk_format backing_format;
+	char *secret; /* path of a file with the passphrase of an encrypted image, or NULL */
 	enum disk_cache cache;
 	bool read_only;
 	char *serial; /* at most 20 bytes reach the guest (virtio 1.2 §5.2.6.1), or NULL */
@@ -184,6 +197,7 @@ struct vm_config {
 	uint32_t vcpus;
 	uint64_t memory; /* bytes, a multiple of 2 MiB */
 
+	bool shared_memory; /* with storage daemons; set where disks need it, when defined */
 	uint32_t io_threads; /* that devices and their queues are spread over */
 
 	struct boot_config boot;
@@ -215,6 +229,9 @@ struct vm_config {
 	enum on_crash on_crash;
 	bool autostart; /* start when hvd starts */
 };
+
+/* Is this disk served by a storage daemon? */
+bool disk_needs_storage(const struct disk_config *disk);
 
 /* The place of a disk or NIC in its list, or -1. id may be NULL, which is nobody's. */
 int vm_config_find_disk(const struct vm_config *config, const char *id);

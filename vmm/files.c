@@ -191,7 +191,7 @@ static int open_devices(const struct vm_config *config, const struct vm_config *
 	int r;
 
 	for (size_t i = 0; i < config->n_disks; i++) {
-		if (has_disk(running, &config->disks[i]))
+		if (has_disk(running, &config->disks[i]) || disk_needs_storage(&config->disks[i]))
 			continue;
 		r = open_disk(&config->disks[i], &files->disks[i], err);
 		if (r < 0)

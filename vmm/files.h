@@ -8,7 +8,9 @@
  *
  * Disks are locked (F_OFD_SETLK; shared when read-only) so that no two VMs write the same image;
  * the lock lives as long as the open file description, wherever it is passed. A block device that is
- * to be written is also opened exclusively (O_EXCL), so that it is neither mounted nor in a volume group.
+ * to be written is also opened exclusively (O_EXCL), so that it is neither mounted nor in a volume
+ * group. Disks of other formats are sockets to storage daemons, which are not opened here: -1 until
+ * the caller has put them in.
  */
 #pragma once
 

@@ -62,6 +62,17 @@ void vmm_stop(struct vmm *vmm)
 {
 }
 
+int vmm_reconnect_disk(struct vmm *vmm, const char *id, int sock, struct hvd_error *err)
+{
+	close(sock);
+	return unsupported(err);
+}
+
+bool vmm_disk_is_lost(const struct vmm *vmm, const char *id)
+{
+	return false;
+}
+
 enum vmm_state vmm_state(const struct vmm *vmm)
 {
 	return VMM_STOPPED;

@@ -2,6 +2,7 @@
 #include "vmm/vmm.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,6 +58,7 @@ static void on_event(void *ctx, enum vcpu_event event, const struct hvd_error *e
 static void on_vcpu_thread(void *ctx);
 static void on_detached(void *ctx, int r, const struct hvd_error *err);
 static void on_io_error(void *ctx, const struct hvd_error *err);
+static void on_disk_lost(void *ctx, const char *id);
 static void on_panic(void *ctx, bool dumps);
 static void on_watchdog(void *ctx);
 static void on_balloon(void *ctx, const struct balloon_info *info);
@@ -73,6 +75,7 @@ static int make_machine(struct vmm *vmm, struct hvd_error *err)
 		.console = vmm->console,
 		.on_event = on_event,
 		.on_io_error = on_io_error,
+		.on_disk_lost = on_disk_lost,
 		.on_panic = on_panic,
 		.on_watchdog = on_watchdog,
 		.on_balloon = on_balloon,
@@ -262,6 +265,45 @@ static void on_balloon(void *ctx, const struct balloon_info *info)
 
 	if (vmm->hooks->memory_changed)
 		vmm->hooks->memory_changed(vmm->ctx, info);
+}
+
+static void on_disk_lost(void *ctx, const char *id)
+{
+	struct vmm *vmm = ctx;
+
+	if (vmm->hooks->disk_lost)
+		vmm->hooks->disk_lost(vmm->ctx, id);
+}
+
+static bool is_connected(int sock)
+{
+	struct pollfd p = { .fd = sock, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) == 0;
+}
+
+int vmm_reconnect_disk(struct vmm *vmm, const char *id, int sock, struct hvd_error *err)
+{
+	AUTO(close) int fd = sock;
+	int at = vm_config_find_disk(&vmm->config, id), r;
+
+	if (!vmm->machine || at < 0)
+		return hvd_err(err, ENOENT, "there is no disk '%s'", id);
+	/* the backend serves one connection at a time, and would not answer on another */
+	if (is_connected(vmm->files.disks[at]))
+		return 0;
+	r = machine_reconnect_disk(vmm->machine, id, fd, err);
+	if (r < 0)
+		return r;
+	/* for the machine after a reset */
+	close(vmm->files.disks[at]);
+	vmm->files.disks[at] = TAKE_FD(fd);
+	return 0;
+}
+
+bool vmm_disk_is_lost(const struct vmm *vmm, const char *id)
+{
+	return vmm->machine && machine_disk_is_lost(vmm->machine, id);
 }
 
 static void thread_started(struct vmm *vmm, enum vmm_thread kind)

@@ -68,6 +68,8 @@ struct vmm_hooks {
 	void (*updated)(void *ctx, int r, const struct hvd_error *err);
 	/* What the guest has of its memory, or says of it; some times a second. May be NULL. */
 	void (*memory_changed)(void *ctx, const struct balloon_info *info);
+	/* The storage daemon of a disk has ended: its requests wait for vmm_reconnect_disk(). May be NULL. */
+	void (*disk_lost)(void *ctx, const char *id);
 	/* The guest was reset and runs again. May be NULL. */
 	void (*was_reset)(void *ctx);
 	/*
@@ -114,6 +116,13 @@ void vmm_stop(struct vmm *vmm);                               /* does not ask */
 #define VMM_DETACH_SECONDS 60
 int vmm_update(struct vmm *vmm, const struct vm_config *config, struct vm_files *files,
 	       struct hvd_error *err);
+
+/*
+ * A connection to the next storage daemon of a disk; sock is taken over in either outcome. Nothing is
+ * done as long as the old one stands. -ENOENT, -EPIPE, -EINVAL.
+ */
+int vmm_reconnect_disk(struct vmm *vmm, const char *id, int sock, struct hvd_error *err);
+bool vmm_disk_is_lost(const struct vmm *vmm, const char *id);
 
 enum vmm_state vmm_state(const struct vmm *vmm);
 struct console *vmm_console(struct vmm *vmm);

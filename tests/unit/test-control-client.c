@@ -38,7 +38,7 @@ static void on_closed(void *ctx)
 	f->client = control_client_free(f->client);
 }
 
-static const struct control_client_ops ops = { on_event, on_closed };
+static const struct control_client_ops ops = { .event = on_event, .closed = on_closed };
 
 static void on_reply(void *ctx, int r, const struct control_message *reply,
 		     const struct hvd_error *err)

@@ -118,7 +118,7 @@ cd "$dir/images"
 truncate -s 1M data.img
 expect 0 '^Disk vdb attached to VM demo$' hvcli disk attach demo data.img --cache none
 expect 0 '^vdb$' hvcli disk list demo -o name
-expect 0 'data.img +vdb +raw +none +no' hvcli disk list demo
+expect 0 'data.img +vdb +raw +- +raw +- +none +no' hvcli disk list demo
 expect 0 '^Disk vdb changed in VM demo$' hvcli disk set demo vdb --read-only
 expect 0 '"read_only": true' hvcli disk show demo vdb -o json
 expect 0 '^disks.vdb. +next-boot$' hvcli disk detach demo vdb --dry-run

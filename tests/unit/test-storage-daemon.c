@@ -79,7 +79,7 @@ static void end_daemon(int sig)
 
 static void set_up(unsigned iops)
 {
-	struct virtio_vhost_user_blk_args args = { .flags = VHOST_USER_ASSUME_INFLIGHT, .name = "disk",
+	struct virtio_vhost_user_blk_args args = { .assume_inflight = true, .name = "disk",
 						   .n_queues = 2, .lost = on_lost };
 	struct virtio_dev *dev;
 	struct hvd_error err = { 0 };
@@ -92,6 +92,7 @@ static void set_up(unsigned iops)
 	assert_int_equal(system(command), 0);
 
 	driver_open(&t.d);
+	args.main = t.d.io;
 	guest_mem_free(t.d.mem);
 	assert_int_equal(guest_mem_new_shared(DRIVER_RAM_BASE, DRIVER_RAM_SIZE, &t.d.mem), 0);
 	t.lost = false;

@@ -34,7 +34,8 @@ static bool forgets;
 static int make_device(int sock, struct hvd_error *err)
 {
 	const struct virtio_vhost_user_blk_args args = { .sock = sock, .name = "disk", .n_queues = 2,
-							 .forgets = forgets, .lost = on_lost };
+							 .forgets = forgets, .main = t.d.io,
+							 .lost = on_lost };
 	struct virtio_dev *dev;
 	int r = virtio_vhost_user_blk_new(&args, t.d.mem, t.d.io, &dev, err);
 
@@ -128,10 +129,15 @@ static void settle(void)
 	loop_call(t.d.io, nothing, NULL);
 }
 
+static void wait_lost_times(unsigned n)
+{
+	while (t.lost < n)
+		settle();
+}
+
 static void wait_lost(void)
 {
-	while (!t.lost)
-		settle();
+	wait_lost_times(1);
 }
 
 static void wait_held(void)
@@ -305,8 +311,7 @@ static void without_a_record_requests_in_flight_need_a_reset(void **state)
 	driver_kick(&t.d, 0);
 	wait_held();
 	backend_kill(&t.backend);
-	while (t.lost < 2)
-		settle();
+	wait_lost_times(2);
 	backend_init(&t.backend, t.disk);
 	reconnect();
 	driver_wait_broken(&t.d);
@@ -329,8 +334,7 @@ static void lost_writes_need_a_reset(void **state)
 
 	driver_start(&t.d, FEATURES);
 	backend_kill(&t.backend);
-	while (t.lost < 2)
-		settle();
+	wait_lost_times(2);
 	backend_init(&t.backend, t.disk);
 	reconnect();
 	driver_wait_broken(&t.d);
@@ -353,8 +357,7 @@ static void it_may_end_while_the_vm_is_paused(void **state)
 	/* nor does it matter that there is none when the VM goes on */
 	virtio_quiesce(t.d.dev);
 	backend_kill(&t.backend);
-	while (t.lost < 2)
-		settle();
+	wait_lost_times(2);
 	virtio_resume(t.d.dev);
 	backend_init(&t.backend, t.disk);
 	reconnect();
@@ -448,14 +451,34 @@ static void lies_at_work_lose_the_backend(void **state)
 		t.backend.lie_len = 20;
 		driver_start(&t.d, FEATURES);
 		driver_reset(&t.d);
-		assert_int_equal(t.lost, i + 1);
+		wait_lost_times((unsigned)i + 1);
 		backend_kill(&t.backend);
 		backend_init(&t.backend, t.disk);
 		reconnect();
 	}
 	assert_int_equal(write(t.backend.sock, "x", 1), 1);
-	while (t.lost < ARRAY_SIZE(lies) + 1)
-		settle();
+	wait_lost_times(ARRAY_SIZE(lies) + 1);
+}
+
+/* Or it would go on to serve a connection of which nothing comes any more. */
+static void one_that_is_given_up_sees_it_though_its_socket_has_copies(void **state)
+{
+	int sock = backend_start(&t.backend);
+	struct pollfd copy = { .fd = dup(sock), .events = POLLRDHUP };
+
+	assert_int_equal(make_device(sock, NULL), 0);
+	assert_int_equal(poll(&copy, 1, 0), 0);
+	assert_int_equal(write(t.backend.sock, "x", 1), 1);
+	wait_lost();
+	assert_int_equal(poll(&copy, 1, 0), 1);
+	backend_kill(&t.backend);
+
+	backend_init(&t.backend, t.disk);
+	reconnect();
+	driver_start(&t.d, FEATURES);
+	write_and_read(0, 1, 1);
+	assert_int_equal(t.lost, 1);
+	close(copy.fd);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -480,6 +503,7 @@ int main(void)
 		TEST(one_that_offers_less_is_refused),
 		TEST_BARE(lies_are_the_end_of_the_connection),
 		TEST(lies_at_work_lose_the_backend),
+		TEST_BARE(one_that_is_given_up_sees_it_though_its_socket_has_copies),
 	};
 
 	return DRIVER_RUN(tests);

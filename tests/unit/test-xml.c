@@ -323,7 +323,7 @@ static const struct {
 	  "line 7: current='1' of <vcpu current='1' placement='static' cpuset='0-3'> is not supported" },
 	{ ">2</vcpu>", ">two</vcpu>", "vcpus: line 7: 'two' is not a whole number" },
 	{ ">2</vcpu>", ">0</vcpu>", "vcpus: must be between 1 and 512" },
-	{ "type='raw'", "type='qcow2'", "disks[0].format: line 26: 'qcow2' is not one of: raw" },
+	{ "type='raw'", "type='qed'", "disks[0].format: line 26: 'qed' is not one of: raw, qcow2, vmdk, vdi, vhdx, luks" },
 	{ "<serial type", "<channel type='unix'/><serial type",
 	  "line 42: <channel type='unix'> is not supported" },
 	{ "<uuid>", "<name>again</name><uuid>",

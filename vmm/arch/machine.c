@@ -62,7 +62,10 @@ static int create_memory(struct machine *m, struct hvd_error *err)
 	uint64_t size = m->args.config->memory;
 	int r;
 
-	r = guest_mem_new(MEMMAP_RAM, size, &m->mem);
+	if (m->args.config->shared_memory)
+		r = guest_mem_new_shared(MEMMAP_RAM, size, &m->mem);
+	else
+		r = guest_mem_new(MEMMAP_RAM, size, &m->mem);
 	if (r < 0)
 		return hvd_err_field(err, -r, "memory", "cannot map %llu MiB of guest memory: %s",
 				     (unsigned long long)(size / MIB), strerror(-r));

@@ -18,6 +18,14 @@
 struct machine;
 
 /*
+ * The next storage daemon of a disk; sock stays the caller's. -ENOENT: there is no such disk; errors of
+ * virtio_vhost_user_blk_reconnect().
+ */
+int machine_reconnect_disk(struct machine *machine, const char *id, int sock, struct hvd_error *err);
+/* It waits for that. */
+bool machine_disk_is_lost(struct machine *machine, const char *id);
+
+/*
  * How a detachment has ended: 0, or with err set. -ETIMEDOUT: the guest did not let go, the device
  * stays; -ECANCELED: the machine is being freed.
  */
@@ -41,6 +49,8 @@ struct machine_args {
 	void (*on_watchdog)(void *ctx);
 	/* What the guest has of its memory, or says of it, has changed. On the main loop. */
 	void (*on_balloon)(void *ctx, const struct balloon_info *info);
+	/* Main loop: the storage daemon of a disk has ended; see machine_reconnect_disk(). */
+	void (*on_disk_lost)(void *ctx, const char *id);
 	void (*on_vcpu_thread)(void *ctx); /* on each vCPU's thread, first of all */
 	/* What machine_update() has returned 1 for, which gets so many seconds. */
 	machine_detached_fn on_detached;

@@ -123,6 +123,8 @@ int machine_virtio_nic(struct machine *m, const struct nic_config *nic,
 /* id: of a disk or NIC, or NULL. */
 void machine_virtio_remember(struct machine *m, struct virtio_dev *dev, const char *id);
 
+int machine_duplicate(int fd, int *ret, struct hvd_error *err);
+
 /* Give the device its part of the configuration; what can change while the guest runs does. */
 int machine_virtio_update_disk(struct virtio_dev *dev, const struct disk_config *disk,
 			       struct hvd_error *err);

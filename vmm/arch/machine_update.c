@@ -230,3 +230,21 @@ int machine_update(struct machine *m, const struct vm_config *config,
 		undo(m);
 	return r;
 }
+
+int machine_reconnect_disk(struct machine *m, const char *id, int sock, struct hvd_error *err)
+{
+	struct virtio_dev *dev = find_device(m, VIRTIO_ID_BLOCK, id);
+	int copy = -1, r;
+
+	if (!dev || !virtio_is_vhost_user_blk(dev))
+		return hvd_err(err, ENOENT, "no disk '%s' of a storage daemon is attached", id);
+	r = machine_duplicate(sock, &copy, err);
+	return r < 0 ? r : virtio_vhost_user_blk_reconnect(dev, copy, err);
+}
+
+bool machine_disk_is_lost(struct machine *m, const char *id)
+{
+	struct virtio_dev *dev = find_device(m, VIRTIO_ID_BLOCK, id);
+
+	return dev && virtio_is_vhost_user_blk(dev) && virtio_vhost_user_blk_is_lost(dev);
+}

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmm/arch/machine_private.h"
 
@@ -61,7 +62,7 @@ static int plug(struct machine *m, enum machine_kind kind, size_t index, struct 
 	return r;
 }
 
-static int duplicate(int fd, int *ret, struct hvd_error *err)
+int machine_duplicate(int fd, int *ret, struct hvd_error *err)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 
@@ -99,22 +100,71 @@ static struct virtio_blk_args disk_args(const struct disk_config *disk, int fd)
 	};
 }
 
-int machine_virtio_disk(struct machine *m, const struct disk_config *disk, int fd,
-		    struct virtio_dev **ret, struct hvd_error *err)
+static unsigned disk_queues(const struct machine *m, const struct disk_config *disk)
+{
+	return disk->queues ? disk->queues : MIN(m->args.config->vcpus, (uint32_t)DISK_QUEUES);
+}
+
+static int new_raw(struct machine *m, const struct disk_config *disk, int fd, struct virtio_dev **ret,
+		   struct hvd_error *err)
 {
 	const struct virtio_loops loops = { m->args.loops, m->args.n_loops, m->n_virtio };
-	struct virtio_blk_args args;
-	int copy = -1, r;
+	struct virtio_blk_args args = disk_args(disk, fd);
 
-	r = duplicate(fd, &copy, err);
-	if (r < 0)
-		return r;
-	args = disk_args(disk, copy);
-	args.n_queues = disk->queues ? disk->queues
-				     : MIN(m->args.config->vcpus, (uint32_t)DISK_QUEUES);
+	args.n_queues = disk_queues(m, disk);
 	args.loops = &loops;
 	args.ctx = &m->io_fault;
-	r = virtio_blk_new(&args, m->mem, m->args.io, ret, err);
+	return virtio_blk_new(&args, m->mem, m->args.io, ret, err);
+}
+
+static void on_disk_lost(void *ctx, struct virtio_dev *dev)
+{
+	struct machine *m = ctx;
+
+	for (unsigned i = 0; i < m->n_virtio; i++)
+		if (m->virtio[i].dev == dev)
+			m->args.on_disk_lost(m->args.ctx, m->virtio[i].id);
+}
+
+static struct virtio_vhost_user_blk_args storage_args(const struct disk_config *disk, int sock)
+{
+	return (struct virtio_vhost_user_blk_args){
+		.sock = sock,
+		.assume_inflight = true,
+		.size = disk->size,
+		.name = disk->path,
+		/* its metadata is written when the guest flushes */
+		.forgets = disk->format == DISK_FORMAT_QCOW2 && !disk->read_only,
+	};
+}
+
+static int new_of_storage(struct machine *m, const struct disk_config *disk, int sock,
+			  struct virtio_dev **ret, struct hvd_error *err)
+{
+	struct virtio_vhost_user_blk_args args = storage_args(disk, sock);
+
+	if (guest_mem_fd(m->mem) < 0) {
+		close(sock);
+		return hvd_err(err, EOPNOTSUPP, "a disk of this format needs a VM whose memory is "
+			       "shared: set shared_memory and start it anew");
+	}
+	args.n_queues = disk_queues(m, disk);
+	args.main = m->args.main;
+	args.lost = on_disk_lost;
+	args.ctx = m;
+	return virtio_vhost_user_blk_new(&args, m->mem, m->args.io, ret, err);
+}
+
+int machine_virtio_disk(struct machine *m, const struct disk_config *disk, int fd,
+			struct virtio_dev **ret, struct hvd_error *err)
+{
+	int copy = -1, r;
+
+	r = machine_duplicate(fd, &copy, err);
+	if (r < 0)
+		return r;
+	r = disk_needs_storage(disk) ? new_of_storage(m, disk, copy, ret, err)
+				     : new_raw(m, disk, copy, ret, err);
 	return r < 0 ? hvd_err_prefix(err, r, "%s", disk->path) : 0;
 }
 
@@ -153,9 +203,9 @@ static int duplicate_nic(const struct nic_files *files, struct nic_files *ret,
 
 	for (unsigned i = 0; i < VM_MAX_NIC_QUEUES && r >= 0; i++) {
 		if (files->tap[i] >= 0)
-			r = duplicate(files->tap[i], &copy.tap[i], err);
+			r = machine_duplicate(files->tap[i], &copy.tap[i], err);
 		if (files->vhost[i] >= 0 && r >= 0)
-			r = duplicate(files->vhost[i], &copy.vhost[i], err);
+			r = machine_duplicate(files->vhost[i], &copy.vhost[i], err);
 	}
 	if (r < 0) {
 		nic_files_close(&copy);
@@ -274,7 +324,7 @@ static int new_vsock(struct machine *m, struct virtio_dev **ret, struct hvd_erro
 
 	/* a VM in the foreground has none */
 	if (m->args.files->vsock >= 0)
-		r = duplicate(m->args.files->vsock, &args.listener, err);
+		r = machine_duplicate(m->args.files->vsock, &args.listener, err);
 	return r < 0 ? r : virtio_vsock_new(&args, m->mem, m->args.io, ret, err);
 }
 
@@ -333,9 +383,10 @@ int machine_virtio_create(struct machine *m, struct hvd_error *err)
 int machine_virtio_update_disk(struct virtio_dev *dev, const struct disk_config *disk,
 			       struct hvd_error *err)
 {
-	const struct virtio_blk_args args = disk_args(disk, -1);
+	const struct virtio_blk_args raw = disk_args(disk, -1);
+	const struct virtio_vhost_user_blk_args of_storage = storage_args(disk, -1);
 
-	return virtio_update(dev, &args, err);
+	return virtio_update(dev, virtio_is_vhost_user_blk(dev) ? (const void *)&of_storage : &raw, err);
 }
 
 int machine_virtio_update_nic(struct virtio_dev *dev, const struct nic_config *nic,

@@ -93,15 +93,17 @@ struct message {
 _Static_assert(offsetof(struct message, u64) == 16, "the payload is sent apart from the header");
 
 struct vhost_user {
-	int sock; /* -1: lost */
+	int sock;
+	bool lost;
 	uint64_t features, protocol;
 	unsigned max_queues;
 };
 
+/* Closing it would not do: others may hold copies, and the owner may wait for events of it. */
 static int lose(struct vhost_user *vu)
 {
-	close(vu->sock);
-	vu->sock = -1;
+	shutdown(vu->sock, SHUT_RDWR);
+	vu->lost = true;
 	return -EPIPE;
 }
 
@@ -232,7 +234,7 @@ static int ask(struct vhost_user *vu, uint32_t request, struct message *m, uint3
 	int64_t deadline = new_deadline();
 	int got = -1;
 
-	if (vu->sock < 0)
+	if (vu->lost)
 		return -EPIPE;
 	m->header = (struct header){ request, FLAG_VERSION, size };
 	if (send_message(vu, m, -1, deadline) < 0 ||
@@ -262,7 +264,7 @@ static int tell(struct vhost_user *vu, uint32_t request, struct message *m, uint
 	int64_t deadline = new_deadline();
 	bool ack = vu->protocol & PROTOCOL_REPLY_ACK;
 
-	if (vu->sock < 0)
+	if (vu->lost)
 		return -EPIPE;
 	m->header = (struct header){ request, FLAG_VERSION | (ack ? FLAG_NEED_REPLY : 0), size };
 	if (send_message(vu, m, fd, deadline) < 0)
@@ -342,10 +344,14 @@ struct vhost_user *vhost_user_free(struct vhost_user *vu)
 {
 	if (!vu)
 		return NULL;
-	if (vu->sock >= 0)
-		close(vu->sock);
+	close(vu->sock);
 	free(vu);
 	return NULL;
+}
+
+void vhost_user_end(struct vhost_user *vu)
+{
+	lose(vu);
 }
 
 int vhost_user_fd(const struct vhost_user *vu)
@@ -355,7 +361,7 @@ int vhost_user_fd(const struct vhost_user *vu)
 
 bool vhost_user_is_lost(const struct vhost_user *vu)
 {
-	return vu->sock < 0;
+	return vu->lost;
 }
 
 uint64_t vhost_user_features(const struct vhost_user *vu)

@@ -40,6 +40,7 @@ struct vhost_user;
 int vhost_user_new(int sock, unsigned flags, struct vhost_user **ret, struct hvd_error *err);
 struct vhost_user *vhost_user_free(struct vhost_user *vu);
 DEFINE_AUTO(struct vhost_user *, vhost_user_free);
+void vhost_user_end(struct vhost_user *vu); /* it is lost from now on, as the backend will see */
 
 int vhost_user_fd(const struct vhost_user *vu); /* readable: it has ended, or sends what nobody asked */
 bool vhost_user_is_lost(const struct vhost_user *vu);

@@ -42,9 +42,11 @@ struct vhost_user_blk {
 	char *name;
 	unsigned flags; /* VHOST_USER_* */
 	bool forgets;
+	struct loop *main;
+	struct loop_work lost_work;
 	void (*lost)(void *ctx, struct virtio_dev *dev);
 	void *ctx;
-	_Atomic bool write_cache;
+	_Atomic bool write_cache, is_lost;
 
 	/* The I/O loop's. */
 	struct vhost_user *backend; /* NULL: has ended */
@@ -86,10 +88,20 @@ static void forget_backend(void *arg)
 /* It has ended, or is given up. The rings stay as they are. */
 static void lose_backend(struct vhost_user_blk *blk)
 {
+	vhost_user_end(blk->backend);
 	forget_backend(blk);
 	if (log_allowed(&blk->log_limit, LOG_BURST))
 		log_warning("%s: its storage daemon has gone; requests wait", blk->name);
-	if (blk->lost)
+	blk->is_lost = true;
+	loop_post(blk->main, &blk->lost_work);
+}
+
+static void on_lost(struct loop_work *work)
+{
+	struct vhost_user_blk *blk = container_of(work, struct vhost_user_blk, lost_work);
+
+	/* there may be the next one by now */
+	if (blk->is_lost)
 		blk->lost(blk->ctx, &blk->dev);
 }
 
@@ -341,6 +353,7 @@ static int adopt_backend(struct vhost_user_blk *blk, struct vhost_user **backend
 	if (r < 0)
 		return hvd_err(err, -r, "%s: %s", blk->name, strerror(-r));
 	blk->backend = TAKE(*backend);
+	blk->is_lost = false;
 	return 0;
 }
 
@@ -391,6 +404,11 @@ int virtio_vhost_user_blk_reconnect(struct virtio_dev *dev, int sock, struct hvd
 	return r;
 }
 
+bool virtio_vhost_user_blk_is_lost(const struct virtio_dev *dev)
+{
+	return container_of(dev, struct vhost_user_blk, dev)->is_lost;
+}
+
 /* --- the device */
 
 /* Its size, if it has grown. */
@@ -413,6 +431,7 @@ static void blk_destroy(struct virtio_dev *dev)
 	struct vhost_user_blk *blk = to_blk(dev);
 
 	loop_call(dev->io, forget_backend, blk);
+	loop_cancel(blk->main, &blk->lost_work);
 	drop_inflight(blk);
 	free(blk->name);
 	free(blk);
@@ -432,6 +451,11 @@ static const struct virtio_ops vhost_user_blk_ops = {
 	.update = blk_update,
 	.destroy = blk_destroy,
 };
+
+bool virtio_is_vhost_user_blk(const struct virtio_dev *dev)
+{
+	return dev->ops == &vhost_user_blk_ops;
+}
 
 static int fill_config(struct vhost_user_blk *blk, struct vhost_user *backend, uint64_t size,
 		       struct hvd_error *err)
@@ -481,11 +505,12 @@ int virtio_vhost_user_blk_new(const struct virtio_vhost_user_blk_args *args,
 {
 	AUTO(vhost_user_free) struct vhost_user *backend = NULL;
 	AUTO(virtio_dev_free) struct virtio_dev *dev = NULL;
+	unsigned flags = args->assume_inflight ? VHOST_USER_ASSUME_INFLIGHT : 0;
 	struct reconnect adoption = { .err = err };
 	struct vhost_user_blk *blk;
 	int r;
 
-	r = vhost_user_new(args->sock, args->flags, &backend, err);
+	r = vhost_user_new(args->sock, flags, &backend, err);
 	if (r < 0)
 		return r;
 	blk = calloc(1, sizeof(*blk));
@@ -493,8 +518,10 @@ int virtio_vhost_user_blk_new(const struct virtio_vhost_user_blk_args *args,
 		return hvd_err(err, ENOMEM, "out of memory");
 	dev = &blk->dev;
 	blk->inflight.fd = -1;
-	blk->flags = args->flags;
+	blk->flags = flags;
 	blk->forgets = args->forgets;
+	blk->main = args->main;
+	blk->lost_work.fn = on_lost;
 	blk->lost = args->lost;
 	blk->ctx = args->ctx;
 	blk->write_cache = true;

@@ -168,7 +168,7 @@ struct virtio_blk_args {
 
 struct virtio_vhost_user_blk_args {
 	int sock; /* connected to a vhost-user-blk backend; see vmm/block/vhost_user.h */
-	unsigned flags; /* VHOST_USER_* */
+	bool assume_inflight; /* VHOST_USER_ASSUME_INFLIGHT */
 	uint64_t size;  /* bytes that it has at least, whatever the backend says */
 	const char *name;  /* for the log; copied */
 	unsigned n_queues; /* at most; 0: one */
@@ -177,7 +177,8 @@ struct virtio_vhost_user_blk_args {
 	 * flushed them: then it cannot go on with the next one before it has reset the device.
 	 */
 	bool forgets;
-	/* From the I/O loop: the backend has ended, see virtio_vhost_user_blk_reconnect(). May be NULL. */
+	/* On the main loop: the backend has ended, see virtio_vhost_user_blk_reconnect(). */
+	struct loop *main;
 	void (*lost)(void *ctx, struct virtio_dev *dev);
 	void *ctx;
 };
@@ -230,6 +231,8 @@ int virtio_vhost_user_blk_new(const struct virtio_vhost_user_blk_args *args,
  * the device may be quiesced.
  */
 int virtio_vhost_user_blk_reconnect(struct virtio_dev *dev, int sock, struct hvd_error *err);
+bool virtio_vhost_user_blk_is_lost(const struct virtio_dev *dev); /* any thread */
+bool virtio_is_vhost_user_blk(const struct virtio_dev *dev);
 int virtio_net_new(const struct virtio_net_args *args, const struct guest_mem *mem, struct loop *io,
 		   struct virtio_dev **ret, struct hvd_error *err);
 int virtio_console_new(struct console *console, const struct guest_mem *mem, struct loop *io,

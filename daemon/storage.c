@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/storage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "daemon/qmp.h"
+#include "daemon/unit.h"
+#include "daemon/unit_properties.h"
+#include "daemon/vm_private.h"
+#include "vmm/base/log.h"
+#include "vmm/base/macro.h"
+
+#define OUTPUT_MAX  4096 /* the last of what the daemon has written */
+#define LOG_LINES   20   /* of one daemon, that go to the journal */
+#define SOCKET_QMP  "qmp"
+#define SOCKET_DISK "disk"
+
+struct storage {
+	struct manager *manager;
+	char *vm;
+	struct disk_config disk;
+	const struct storage_ops *ops;
+	void *ctx;
+
+	struct unit_job *job;
+	struct unit_query *query; /* why it has ended */
+	struct qmp *qmp;
+	int output; /* pipe; -1: an earlier hvd had it */
+	sd_event_source *output_io;
+	char text[OUTPUT_MAX + 1];
+	size_t text_len;
+	unsigned logged;
+	bool ready, lost;
+
+	/* An update under way. */
+	storage_done_fn update_done;
+	void *update_ctx;
+	struct disk_config target; /* only numbers in it */
+};
+
+/* In the VM's folder, which may have too long a name for an address: by a descriptor of it. */
+static int socket_address(const struct storage *storage, int folder, const char *name,
+			  struct sockaddr_un *addr)
+{
+	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	return snprintf(addr->sun_path, sizeof(addr->sun_path), "/proc/self/fd/%d/%s.%s", folder,
+			storage->disk.id, name) >= (int)sizeof(addr->sun_path) ? -ENAMETOOLONG : 0;
+}
+
+static int open_folder(const struct storage *storage)
+{
+	char path[PATH_MAX];
+	int r = vm_runtime_path(storage->manager, storage->vm, NULL, path), fd;
+
+	if (r < 0)
+		return r;
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int new_socket(const struct storage *storage, const char *name, bool listener)
+{
+	AUTO(close) int folder = open_folder(storage);
+	AUTO(close) int fd = -1;
+	struct sockaddr_un addr;
+	int r;
+
+	if (folder < 0)
+		return folder;
+	r = socket_address(storage, folder, name, &addr);
+	if (r < 0)
+		return r;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (!listener)
+		return connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : TAKE_FD(fd);
+
+	if (unlink(addr.sun_path) < 0 && errno != ENOENT)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	    chmod(addr.sun_path, 0600) < 0 || listen(fd, 1) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+struct storage *storage_free(struct storage *storage)
+{
+	if (!storage)
+		return NULL;
+	unit_job_free(storage->job);
+	unit_query_free(storage->query);
+	qmp_free(storage->qmp);
+	sd_event_source_disable_unref(storage->output_io);
+	if (storage->output >= 0)
+		close(storage->output);
+	schema_clear(&disk_schema, &storage->disk);
+	free(storage->vm);
+	free(storage);
+	return NULL;
+}
+
+const char *storage_disk(const struct storage *storage)
+{
+	return storage->disk.id;
+}
+
+bool storage_is_ready(const struct storage *storage)
+{
+	return storage->ready && !storage->lost;
+}
+
+int storage_connect(const struct storage *storage)
+{
+	return new_socket(storage, SOCKET_DISK, false);
+}
+
+/* --- what it says on standard error */
+
+/* Keeps the end; true: there may be more. */
+static bool read_output(struct storage *storage)
+{
+	char *text = storage->text;
+	ssize_t n;
+
+	if (storage->output < 0)
+		return false;
+	if (storage->text_len > OUTPUT_MAX / 2) {
+		storage->text_len -= OUTPUT_MAX / 2;
+		memmove(text, text + OUTPUT_MAX / 2, storage->text_len);
+	}
+	n = read(storage->output, text + storage->text_len, OUTPUT_MAX / 2);
+	if (n <= 0)
+		return false;
+	storage->text_len += (size_t)n;
+	text[storage->text_len] = '\0';
+	return true;
+}
+
+static void explain(struct storage *storage, char *buf, size_t size)
+{
+	while (read_output(storage))
+		;
+	storage_explain(storage->text, &storage->disk, buf, size);
+}
+
+static int on_output(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct storage *storage = userdata;
+	char line[256];
+
+	if (!read_output(storage)) {
+		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+		return 0;
+	}
+	if (!storage->ready || storage->logged++ >= LOG_LINES)
+		return 0;
+	storage_explain(storage->text, &storage->disk, line, sizeof(line));
+	log_warning("VM %s: disk %s: %s", storage->vm, storage->disk.id, line);
+	return 0;
+}
+
+/* --- its end */
+
+static void give_up(struct storage *storage, int r, const struct hvd_error *err)
+{
+	if (storage->lost)
+		return;
+	storage->lost = true;
+	storage->ops->ready(storage->ctx, storage, r, err);
+}
+
+static void fail(struct storage *storage, int errnum, const char *field, const char *text)
+{
+	struct hvd_error err = { 0 };
+	int r;
+
+	r = field ? hvd_err_field(&err, errnum, field, "%s", text) : hvd_err(&err, errnum, "%s", text);
+	give_up(storage, r, &err);
+}
+
+static void on_end_known(void *ctx, int r, const struct unit_info *info, const struct hvd_error *err)
+{
+	struct storage *storage = ctx;
+	char why[64] = "has ended";
+
+	if (r >= 0 && info->state != UNIT_ALIVE)
+		unit_describe_end(info, why, sizeof(why));
+	storage->ops->ended(storage->ctx, storage, why);
+}
+
+/* QMP is closed: the daemon has ended. */
+static void on_qmp_closed(void *ctx)
+{
+	struct storage *storage = ctx;
+	char unit[UNIT_NAME_MAX], text[300];
+
+	if (storage->lost)
+		return;
+	unit_storage_name(storage->vm, storage->disk.id, unit);
+	if (!storage->ready) {
+		explain(storage, text, sizeof(text));
+		if (!text[0])
+			snprintf(text, sizeof(text), "its storage daemon ended right after its start; "
+				 "see journalctl -u %s", unit);
+		fail(storage, EINVAL, "path", text);
+		return;
+	}
+	storage->lost = true;
+	if (!storage->manager->bus ||
+	    unit_query_name(storage->manager->bus, unit, on_end_known, storage, &storage->query,
+			    NULL) < 0)
+		storage->ops->ended(storage->ctx, storage, "has ended");
+}
+
+/* --- size and limits */
+
+static void update_finish(struct storage *storage, int r, const struct hvd_error *err)
+{
+	storage_done_fn done = TAKE(storage->update_done);
+
+	if (done)
+		done(storage->update_ctx, r, err);
+}
+
+static void on_limits(void *ctx, int r, json_t *result, const struct hvd_error *err)
+{
+	update_finish(ctx, r, err);
+}
+
+static void set_limits(struct storage *storage)
+{
+	json_t *limits = storage_limits(&storage->target.limits);
+	struct hvd_error err = { 0 };
+	int r = -ENOMEM;
+
+	if (limits)
+		r = qmp_execute(storage->qmp, "qom-set",
+				json_pack("{s:s, s:s, s:o}", "path", "/objects/" STORAGE_LIMITS,
+					  "property", "limits", "value", limits),
+				on_limits, storage);
+	if (r < 0)
+		update_finish(storage, hvd_err(&err, ENOMEM, "out of memory"), &err);
+}
+
+static void on_resized(void *ctx, int r, json_t *result, const struct hvd_error *err)
+{
+	struct hvd_error own = { 0 };
+
+	if (r >= 0) {
+		set_limits(ctx);
+		return;
+	}
+	hvd_err_field(&own, EINVAL, "size", "%s", err->msg);
+	update_finish(ctx, own.code, &own);
+}
+
+static json_t *find_node(json_t *nodes, const char *name)
+{
+	json_t *node;
+	size_t i;
+
+	json_array_foreach(nodes, i, node) {
+		const char *text = json_string_value(json_object_get(node, "node-name"));
+
+		if (text && strcmp(text, name) == 0)
+			return node;
+	}
+	return NULL;
+}
+
+static const char *backing_of(json_t *nodes, const char *name)
+{
+	return json_string_value(json_object_get(json_object_get(find_node(nodes, name), "image"),
+						 "backing-filename"));
+}
+
+static uint64_t size_of(json_t *nodes, const char *name)
+{
+	json_t *image = json_object_get(find_node(nodes, name), "image");
+
+	return (uint64_t)json_integer_value(json_object_get(image, "virtual-size"));
+}
+
+static void on_size(void *ctx, int r, json_t *nodes, const struct hvd_error *err)
+{
+	struct storage *storage = ctx;
+	uint64_t size = storage->target.size;
+	struct hvd_error own = { 0 };
+
+	if (r < 0) {
+		update_finish(storage, r, err);
+		return;
+	}
+	if (size_of(nodes, "image") >= size) {
+		set_limits(storage);
+		return;
+	}
+	if (qmp_execute(storage->qmp, "block_resize",
+			json_pack("{s:s, s:I}", "node-name", "image", "size", (json_int_t)size),
+			on_resized, storage) < 0)
+		update_finish(storage, hvd_err(&own, ENOMEM, "out of memory"), &own);
+}
+
+int storage_update(struct storage *storage, const struct disk_config *disk, storage_done_fn fn, void *ctx,
+		   struct hvd_error *err)
+{
+	if (!storage_is_ready(storage) || storage->update_done)
+		return hvd_err(err, EAGAIN, "the storage daemon of disk %s cannot be reached just now; "
+			       "try again", storage->disk.id);
+	storage->update_done = fn;
+	storage->update_ctx = ctx;
+	storage->target = (struct disk_config){ .size = disk->size, .limits = disk->limits };
+	if (qmp_execute(storage->qmp, "query-named-block-nodes", NULL, on_size, storage) < 0) {
+		storage->update_done = NULL;
+		return hvd_err(err, ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+/* --- its start */
+
+static void on_first_update(void *ctx, int r, const struct hvd_error *err)
+{
+	struct storage *storage = ctx;
+
+	if (r < 0) {
+		give_up(storage, r, err);
+		return;
+	}
+	storage->ready = true;
+	storage->ops->ready(storage->ctx, storage, 0, NULL);
+}
+
+/* An image that depends on another must not be opened as if it did not. */
+static void on_nodes(void *ctx, int r, json_t *nodes, const struct hvd_error *err)
+{
+	struct storage *storage = ctx;
+	struct hvd_error own = { 0 };
+	const char *backing;
+	char text[120];
+
+	if (r < 0) {
+		give_up(storage, r, err);
+		return;
+	}
+	backing = storage->disk.backing ? NULL : backing_of(nodes, "image");
+	if (backing) {
+		qmp_printable(backing, text, sizeof(text));
+		hvd_err_field(&own, EINVAL, "backing", "is missing: %s says that it is a change of "
+			      "'%s', which is not followed unless it is named here",
+			      storage->disk.path, text);
+		give_up(storage, own.code, &own);
+		return;
+	}
+	backing = backing_of(nodes, STORAGE_BACKING_NODE);
+	if (backing) {
+		hvd_err_field(&own, EINVAL, "backing", "%s is itself a change of another image: only one "
+			      "image behind a disk is supported", storage->disk.backing);
+		give_up(storage, own.code, &own);
+		return;
+	}
+	storage->ready = true;
+	r = storage_update(storage, &storage->disk, on_first_update, storage, &own);
+	storage->ready = false;
+	if (r < 0)
+		give_up(storage, r, &own);
+}
+
+static void on_qmp_ready(void *ctx)
+{
+	struct storage *storage = ctx;
+
+	if (qmp_execute(storage->qmp, "query-named-block-nodes", NULL, on_nodes, storage) < 0)
+		fail(storage, ENOMEM, NULL, "out of memory");
+}
+
+static const struct qmp_ops qmp_ops = { .ready = on_qmp_ready, .closed = on_qmp_closed };
+
+static int connect_qmp(struct storage *storage)
+{
+	int sock = new_socket(storage, SOCKET_QMP, false);
+
+	return sock < 0 ? sock : qmp_new(storage->manager->event, sock, &qmp_ops, storage, &storage->qmp);
+}
+
+static void on_unit(void *ctx, int r, const struct hvd_error *err)
+{
+	struct storage *storage = ctx;
+
+	if (r < 0 && !storage->ready)
+		give_up(storage, r, err);
+}
+
+static int new_storage(struct manager *manager, const struct vm_config *config,
+		       const struct disk_config *disk, const struct storage_ops *ops, void *ctx,
+		       struct storage **ret)
+{
+	AUTO(storage_free) struct storage *storage = calloc(1, sizeof(*storage));
+
+	if (!storage)
+		return -ENOMEM;
+	storage->manager = manager;
+	storage->ops = ops;
+	storage->ctx = ctx;
+	storage->output = -1;
+	storage->vm = strdup(config->name);
+	if (!storage->vm || schema_copy(&disk_schema, &storage->disk, disk) < 0)
+		return -ENOMEM;
+	*ret = TAKE(storage);
+	return 0;
+}
+
+static int ask_systemd(struct storage *storage, const struct vm_config *config, int qmp, int vhost,
+		       int output, struct hvd_error *err)
+{
+	const struct disk_config *disk = &storage->disk;
+	AUTO(storage_args_free) char **argv = storage_args(disk, config->vcpus);
+	struct unit_storage_file files[3] = { { disk->path, STORAGE_IMAGE, !disk->read_only } };
+	struct unit_storage unit = { .disk = disk->id, .argv = argv, .files = files, .n_files = 1,
+				     .stdin_fd = qmp, .stdout_fd = vhost, .stderr_fd = output };
+
+	if (!argv)
+		return hvd_err(err, ENOMEM, "out of memory");
+	if (disk->backing)
+		files[unit.n_files++] = (struct unit_storage_file){ disk->backing, STORAGE_BACKING,
+								    false };
+	if (disk->secret)
+		files[unit.n_files++] = (struct unit_storage_file){ disk->secret, STORAGE_SECRET, false };
+	return unit_start_storage(storage->manager->bus, config, &storage->manager->paths, &unit, on_unit,
+				  storage, &storage->job, err);
+}
+
+static int launch(struct storage *storage, const struct vm_config *config, struct hvd_error *err)
+{
+	AUTO(close) int qmp = -1, vhost = -1, output = -1;
+	int pipe[2], r;
+
+	r = qmp = new_socket(storage, SOCKET_QMP, true);
+	if (r >= 0)
+		r = vhost = new_socket(storage, SOCKET_DISK, true);
+	if (r >= 0)
+		r = pipe2(pipe, O_CLOEXEC) < 0 ? -errno : 0;
+	if (r < 0)
+		return hvd_err(err, -r, "sockets of disk %s: %s", storage->disk.id, strerror(-r));
+	storage->output = pipe[0];
+	output = pipe[1];
+	fcntl(storage->output, F_SETFL, O_NONBLOCK);
+	r = sd_event_add_io(storage->manager->event, &storage->output_io, storage->output, EPOLLIN,
+			    on_output, storage);
+	/* it waits in the queue of the socket until the daemon is there */
+	if (r >= 0)
+		r = connect_qmp(storage);
+	if (r < 0)
+		return hvd_err(err, -r, "storage daemon of disk %s: %s", storage->disk.id, strerror(-r));
+	return ask_systemd(storage, config, qmp, vhost, output, err);
+}
+
+int storage_start(struct manager *manager, const struct vm_config *config,
+		  const struct disk_config *disk, const struct storage_ops *ops, void *ctx,
+		  struct storage **ret, struct hvd_error *err)
+{
+	AUTO(storage_free) struct storage *storage = NULL;
+	int r;
+
+	if (!manager->bus)
+		return hvd_err(err, ENOTCONN, "no system bus, so that no storage daemon can be started");
+	if (new_storage(manager, config, disk, ops, ctx, &storage) < 0)
+		return hvd_err(err, ENOMEM, "out of memory");
+	r = launch(storage, config, err);
+	if (r < 0)
+		return r;
+	*ret = TAKE(storage);
+	return 0;
+}
+
+int storage_adopt(struct manager *manager, const struct vm_config *config,
+		  const struct disk_config *disk, const struct storage_ops *ops, void *ctx,
+		  struct storage **ret, struct hvd_error *err)
+{
+	AUTO(storage_free) struct storage *storage = NULL;
+	int r;
+
+	if (new_storage(manager, config, disk, ops, ctx, &storage) < 0)
+		return hvd_err(err, ENOMEM, "out of memory");
+	r = connect_qmp(storage);
+	if (r < 0)
+		return hvd_err(err, -r, "storage daemon of disk %s: %s", disk->id, strerror(-r));
+	*ret = TAKE(storage);
+	return 0;
+}
+
+void storage_end(struct manager *manager, const char *vm, const char *disk)
+{
+	static const char *const sockets[] = { SOCKET_QMP, SOCKET_DISK };
+	char unit[UNIT_NAME_MAX], file[VM_ID_MAX + 16], path[PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++) {
+		snprintf(file, sizeof(file), "%s.%s", disk, sockets[i]);
+		if (vm_runtime_path(manager, vm, file, path) >= 0)
+			unlink(path);
+	}
+	if (!manager->bus)
+		return;
+	unit_storage_name(vm, disk, unit);
+	unit_stop_name(manager->bus, unit);
+	unit_reset_failed_name(manager->bus, unit);
+}
