@@ -186,7 +186,10 @@ int rule_disk(const void *obj, struct hvd_error *err)
 		return hvd_err_field(err, EINVAL, "backing_format", "cannot be luks");
 	if (disk->format == DISK_FORMAT_RAW)
 		return 0;
-	/* what the storage daemon cannot do */
+	/* what the storage daemon cannot do; of 7.2 a disk that has grown refuses its new part */
+	if (disk->size)
+		return hvd_err_field(err, EINVAL, "size", "is for format raw only: while the VM is "
+				     "off, qemu-img resize enlarges the image");
 	if (disk->serial)
 		return hvd_err_field(err, EINVAL, "serial", "is for format raw only: "
 				     "qemu-storage-daemon gives its disks none");
