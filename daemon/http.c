@@ -75,6 +75,7 @@ void http_client_phase(struct http_client *client, enum http_phase phase)
 {
 	const struct http_config *config = &client->server->config;
 
+	client->waiting = phase == HTTP_PHASE_IDLE ? server_now(client->server) : 0;
 	if (phase == HTTP_PHASE_BUSY)
 		client->deadline = 0;
 	else
@@ -135,21 +136,47 @@ static int identify(const struct http_server *server, struct http_client *client
 	return 0;
 }
 
-static bool within_limits(const struct http_server *server, const struct http_client *client)
+static bool of_same_peer(const struct http_client *a, const struct http_client *b)
+{
+	return a->peer.uid == b->peer.uid;
+}
+
+/*
+ * Close the connection that has waited longest for its next request, of the peer of client or of
+ * all (NULL): whoever holds connections without use stands in nobody's way. Closing it is
+ * libmicrohttpd's to do; its place is free at once. False: all are in use.
+ */
+static bool evict(struct http_server *server, const struct http_client *peer)
+{
+	struct http_client *other, *victim = NULL;
+
+	list_for_each(other, &server->clients, node)
+		if (other->waiting && !other->evicted && (!peer || of_same_peer(other, peer)) &&
+		    (!victim || other->waiting < victim->waiting))
+			victim = other;
+	if (!victim)
+		return false;
+	victim->evicted = true;
+	server->n_clients--;
+	shutdown(victim->fd, SHUT_RDWR);
+	return true;
+}
+
+static bool within_limits(struct http_server *server, const struct http_client *client)
 {
 	const struct http_client *other;
 	unsigned same = 0;
 
-	if (server->n_clients >= server->config.max_connections) {
-		http_refuse(client->fd, MHD_HTTP_SERVICE_UNAVAILABLE, "try-again",
-			    "Try again later", "all connections are taken");
-		return false;
-	}
 	list_for_each(other, &server->clients, node)
-		same += other->peer.uid == client->peer.uid;
-	if (same >= server->config.max_per_uid) {
+		same += !other->evicted && of_same_peer(other, client);
+	if (same >= server->config.max_per_uid && !evict(server, client)) {
 		http_refuse(client->fd, MHD_HTTP_TOO_MANY_REQUESTS, "too-many-connections",
 			    "Too Many Requests", "this user has too many connections");
+		return false;
+	}
+	if (server->n_clients >= server->config.max_connections && !evict(server, NULL)) {
+		http_refuse(client->fd, MHD_HTTP_SERVICE_UNAVAILABLE, "try-again",
+			    "Try again later", "all connections are taken");
 		return false;
 	}
 	return true;
@@ -173,6 +200,7 @@ static struct http_client *client_new(struct http_server *server, int fd)
 		return NULL;
 	list_append(&server->clients, &client->node);
 	server->n_clients++;
+	client->waiting = server_now(server);
 	set_deadline(client, server->config.request_timeout);
 	return TAKE(client);
 }
@@ -194,7 +222,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
 	}
 	if (client) {
 		list_remove(&client->node);
-		server->n_clients--;
+		server->n_clients -= !client->evicted;
 		free(client);
 	}
 	/* its next run accepts again, if it was at its limits; nothing else causes one */

@@ -12,7 +12,9 @@
  * others get 403.
  *
  * A connection is closed when the whole next request has not arrived, or the answer has not been
- * taken, by an absolute deadline: a drip of bytes does not hold a slot.
+ * taken, by an absolute deadline: a drip of bytes does not hold a slot. When there are as many
+ * connections as there may be, the one that has waited longest for its next request makes room;
+ * only when all are in use is a new one refused (429, 503).
  */
 #pragma once
 

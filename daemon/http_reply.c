@@ -137,29 +137,33 @@ static void allow_header(unsigned allow, char *buf, size_t size)
 }
 
 enum MHD_Result http_reply_error(struct MHD_Connection *connection, const struct hvd_error *err,
-				 unsigned status, unsigned allow)
+				 const struct http_problem *problem)
 {
-	AUTO(json_decref) json_t *problem = problem_to_json(err);
+	AUTO(json_decref) json_t *json = problem_to_json(err);
+	unsigned status = problem->status;
 	struct header extra[HEADERS_MAX] = { 0 };
 	char allowed[64], *text;
+	size_t n = 0;
 
-	if (!problem)
+	if (!json)
 		return MHD_NO;
 	if (status == MHD_HTTP_UPGRADE_REQUIRED) {
-		json_object_set_new(problem, "type", json_string("about:blank"));
-		json_object_set_new(problem, "status", json_integer(status));
-		json_object_set_new(problem, "code", json_string("upgrade-required"));
-		json_object_set_new(problem, "title", json_string("Upgrade Required"));
+		json_object_set_new(json, "type", json_string("about:blank"));
+		json_object_set_new(json, "status", json_integer(status));
+		json_object_set_new(json, "code", json_string("upgrade-required"));
+		json_object_set_new(json, "title", json_string("Upgrade Required"));
 		/* also the answer to a wrong Sec-WebSocket-Version (RFC 6455 §4.4) */
-		extra[0] = (struct header){ "Sec-WebSocket-Version", "13" };
+		extra[n++] = (struct header){ "Sec-WebSocket-Version", "13" };
 	} else {
 		status = error_class_of_error(err)->status;
 		if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
-			allow_header(allow, allowed, sizeof(allowed));
-			extra[0] = (struct header){ MHD_HTTP_HEADER_ALLOW, allowed };
+			allow_header(problem->allow, allowed, sizeof(allowed));
+			extra[n++] = (struct header){ MHD_HTTP_HEADER_ALLOW, allowed };
 		}
 	}
-	text = json_line(problem);
+	if (problem->close)
+		extra[n++] = (struct header){ MHD_HTTP_HEADER_CONNECTION, "close" };
+	text = json_line(json);
 	return text ? reply(connection, status, text, HTTP_PROBLEM_TYPE, extra) : MHD_NO;
 }
 

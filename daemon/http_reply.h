@@ -15,12 +15,16 @@
 /* A finished call without error, but not RESULT_STREAM. Takes call->document. */
 enum MHD_Result http_reply_call(struct MHD_Connection *connection, struct call *call);
 
-/*
- * An RFC 9457 problem. status: 0 for the error's own, or 426 (the resource is a WebSocket).
- * allow: the methods that the path has, for 405.
- */
+/* What goes with an error. */
+struct http_problem {
+	unsigned status; /* 0: the error's own; 426: the resource is a WebSocket */
+	unsigned allow;  /* the methods that the path has, for 405 */
+	bool close;      /* where the next request would begin is not to be trusted */
+};
+
+/* An RFC 9457 problem. */
 enum MHD_Result http_reply_error(struct MHD_Connection *connection, const struct hvd_error *err,
-				 unsigned status, unsigned allow);
+				 const struct http_problem *problem);
 
 /* 101 with the accept key (RFC 6455 §4.2.2); then upgraded is called with ctx. */
 enum MHD_Result http_reply_upgrade(struct MHD_Connection *connection, const char *accept_key,

@@ -34,7 +34,7 @@ struct http_request {
 
 	/* the first thing that is wrong (error.code not 0), answered when the body has been read */
 	struct hvd_error error;
-	unsigned status, allow; /* of http_reply_error() */
+	struct http_problem problem;
 
 	char *body; /* NUL-terminated */
 	size_t n_body, n_received;
@@ -91,6 +91,31 @@ static int check_access(struct http_request *req)
 		       req->client->peer.uid);
 }
 
+static enum MHD_Result count_framing(void *ctx, enum MHD_ValueKind kind, const char *key,
+				     const char *value)
+{
+	*(unsigned *)ctx += !strcasecmp(key, MHD_HTTP_HEADER_CONTENT_LENGTH) ||
+			    !strcasecmp(key, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+	return MHD_YES;
+}
+
+/*
+ * Where the body ends must not depend on who reads (RFC 9112 §6.3): a proxy before hvd may follow
+ * another of the headers than libmicrohttpd does.
+ */
+static int check_framing(struct http_request *req)
+{
+	const char *encoding = header(req, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+	unsigned n = 0;
+
+	MHD_get_connection_values(req->connection, MHD_HEADER_KIND, count_framing, &n);
+	if (n <= 1 && (!encoding || !strcasecmp(encoding, "chunked")))
+		return 0;
+	req->problem.close = true;
+	return hvd_err(&req->error, EBADMSG,
+		       "one Content-Length, or Transfer-Encoding: chunked, says how long a body is");
+}
+
 static int check_route(struct http_request *req, const char *url, const char *method)
 {
 	struct call *call = &req->call;
@@ -100,7 +125,7 @@ static int check_route(struct http_request *req, const char *url, const char *me
 	/* libmicrohttpd leaves the body out of the answer to HEAD */
 	if (!strcmp(method, MHD_HTTP_METHOD_HEAD))
 		method = MHD_HTTP_METHOD_GET;
-	r = op_route(method, url, &call->op, &names, &req->allow);
+	r = op_route(method, url, &call->op, &names, &req->problem.allow);
 	if (r == -ENOTSUP)
 		return hvd_err(&req->error, ENOSYS, "%.200s does not take %.16s", url, method);
 	if (r < 0)
@@ -240,7 +265,7 @@ static int check_handshake(struct http_request *req, const char *method, const c
 	const char *v = header(req, "Sec-WebSocket-Version");
 	const char *key = header(req, "Sec-WebSocket-Key");
 
-	req->status = MHD_HTTP_UPGRADE_REQUIRED;
+	req->problem.status = MHD_HTTP_UPGRADE_REQUIRED;
 	if (strcmp(method, MHD_HTTP_METHOD_GET) || strcmp(version, MHD_HTTP_VERSION_1_1) ||
 	    !has_token(header(req, MHD_HTTP_HEADER_CONNECTION), "upgrade") ||
 	    !has_token(header(req, MHD_HTTP_HEADER_UPGRADE), "websocket"))
@@ -249,7 +274,7 @@ static int check_handshake(struct http_request *req, const char *method, const c
 			       "Upgrade: websocket", req->call.op->name);
 	if (!v || strcmp(v, "13"))
 		return hvd_err(&req->error, EPROTO, "only Sec-WebSocket-Version 13 is spoken");
-	req->status = 0;
+	req->problem.status = 0;
 	if (!key || websocket_accept_key(key, req->accept_key) < 0)
 		return hvd_err(&req->error, EBADMSG,
 			       "Sec-WebSocket-Key must be 16 bytes in base64");
@@ -316,10 +341,11 @@ static int check_head(struct http_request *req, const char *url, const char *met
 	uint64_t length = announced(req);
 	int r;
 
-	r = check_access(req);
-	if (r < 0)
-		return r;
-	r = check_route(req, url, method);
+	r = check_framing(req);
+	if (r >= 0)
+		r = check_access(req);
+	if (r >= 0)
+		r = check_route(req, url, method);
 	if (r < 0)
 		return r;
 	if (req->call.op->effect != EFFECT_NONE)
@@ -468,7 +494,7 @@ static enum MHD_Result request_reply(struct http_request *req)
 			     req->connection, &req->filter, req->seq, &req->error) >= 0)
 		return MHD_YES;
 	if (req->error.code)
-		return http_reply_error(req->connection, &req->error, req->status, req->allow);
+		return http_reply_error(req->connection, &req->error, &req->problem);
 	if (req->call.op->result == RESULT_STREAM)
 		return http_reply_upgrade(req->connection, req->accept_key, request_upgraded, req);
 	return http_reply_call(req->connection, &req->call);
@@ -494,7 +520,7 @@ static enum MHD_Result request_begin(struct MHD_Connection *connection, const ch
 
 	/* say no before the body comes when the client waits for that, or would send too much */
 	length = announced(req);
-	if (header(req, MHD_HTTP_HEADER_EXPECT) ||
+	if (req->problem.close || header(req, MHD_HTTP_HEADER_EXPECT) ||
 	    (length != UINT64_MAX && length > HTTP_DRAIN_MAX))
 		return request_reply(req);
 	return MHD_YES;

@@ -28,6 +28,8 @@ struct http_client {
 	struct peer peer;
 	bool allowed;                 /* root, hvd's user, or in the group */
 	uint64_t deadline;            /* CLOCK_MONOTONIC in microseconds, 0: none */
+	uint64_t waiting;             /* for a whole request since then; 0: one is being served */
+	bool evicted;                 /* its place is another's, its end under way */
 	struct http_request *pending; /* its call is with the core, the connection suspended */
 	struct websocket *websocket;  /* after an upgrade */
 	struct MHD_UpgradeResponseHandle *upgrade;

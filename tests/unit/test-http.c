@@ -560,7 +560,7 @@ static void test_console_read_only(void **state)
 	expect_frame("\x88\x1b\x03\xf0this console is read-only", 29);
 }
 
-/* ---- limits, deadlines, hang-ups: a server each ---- */
+/* ---- hang-ups: a server each ---- */
 
 static void wait_held(struct rig *rig, int n)
 {
@@ -647,77 +647,6 @@ static void test_half_requests(void **state)
 	http_connect(conn, shared.socket);
 }
 
-/* A request that never gets whole ends with its connection, though bytes keep coming. */
-static void test_drip(void **state)
-{
-	static const char head[] =
-		"POST /v1/vms HTTP/1.1\r\nHost: h\r\n" JSON "Content-Length: 60000\r\n\r\n";
-	struct rig rig;
-	size_t n = 0;
-
-	rig_init(&rig);
-	rig.http.request_timeout = 1;
-	rig.http.idle_timeout = 1;
-	rig_start(&rig);
-	for (int again = 0; again < 2; again++) {
-		http_connect(conn, rig.socket);
-		/* the second time on a connection that was kept alive, and in the body */
-		if (again)
-			assert_int_equal(http_ask(conn, "GET", "/v1/vms", NULL, NULL), 200);
-		if (again)
-			assert_true(http_write(conn, head, sizeof(head) - 1));
-		for (n = 0; n < 1000 && http_write(conn, again ? " " : head + n % 9, 1); n++)
-			poll(NULL, 0, 20);
-		assert_true(n < 1000);
-		http_close(conn);
-	}
-	/* and one that says nothing at all */
-	http_connect(conn, rig.socket);
-	assert_int_equal(http_read(conn, false), 0);
-	http_close(conn);
-	rig_clear(&rig);
-}
-
-static void test_too_many_connections(void **state)
-{
-	struct http_conn *many = calloc(4, sizeof(*many));
-	struct rig rig;
-
-	rig_init(&rig);
-	rig.http.max_per_uid = 3;
-	rig_start(&rig);
-	for (int i = 0; i < 3; i++) {
-		http_connect(&many[i], rig.socket);
-		assert_int_equal(http_ask(&many[i], "GET", "/v1/vms", NULL, NULL), 200);
-	}
-	http_connect(conn, rig.socket);
-	assert_int_equal(http_read(conn, false), 429);
-	expect_problem(429, "too-many-connections");
-	assert_int_equal(http_read(conn, false), 0);
-	http_close(conn);
-
-	http_close(&many[0]);
-	/* one answer after it, so that the server has seen it go */
-	assert_int_equal(http_ask(&many[1], "GET", "/v1/vms", NULL, NULL), 200);
-	expect_served(&rig);
-	http_close(&many[1]);
-	http_close(&many[2]);
-	rig_clear(&rig);
-
-	rig_init(&rig);
-	rig.http.max_connections = 1;
-	rig_start(&rig);
-	http_connect(&many[0], rig.socket);
-	assert_int_equal(http_ask(&many[0], "GET", "/v1/vms", NULL, NULL), 200);
-	http_connect(conn, rig.socket);
-	assert_int_equal(http_read(conn, false), 503);
-	expect_problem(503, "try-again");
-	http_close(conn);
-	http_close(&many[0]);
-	rig_clear(&rig);
-	free(many);
-}
-
 /* The status that a process of another user and group gets. */
 static unsigned ask_as(const char *socket, uid_t uid, gid_t gid, gid_t group)
 {
@@ -777,8 +706,6 @@ int main(void)
 		cmocka_unit_test(test_libcurl_keeps_the_connection),
 		cmocka_unit_test(test_client_gone_while_pending),
 		cmocka_unit_test(test_stopped_while_pending),
-		cmocka_unit_test(test_drip),
-		cmocka_unit_test(test_too_many_connections),
 		cmocka_unit_test(test_who_may),
 	};
 
