@@ -2,9 +2,10 @@
 /*
  * One table: errno to HTTP status, stable problem code, D-Bus error name and hvcli exit status.
  *
- *	EBADMSG 400 syntax · EACCES, EPERM 403 · ENOENT 404 · ENOSYS 405 · EEXIST, EBUSY, ECANCELED 409 ·
- *	ESTALE 412 · EFBIG 413 · EMEDIUMTYPE 415 · EINVAL, ERANGE, ENOEXEC 422 · EOPNOTSUPP 501 ·
- *	EAGAIN, ENOTCONN 503 · ETIMEDOUT 504 · ENOSPC, ENOMEM 507 · else 500
+ *	EBADMSG 400 syntax · EACCES, EPERM 403 · ENOENT 404 · ENOSYS 405 · EPROTOTYPE 406 ·
+ *	EEXIST, EBUSY, ECANCELED 409 · ESTALE 412 · EFBIG 413 · EMEDIUMTYPE 415 · EINVAL, ERANGE,
+ *	ENOEXEC 422 · ENOPROTOOPT 426 · EUSERS 429 · EOPNOTSUPP 501 · EAGAIN, ENOTCONN 503 ·
+ *	ETIMEDOUT 504 · ENOSPC, ENOMEM 507 · else 500
  *
  * An error that names a setting is about the value of that setting: the errno of a file that a
  * setting names (404, 403, 500 by the table) is 422 then. error_class_of_error() knows this.

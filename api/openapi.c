@@ -71,14 +71,24 @@ static json_t *object_content(const struct op *op)
 static json_t *etag_header(void)
 {
 	return json_pack("{s:{s:s, s:{s:s}}}", "ETag", "description",
-			 "The generation of the spec, for If-Match", "schema", "type",
+			 "Of the generation of the spec, for If-Match and If-None-Match", "schema", "type",
 			 "string");
 }
 
-/* Does the answer say of which generation it is? */
+/* Can an answer be told from another one? Lists of all that there is cannot. */
 static bool has_etag(const struct op *op)
 {
-	return op->list || (op->result == RESULT_OBJECT && op->status_schema);
+	return op->list || op->result == RESULT_OBJECT || op->result == RESULT_DOCUMENT;
+}
+
+static bool has_body(const struct op *op)
+{
+	return op->result != RESULT_NONE && op->result != RESULT_STREAM;
+}
+
+static bool changes(const struct op *op)
+{
+	return op->method != HTTP_GET;
 }
 
 static json_t *success(const struct op *op)
@@ -120,11 +130,16 @@ static bool may_fail_with(const struct op *op, unsigned status)
 
 	switch (status) {
 	case 403:
-	case 500:
+	case 429:
 	case 503:
+	case 500:
 		return true;
+	case 406:
+		return has_body(op);
+	case 426:
+		return op->result == RESULT_STREAM;
 	case 400:
-		return body || op->options;
+		return changes(op) || op->options;
 	case 412:
 		return takes_generation(op);
 	case 413:
@@ -136,7 +151,7 @@ static bool may_fail_with(const struct op *op, unsigned status)
 		return op->states || update || body || network ||
 		       op == &ops[OP_OPERATION_CANCEL];
 	case 422:
-		return body || starts || op->options;
+		return changes(op) || op->options;
 	case 501:
 		return starts || update;
 	case 504:
@@ -163,6 +178,8 @@ static json_t *responses(const struct op *op)
 					  openapi_ref("schemas", plan_schema.name, ""))));
 	if (r == 0 && op->effect != EFFECT_NONE)
 		r = put(all, "202", accepted());
+	if (r == 0 && !changes(op) && has_etag(op))
+		r = put(all, "304", json_pack("{s:s}", "description", "As the client has it already"));
 	for (size_t i = 0; i < n_error_classes && r == 0; i++) {
 		if (!may_fail_with(op, error_classes[i].status))
 			continue;
@@ -223,6 +240,10 @@ static json_t *parameters_of(const struct op *op)
 	}
 	if (r == 0 && takes_generation(op))
 		r = json_array_append_new(all, openapi_ref("parameters", "If-Match", ""));
+	if (r == 0 && !changes(op) && has_etag(op))
+		r = json_array_append_new(all, openapi_ref("parameters", "If-None-Match", ""));
+	if (r == 0 && changes(op))
+		r = json_array_append_new(all, openapi_ref("parameters", "Idempotency-Key", ""));
 	if (r == 0 && op->effect != EFFECT_NONE)
 		r = json_array_append_new(all, openapi_ref("parameters", "Prefer", ""));
 	if (r == 0 && op->stream)
@@ -234,7 +255,7 @@ static json_t *operation(const struct op *op)
 {
 	AUTO(json_decref) json_t *o = NULL;
 	int noun = (int)strcspn(op->name, ".");
-	int r = 0;
+	int r;
 
 	o = json_pack("{s:s, s:s, s:[s#], s:o, s:s, s:s, s:s}", "operationId", op->name, "summary",
 		      op->help, "tags", op->name, noun, "responses", responses(op), "x-hvd-verb",
@@ -242,8 +263,7 @@ static json_t *operation(const struct op *op)
 		      polkit_actions[op->access]);
 	if (!o)
 		return NULL;
-	if (strchr(op->path, '{') || op->options || op->effect != EFFECT_NONE)
-		r = put(o, "parameters", parameters_of(op));
+	r = put(o, "parameters", parameters_of(op));
 	if (r == 0 && (op->args || op->body_type))
 		r = put(o, "requestBody", request_body(op));
 	if (r == 0 && op->states)
@@ -306,6 +326,11 @@ static const struct {
 	const char *name, *help;
 } headers[] = {
 	{ "If-Match", "Only if the spec is of this generation still: an ETag, or *" },
+	{ "If-None-Match", "Only if the answer is another than that of this ETag: 304 else" },
+	{ "Idempotency-Key",
+	  "Chosen by the client, anew for each change: a request that comes again with its key within "
+	  "24 hours gets the answer of the first time, and is not done again. 409 while that is under "
+	  "way, 422 when the key was that of another request" },
 	{ "Prefer", "wait=SECONDS: how long the answer may take (60); respond-async: it may not" },
 	{ "Last-Event-ID", "Of a stream: go on behind the event of this number" },
 };
@@ -344,7 +369,28 @@ static json_t *parameters(void)
 	return r == 0 ? TAKE(all) : NULL;
 }
 
-/* One response per HTTP status: "Problem404". Several codes may share one. */
+/* Of what is short for a moment. */
+static json_t *retry_header(unsigned status)
+{
+	if (status != 429 && status != 503)
+		return NULL;
+	return json_pack("{s:{s:s, s:{s:s}}}", "Retry-After", "description",
+			 "Seconds after which to try again", "schema", "type", "integer");
+}
+
+/* Titles and codes of a status: several may share one. */
+static void describe_status(unsigned status, char *text, size_t size)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < n_error_classes && used < size; i++)
+		if (error_classes[i].status == status)
+			used += (size_t)snprintf(text + used, size - used, "%s%s (code %s)",
+						 used ? "; " : "", error_classes[i].title,
+						 error_classes[i].name);
+}
+
+/* One response per HTTP status: "Problem404". */
 static json_t *problem_responses(void)
 {
 	AUTO(json_decref) json_t *all = json_object();
@@ -352,19 +398,13 @@ static json_t *problem_responses(void)
 
 	for (size_t i = 0; i < n_error_classes; i++) {
 		unsigned status = error_classes[i].status;
-		size_t used = 0;
 
 		snprintf(name, sizeof(name), "Problem%u", status);
-		for (size_t j = 0; j < n_error_classes && used < sizeof(text); j++)
-			if (error_classes[j].status == status)
-				used += (size_t)snprintf(text + used, sizeof(text) - used,
-							 "%s%s (code %s)", used ? "; " : "",
-							 error_classes[j].title,
-							 error_classes[j].name);
+		describe_status(status, text, sizeof(text));
 		if (put(all, name,
-			json_pack("{s:s, s:o}", "description", text, "content",
-				  content(PROBLEM_TYPE, openapi_ref("schemas", "Problem", "")))) <
-		    0)
+			json_pack("{s:s, s:o, s:o*}", "description", text, "content",
+				  content(PROBLEM_TYPE, openapi_ref("schemas", "Problem", "")),
+				  "headers", retry_header(status))) < 0)
 			return NULL;
 	}
 	return TAKE(all);

@@ -63,6 +63,8 @@ struct call {
 	void (*cancel)(struct call *call);
 	struct operation *operation; /* the core's */
 
+	/* Of the front end; may be NULL. It has become the operation of this id. */
+	void (*began)(struct call *call, const char *id);
 	call_done_fn done;
 	void *front_data;
 };

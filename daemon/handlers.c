@@ -179,6 +179,7 @@ static void vm_xml(struct manager *manager, struct vm *vm, struct call *call)
 {
 	char *text = NULL;
 
+	call->generation = vm_generation(vm);
 	call_finish_text(call, xml_from_obj(&vm_schema, vm_config(vm), &text) < 0 ? NULL : text);
 }
 

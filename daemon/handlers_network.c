@@ -110,6 +110,7 @@ void handle_network_xml(struct manager *manager, struct vm *vm, struct call *cal
 		return;
 	if (xml_from_obj(&network_schema, network_config(network), &text) < 0)
 		text = NULL;
+	call->generation = network_generation(network);
 	call_finish_text(call, text);
 }
 

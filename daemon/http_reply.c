@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/http_reply.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,37 +10,16 @@
 
 #include "api/errors.h"
 #include "api/json.h"
+#include "daemon/hash.h"
+#include "vmm/base/macro.h"
 
-#define HEADERS_MAX 3
-
-struct header {
-	const char *name, *value; /* NULL: none */
-};
-
-/* Takes body over (heap). */
-static enum MHD_Result reply(struct MHD_Connection *connection, unsigned status, char *body,
-			     const char *type, const struct header extra[HEADERS_MAX])
+void http_answer_clear(struct http_answer *answer)
 {
-	struct MHD_Response *response;
-	enum MHD_Result r;
-
-	response = MHD_create_response_from_buffer(body ? strlen(body) : 0, body,
-						   body ? MHD_RESPMEM_MUST_FREE
-							: MHD_RESPMEM_PERSISTENT);
-	if (!response) {
-		free(body);
-		return MHD_NO;
-	}
-	r = MHD_add_response_header(response, MHD_HTTP_HEADER_SERVER, HTTP_SERVER_NAME);
-	if (type && r)
-		r = MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-	for (size_t i = 0; extra && i < HEADERS_MAX && extra[i].name && r; i++)
-		r = MHD_add_response_header(response, extra[i].name, extra[i].value);
-	if (r)
-		r = MHD_queue_response(connection, status, response);
-	MHD_destroy_response(response);
-	return r;
+	free(answer->body);
+	*answer = (struct http_answer){ 0 };
 }
+
+/* ---- what is said ---- */
 
 /* One line of compact JSON and a newline, heap. NULL: out of memory. */
 static char *json_line(const json_t *json)
@@ -55,13 +35,6 @@ static char *json_line(const json_t *json)
 	return text;
 }
 
-/* Takes text over; NULL: out of memory. */
-static enum MHD_Result reply_text(struct MHD_Connection *connection, unsigned status, char *text,
-				  const struct header extra[HEADERS_MAX])
-{
-	return text ? reply(connection, status, text, "application/json", extra) : MHD_NO;
-}
-
 /* The body of an object or a list; NULL: out of memory. */
 static char *body_of(struct call *call)
 {
@@ -75,96 +48,133 @@ static char *body_of(struct call *call)
 	return list ? json_line(list) : NULL;
 }
 
-/* With the generation of the spec as its ETag; 201 says where the new resource is. */
-static enum MHD_Result reply_object(struct MHD_Connection *connection, struct call *call)
+/*
+ * The generation of the spec, which is all that the answer depends on, unless there is a status in it: that
+ * is told apart by a hash. What has no generation has the hash alone, and lists of all have none.
+ */
+static void set_etag(const struct call *call, struct http_answer *answer)
 {
-	unsigned status = call->planned ? MHD_HTTP_OK : op_success_status(call->op);
-	struct header extra[HEADERS_MAX] = { 0 };
-	char location[OP_RESOURCE_SIZE], tag[32];
+	bool whole = call->op->result != RESULT_LIST && (call->op->status_schema || !call->generation);
 	size_t n = 0;
 
-	snprintf(tag, sizeof(tag), "\"%" PRIu64 "\"", call->generation);
+	if (call->planned || !(whole || call->generation))
+		return;
 	if (call->generation)
-		extra[n++] = (struct header){ MHD_HTTP_HEADER_ETAG, tag };
-	if (status == MHD_HTTP_CREATED) {
-		op_resource(call->op, call->name, call->item, location);
-		extra[n++] = (struct header){ MHD_HTTP_HEADER_LOCATION, location };
-	}
-	return reply_text(connection, status, body_of(call), extra);
+		n = (size_t)snprintf(answer->etag, sizeof(answer->etag), "\"%" PRIu64 "%s",
+				     call->generation, whole ? "-" : "\"");
+	if (whole)
+		snprintf(answer->etag + n, sizeof(answer->etag) - n, "%s%016" PRIx64 "\"",
+			 n ? "" : "\"x", hash_add(HASH_SEED, answer->body, strlen(answer->body)));
 }
 
 /* It goes on: where it can be looked at. */
-static enum MHD_Result reply_accepted(struct MHD_Connection *connection, const struct call *call)
+static void accepted(const struct call *call, struct http_answer *answer)
 {
 	const char *id = json_string_value(json_object_get(call->result, "id"));
-	char location[OP_RESOURCE_SIZE];
-	const struct header extra[HEADERS_MAX] = {
-		{ MHD_HTTP_HEADER_LOCATION, location },
-		{ "Preference-Applied", "respond-async" },
-	};
 
-	op_resource(&ops[OP_OPERATION_GET], id, "", location);
-	return reply_text(connection, MHD_HTTP_ACCEPTED, json_line(call->result), extra);
+	answer->status = MHD_HTTP_ACCEPTED;
+	answer->async = true;
+	answer->body = json_line(call->result);
+	op_resource(&ops[OP_OPERATION_GET], id, "", answer->location);
 }
 
-enum MHD_Result http_reply_call(struct MHD_Connection *connection, struct call *call)
+int http_answer_call(struct call *call, struct http_answer *ret)
 {
-	unsigned status = op_success_status(call->op);
+	const struct op *op = call->op;
 
+	*ret = (struct http_answer){
+		.status = call->planned ? MHD_HTTP_OK : op_success_status(op),
+		.type = op->result == RESULT_DOCUMENT ? op->result_type : HTTP_JSON_TYPE,
+	};
 	if (call->accepted)
-		return reply_accepted(connection, call);
-	switch (call->op->result) {
-	case RESULT_OBJECT:
-	case RESULT_LIST:
-		return reply_object(connection, call);
-	case RESULT_DOCUMENT:
-		return reply(connection, status, TAKE(call->document), call->op->result_type, NULL);
-	default:
-		return reply(connection, status, NULL, NULL, NULL);
-	}
+		accepted(call, ret);
+	else if (op->result == RESULT_NONE)
+		return 0;
+	else
+		ret->body = op->result == RESULT_DOCUMENT ? TAKE(call->document) : body_of(call);
+	if (!ret->body)
+		return -ENOMEM;
+	if (!call->accepted)
+		set_etag(call, ret);
+	if (ret->status == MHD_HTTP_CREATED)
+		op_resource(op, call->name, call->item, ret->location);
+	return 0;
 }
+
+int http_answer_error(const struct hvd_error *err, unsigned allow, struct http_answer *ret)
+{
+	AUTO(json_decref) json_t *problem = problem_to_json(err);
+
+	*ret = (struct http_answer){ .status = error_class_of_error(err)->status,
+				     .type = HTTP_PROBLEM_TYPE };
+	if (ret->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		ret->allow = allow;
+	ret->body = problem ? json_line(problem) : NULL;
+	return ret->body ? 0 : -ENOMEM;
+}
+
+/* ---- and sent ---- */
 
 static void allow_header(unsigned allow, char *buf, size_t size)
 {
 	size_t n = 0;
 
-	buf[0] = '\0';
 	for (unsigned m = 0; m < _HTTP_METHOD_MAX; m++)
 		if (allow & (1u << m))
-			n += (size_t)snprintf(buf + n, size - n, "%s%s%s", n ? ", " : "",
-					      http_method_names[m],
+			n += (size_t)snprintf(buf + n, size - n, "%s%s, ", http_method_names[m],
 					      m == HTTP_GET ? ", HEAD" : "");
+	snprintf(buf + n, size - n, "OPTIONS");
 }
 
-enum MHD_Result http_reply_error(struct MHD_Connection *connection, const struct hvd_error *err,
-				 const struct http_problem *problem)
-{
-	AUTO(json_decref) json_t *json = problem_to_json(err);
-	unsigned status = problem->status;
-	struct header extra[HEADERS_MAX] = { 0 };
-	char allowed[64], *text;
-	size_t n = 0;
+struct header {
+	const char *name, *value; /* NULL: none */
+};
 
-	if (!json)
-		return MHD_NO;
-	if (status == MHD_HTTP_UPGRADE_REQUIRED) {
-		json_object_set_new(json, "type", json_string("about:blank"));
-		json_object_set_new(json, "status", json_integer(status));
-		json_object_set_new(json, "code", json_string("upgrade-required"));
-		json_object_set_new(json, "title", json_string("Upgrade Required"));
+static enum MHD_Result add_headers(struct MHD_Response *response, const struct http_answer *answer)
+{
+	bool again = answer->status == MHD_HTTP_SERVICE_UNAVAILABLE ||
+		     answer->status == MHD_HTTP_TOO_MANY_REQUESTS;
+	char allowed[64];
+	const struct header headers[] = {
+		{ MHD_HTTP_HEADER_SERVER, HTTP_SERVER_NAME },
+		{ MHD_HTTP_HEADER_CONTENT_TYPE, answer->body ? answer->type : NULL },
+		{ MHD_HTTP_HEADER_ETAG, answer->etag[0] ? answer->etag : NULL },
+		{ MHD_HTTP_HEADER_LOCATION, answer->location[0] ? answer->location : NULL },
+		{ "Preference-Applied", answer->async ? "respond-async" : NULL },
+		{ "Idempotency-Replayed", answer->replayed ? "true" : NULL },
+		{ MHD_HTTP_HEADER_RETRY_AFTER, again ? HTTP_RETRY_AFTER : NULL },
+		{ MHD_HTTP_HEADER_CONNECTION, answer->close ? "close" : NULL },
+		{ MHD_HTTP_HEADER_ALLOW, answer->allow ? allowed : NULL },
 		/* also the answer to a wrong Sec-WebSocket-Version (RFC 6455 §4.4) */
-		extra[n++] = (struct header){ "Sec-WebSocket-Version", "13" };
-	} else {
-		status = error_class_of_error(err)->status;
-		if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
-			allow_header(problem->allow, allowed, sizeof(allowed));
-			extra[n++] = (struct header){ MHD_HTTP_HEADER_ALLOW, allowed };
-		}
-	}
-	if (problem->close)
-		extra[n++] = (struct header){ MHD_HTTP_HEADER_CONNECTION, "close" };
-	text = json_line(json);
-	return text ? reply(connection, status, text, HTTP_PROBLEM_TYPE, extra) : MHD_NO;
+		{ "Sec-WebSocket-Version",
+		  answer->status == MHD_HTTP_UPGRADE_REQUIRED ? "13" : NULL },
+	};
+	enum MHD_Result r = MHD_YES;
+
+	allow_header(answer->allow, allowed, sizeof(allowed));
+	for (size_t i = 0; i < ARRAY_SIZE(headers) && r; i++)
+		if (headers[i].value)
+			r = MHD_add_response_header(response, headers[i].name, headers[i].value);
+	return r;
+}
+
+enum MHD_Result http_reply(struct MHD_Connection *connection, struct http_answer *answer)
+{
+	struct MHD_Response *response;
+	enum MHD_Result r;
+
+	response = MHD_create_response_from_buffer(answer->body ? strlen(answer->body) : 0,
+						   answer->body,
+						   answer->body ? MHD_RESPMEM_MUST_FREE
+								: MHD_RESPMEM_PERSISTENT);
+	if (!response)
+		return MHD_NO;
+	r = add_headers(response, answer);
+	answer->body = NULL;
+	if (r)
+		r = MHD_queue_response(connection, answer->status, response);
+	MHD_destroy_response(response);
+	return r;
 }
 
 enum MHD_Result http_reply_upgrade(struct MHD_Connection *connection, const char *accept_key,
@@ -194,7 +204,7 @@ void http_refuse(int fd, unsigned status, const char *code, const char *title, c
 		     title, status, code, detail);
 	n = snprintf(text, sizeof(text),
 		     "HTTP/1.1 %u %s\r\nServer: " HTTP_SERVER_NAME "\r\nConnection: close\r\n"
-		     "Retry-After: 1\r\nContent-Type: " HTTP_PROBLEM_TYPE "\r\n"
+		     "Retry-After: " HTTP_RETRY_AFTER "\r\nContent-Type: " HTTP_PROBLEM_TYPE "\r\n"
 		     "Content-Length: %d\r\n\r\n%s",
 		     status, title, n, body);
 	send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);

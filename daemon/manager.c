@@ -12,6 +12,7 @@
 
 #include "daemon/event.h"
 #include "daemon/host.h"
+#include "daemon/idempotency.h"
 #include "daemon/network.h"
 #include "daemon/operation.h"
 #include "daemon/store.h"
@@ -192,6 +193,10 @@ static int open_history(struct manager *manager, struct hvd_error *err)
 	if (r >= 0)
 		r = operations_new(manager, folder, &manager->operations, err);
 	if (r >= 0)
+		r = state_path(manager, "idempotency", folder, err);
+	if (r >= 0)
+		r = idempotency_new(folder, &manager->idempotency, err);
+	if (r >= 0)
 		event_started(manager);
 	return r;
 }
@@ -247,6 +252,7 @@ struct manager *manager_free(struct manager *manager)
 	while (!list_empty(&manager->networks))
 		network_free(network_next(manager, NULL));
 	operations_free(manager->operations);
+	idempotency_free(manager->idempotency);
 	event_log_free(manager->events);
 	schema_clear(&host_schema, &manager->host);
 	sd_bus_unref(manager->bus);

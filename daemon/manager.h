@@ -14,6 +14,7 @@
 #include "vmm/base/err.h"
 #include "vmm/base/list.h"
 
+struct idempotency;
 struct network;
 struct operations;
 
@@ -50,6 +51,7 @@ struct manager {
 	struct host_info host; /* probed once */
 	struct event_log *events;
 	struct operations *operations;
+	struct idempotency *idempotency;
 	bool stopping; /* hvd ends: what is pending is called back, and goes on without it */
 	unsigned adopting;     /* VMs of which it is not known yet whether they run */
 };

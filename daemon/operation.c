@@ -266,6 +266,8 @@ static void begin(struct operation *operation, const struct vm *vm)
 	operations->n_running++;
 	operation->run.operation = operation;
 	operation_save(operation);
+	if (operation->client->began)
+		operation->client->began(operation->client, operation->info.id);
 	event_call_begun(&operation->run);
 	begin_wait(operation);
 }

@@ -83,11 +83,11 @@ const char *http_header(struct http_conn *conn, const char *name)
 
 unsigned http_read(struct http_conn *conn, bool no_body)
 {
-	struct http_answer *answer = &conn->answer;
+	struct http_received *answer = &conn->answer;
 	const char *length;
 	size_t n;
 
-	*answer = (struct http_answer){ 0 };
+	*answer = (struct http_received){ 0 };
 	if (!fill(conn, 0))
 		return 0;
 	n = (size_t)(strstr(conn->buf, "\r\n\r\n") + 4 - conn->buf);
@@ -96,7 +96,7 @@ unsigned http_read(struct http_conn *conn, bool no_body)
 	assert_int_equal(sscanf(answer->head, "HTTP/1.%*1[01] %u ", &answer->status), 1);
 
 	length = http_header(conn, "Content-Length");
-	if (!length || no_body)
+	if (!length || no_body || answer->status == 304)
 		return answer->status;
 	n = strtoul(length, NULL, 10);
 	assert_true(n < sizeof(answer->body));

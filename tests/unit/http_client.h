@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct http_answer {
+struct http_received {
 	unsigned status; /* 0: the connection ended instead */
 	char head[4096]; /* status line and headers, each with CR LF */
 	char body[256 * 1024];
@@ -16,7 +16,7 @@ struct http_conn {
 	int fd;
 	char buf[256 * 1024]; /* received and not yet read */
 	size_t n;
-	struct http_answer answer;
+	struct http_received answer;
 };
 
 void http_connect(struct http_conn *conn, const char *path);

@@ -91,7 +91,6 @@ static const struct {
 	{ "GET", "/v1/networks/nowhere", NULL, NULL, 404, "not-found" },
 	{ "POST", "/v1/vms/nobody/actions/start", NULL, NULL, 404, "not-found" },
 	{ "PUT", "/v1/vms", NULL, NULL, 405, "method-not-allowed" },
-	{ "OPTIONS", "/v1/vms", NULL, NULL, 405, "method-not-allowed" },
 	{ "GET", "/v1/vms/up/actions/start", NULL, NULL, 405, "method-not-allowed" },
 	{ "GET", "/v1/vms?x=1", NULL, NULL, 422, "invalid" },
 	{ "GET", "/v1/vms?cursor=%0", NULL, NULL, 400, "bad-syntax" },
@@ -229,7 +228,7 @@ static void expect_body(const char *part)
 static void test_disks(void **state)
 {
 	assert_int_equal(http_ask(conn, "POST", "/v1/vms", JSON, VM), 201);
-	assert_string_equal(http_header(conn, "ETag"), "\"1\"");
+	assert_memory_equal(http_header(conn, "ETag"), "\"1-", 3);
 	assert_int_equal(http_ask(conn, "GET", DISK(""), NULL, NULL), 200);
 	assert_string_equal(conn->answer.body, "{\"items\":[]}\n");
 

@@ -176,6 +176,10 @@ static void test_parameters(void **state)
 		}
 		if (guarded)
 			check_parameter(parameter_at(declared, n++), "If-Match", "header");
+		if (json_object_get(get(find(op), "responses"), "304"))
+			check_parameter(parameter_at(declared, n++), "If-None-Match", "header");
+		if (op->method != HTTP_GET)
+			check_parameter(parameter_at(declared, n++), "Idempotency-Key", "header");
 		if (op->effect)
 			check_parameter(parameter_at(declared, n++), "Prefer", "header");
 		assert_int_equal(json_object_get(get(find(op), "responses"), "202") != NULL,
