@@ -58,7 +58,9 @@ demo_failed() {
 demo_console() {
 	local vm=$1 regex=$2 end=$((SECONDS + $3)) log=$LAB_DIR/log/demo-$1.console pid show found=''
 	demo_show hvcli vm console "$vm"
-	lab_exec timeout "$3" hvcli vm console "$vm" >"$log" 2>&1 </dev/null &
+	# Here, not by the command in the background: tail may be the first of the two.
+	: >"$log"
+	lab_exec timeout "$3" hvcli vm console "$vm" >>"$log" 2>&1 </dev/null &
 	pid=$!
 	tail -n +1 --pid="$pid" --sleep-interval=0.3 --follow "$log" | demo_screen &
 	show=$!
