@@ -62,13 +62,16 @@ qemu_args() {
 # qemu_start DIR QEMU SERVER GUESTS PORT ARG...: start the machine and return. QEMU, SERVER and GUESTS
 # are the folders of these artefacts, PORT is for ssh.
 qemu_start() {
-	local dir=$1 qemu=$2 server=$3 guests=$4 port=$5 sockets
+	local dir=$1 qemu=$2 server=$3 guests=$4 port=$5 sockets cmdline
 	shift 5
 	sockets=$(qemu_sockets "$dir")
 	install -d -m 700 "$sockets"
+	cmdline="console=ttyAMA0 root=/dev/vda rw quiet systemd.show_status=false"
+	# systemd's own limit is too short for the disks and mounts of a machine that crawls.
+	cmdline+=" systemd.default_timeout_start_sec=600"
 	"$qemu/qemu-system-aarch64" -name hvd-lab "$@" \
 		-kernel "$server/vmlinuz" -initrd "$server/initrd.img" \
-		-append "console=ttyAMA0 root=/dev/vda rw quiet systemd.show_status=false" \
+		-append "$cmdline" \
 		-drive "if=none,id=root,file=$dir/root.qcow2,format=qcow2,cache=unsafe,discard=unmap" \
 		-drive "if=none,id=guests,file=$guests/guests.raw,format=raw,readonly=on" \
 		-netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" \
