@@ -43,6 +43,7 @@ debian_tree() {
 	logged "$log" mmdebstrap --arch="$arch" --mode=root --format=directory --variant="$variant" \
 		--keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
 		"${options[@]/#/--aptopt=}" --aptopt='Apt::Install-Recommends "false"' \
+		--dpkgopt=force-unsafe-io \
 		--include="$packages" "$@" "$suite" "$target" "$target.list"
 	rm "$target.list"
 }
