@@ -75,3 +75,27 @@ const struct schema console_options_schema = {
 	.size = sizeof(struct console_options),
 	SCHEMA_FIELDS(console_options_fields),
 };
+
+static const struct field import_remark_fields[] = {
+	{ "element", NULL, STR(struct import_remark, element), .read_only = true,
+	  .help = "Element or attribute, by the names on the way to it" },
+	{ "lines", NULL, STR(struct import_remark, lines), .read_only = true,
+	  .help = "Lines of the document that have it, such as 17, 40-63" },
+	{ "why", NULL, STR(struct import_remark, why), .read_only = true,
+	  .help = "Why it makes no difference to the guest" },
+};
+static const struct schema import_remark_schema = {
+	.name = "ImportRemark",
+	.size = sizeof(struct import_remark),
+	SCHEMA_FIELDS(import_remark_fields),
+};
+
+static const struct field import_report_fields[] = {
+	{ "ignored", NULL, LIST(struct import_report, ignored, n_ignored, import_remark_schema),
+	  .read_only = true, .help = "What of the document was ignored" },
+};
+const struct schema import_report_schema = {
+	.name = "ImportReport",
+	.size = sizeof(struct import_report),
+	SCHEMA_FIELDS(import_report_fields),
+};

@@ -56,11 +56,28 @@ static json_t *result_content(const struct op *op)
 		       openapi_ref("schemas", name, op->result == RESULT_LIST ? "List" : ""));
 }
 
+/* The resource, and the members of what is told beside it. */
+static json_t *reported_content(const struct op *op, json_t *resource)
+{
+	AUTO(json_decref) json_t *members = json_object();
+	int r = 0;
+
+	for (size_t i = 0; i < op->report->n_fields && r == 0; i++)
+		r = put(members, op->report->fields[i].name,
+			openapi_field_type(&op->report->fields[i]));
+	return r < 0 ? NULL : content(JSON_TYPE, json_pack("{s:[o, {s:s, s:O}]}", "allOf", resource, "type",
+					    "object", "properties", members));
+}
+
 /* {"media/type": {"schema": …}} of the resource, or of the plan where there may be one. */
 static json_t *object_content(const struct op *op)
 {
 	char name[32];
 
+	if (op->report) {
+		resource_name(op, name);
+		return reported_content(op, openapi_ref("schemas", name, ""));
+	}
 	if (!op_is_update(op) || op->result_schema == &plan_schema || op_success_status(op) == 201)
 		return result_content(op);
 	resource_name(op, name);
@@ -477,6 +494,9 @@ static json_t *schemas(void)
 			r = openapi_add_schema(all, op->args, op->args_partial);
 		if (r == 0 && op->result_schema)
 			r = add_resource(all, op);
+		for (size_t i = 0; r == 0 && op->report && i < op->report->n_fields; i++)
+			if (op->report->fields[i].sub)
+				r = openapi_add_schema(all, op->report->fields[i].sub, false);
 		if (r == 0 && op_is_update(op))
 			r = openapi_add_schema(all, &plan_schema, false);
 	}

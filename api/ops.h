@@ -108,6 +108,8 @@ struct op {
 	const struct schema *status_schema;
 	const char *result_type;         /* media type of RESULT_DOCUMENT, or NULL */
 	bool stream;                     /* RESULT_LIST: its items also come as server-sent events */
+	/* What is told beside the resource: its members are members of the answer too; or NULL. */
+	const struct schema *report;
 	const char *body_type;           /* media type of a text body (then args is NULL), or NULL */
 	const char *help;                /* one line */
 };

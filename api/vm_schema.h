@@ -81,6 +81,19 @@ struct plan {
 };
 extern const struct schema plan_schema;
 
+/* What of a document that was taken in makes no difference to the guest. */
+struct import_remark {
+	char *element; /* "domain/devices/controller" */
+	char *lines;   /* "17, 40-63" */
+	char *why;
+};
+
+struct import_report {
+	struct import_remark *ignored;
+	size_t n_ignored;
+};
+extern const struct schema import_report_schema;
+
 enum console_mode { CONSOLE_WRITE, CONSOLE_READ, _CONSOLE_MODE_MAX };
 
 struct console_options {

@@ -21,11 +21,12 @@
  * items, whose own element is schema.xml of the item. SIZE elements have a unit attribute as
  * libvirt has it (KiB when missing).
  *
- * api/xml_libvirt.c lists what of libvirt's dialect is accepted beside the fields.
+ * api/xml_rules.c lists what of libvirt's dialect is accepted beside the fields, or not and why.
  */
 #pragma once
 
 #include "api/schema.h"
+#include "api/vm_schema.h"
 
 #define XML_SIZE_MAX      (1024 * 1024)
 #define XML_HVD_NAMESPACE "urn:hvd:1"
@@ -37,6 +38,13 @@
  */
 int xml_to_obj(const struct schema *schema, const char *text, size_t len, void *obj,
 	       struct hvd_error *err);
+
+/*
+ * The same, and tell what of the document has been ignored, since it makes no difference to the guest:
+ * the caller has import_report_schema clear it. It is empty on failure.
+ */
+int xml_import(const struct schema *schema, const char *text, size_t len, void *obj,
+	       struct import_report *report, struct hvd_error *err);
 
 /*
  * A whole document of an object that schema_check() accepts, indented, UTF-8, heap memory in *ret.

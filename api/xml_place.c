@@ -18,6 +18,7 @@ struct condition {
 	char attr[XML_NAME_MAX]; /* "": the element's text */
 	char value[XML_NAME_MAX];
 	bool optional;
+	bool absent; /* attr is an element that is not there */
 };
 
 void xml_mark(xmlNode *node, unsigned marks)
@@ -57,7 +58,7 @@ static bool next_step(const char **place, struct step *step)
 	return true;
 }
 
-/* "[@a=b]", "[@a?=b]", "[.=b]" */
+/* "[@a=b]", "[@a?=b]", "[.=b]", "[!a]" */
 static bool next_condition(const char **p, const char *end, struct condition *condition)
 {
 	const char *name = *p + 1;
@@ -65,13 +66,14 @@ static bool next_condition(const char **p, const char *end, struct condition *co
 
 	if (*p >= end)
 		return false;
-	if (*name == '@')
+	condition->absent = *name == '!';
+	if (*name == '@' || *name == '!')
 		name++;
-	len = strcspn(name, "?=");
+	len = strcspn(name, "?=]");
 	condition->optional = name[len] == '?';
 	snprintf(condition->attr, sizeof(condition->attr), "%.*s", *name == '.' ? 0 : (int)len,
 		 name);
-	name += len + condition->optional + 1;
+	name += len + condition->optional + (name[len] != ']');
 	len = strcspn(name, "]");
 	snprintf(condition->value, sizeof(condition->value), "%.*s", (int)len, name);
 	*p = name + len + 1;
@@ -92,10 +94,20 @@ static xmlNode *attribute(xmlNode *node, const char *name)
 	return (xmlNode *)xmlHasNsProp(node, (const xmlChar *)name, NULL);
 }
 
+static bool has_element(const xmlNode *node, const char *name)
+{
+	for (const xmlNode *child = node->children; child; child = child->next)
+		if (child->type == XML_ELEMENT_NODE && strcmp((const char *)child->name, name) == 0)
+			return true;
+	return false;
+}
+
 static bool holds(xmlNode *node, const struct condition *condition)
 {
 	const xmlNode *attr;
 
+	if (condition->absent)
+		return !has_element(node, condition->attr);
 	if (!condition->attr[0])
 		return content_is(node, condition->value);
 	attr = attribute(node, condition->attr);
@@ -120,7 +132,9 @@ static void mark_step(xmlNode *node, const struct step *step)
 
 	xml_mark(node, XML_MARK_SEEN);
 	while (next_condition(&p, step->end, &condition)) {
-		xmlNode *attr = condition.attr[0] ? attribute(node, condition.attr) : NULL;
+		xmlNode *attr = condition.attr[0] && !condition.absent
+					? attribute(node, condition.attr)
+					: NULL;
 
 		if (attr)
 			xml_mark(attr, XML_MARK_SEEN);
@@ -148,6 +162,44 @@ bool xml_place_is(xmlNode *node, const char *place)
 		return false;
 	mark_step(node, &step);
 	return true;
+}
+
+static bool step_is(const xmlNode *node, const struct step *step)
+{
+	if (node->type == XML_ATTRIBUTE_NODE)
+		return step->attribute && !node->ns && strcmp((const char *)node->name, step->name) == 0;
+	if (xmlNodeIsText(node))
+		return strcmp(step->name, "#text") == 0;
+	if (step->attribute || node->type != XML_ELEMENT_NODE)
+		return false;
+	if (strcmp(step->name, "*") == 0 ? node->ns != NULL : !name_is(node, step))
+		return false;
+	return conditions_hold((xmlNode *)node, step);
+}
+
+/* What of path is behind node; NULL: path does not lead there. */
+static const char *behind(const xmlNode *node, const char *path)
+{
+	struct step step;
+
+	if (node->parent && node->parent->type == XML_ELEMENT_NODE)
+		path = behind(node->parent, path);
+	return path && next_step(&path, &step) && step_is(node, &step) ? path : NULL;
+}
+
+bool xml_place_leads_to(const xmlNode *node, const char *path)
+{
+	const char *last = strrchr(path, '/'), *rest;
+	const char *name = xmlNodeIsText(node) ? "#text" : (const char *)node->name;
+	size_t len = strlen(name);
+
+	/* most paths end in another name */
+	last = last ? last + 1 : path;
+	last += *last == '@';
+	if (*last != '*' && (strncmp(last, name, len) != 0 || (last[len] && last[len] != '[')))
+		return false;
+	rest = behind(node, path);
+	return rest && !*rest;
 }
 
 static xmlNode *find(xmlNode *at, const char *place, xmlNode **second);

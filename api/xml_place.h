@@ -25,6 +25,12 @@ xmlNode *xml_place_find(xmlNode *at, const char *place, xmlNode **second);
 bool xml_place_is(xmlNode *node, const char *step);
 
 /*
+ * Is node (an element, an attribute or a text) what path leads to, from the root element's name on?
+ * In place of a name "*" is any element, and "#text" is text. Nothing is marked.
+ */
+bool xml_place_leads_to(const xmlNode *node, const char *path);
+
+/*
  * Make the element at place, as far as it is not there. *attr, *attr2 get the names of the
  * attributes that place ends in, or "". NULL: out of memory.
  */

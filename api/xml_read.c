@@ -9,6 +9,7 @@
 #include "api/xml.h"
 #include "api/xml_libvirt.h"
 #include "api/xml_place.h"
+#include "api/xml_report.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/macro.h"
 
@@ -50,11 +51,6 @@ static int parse(const char *text, size_t len, xmlDoc **ret, struct hvd_error *e
 	}
 	*ret = TAKE(doc);
 	return 0;
-}
-
-static long line_of(const xmlNode *node)
-{
-	return xmlGetLineNo(node->type == XML_ELEMENT_NODE ? node : node->parent);
 }
 
 /* libvirt's units; KiB where none is given. Rounds nothing. */
@@ -206,7 +202,7 @@ static int read_scalar(const struct field *field, xmlNode *at, void *obj, struct
 		return set_absent(field, obj, err);
 	xml_mark(node, XML_MARK_SEEN | XML_MARK_TEXT);
 	/* what has a fixed meaning is no value: machine='virt' is hvd's default machine */
-	if (xml_libvirt_judge(node) == XML_FIXED)
+	if (xml_libvirt_judge(node, NULL) == XML_FIXED)
 		return 0;
 	if (second)
 		xml_mark(second, XML_MARK_SEEN);
@@ -214,7 +210,7 @@ static int read_scalar(const struct field *field, xmlNode *at, void *obj, struct
 	if (!text)
 		return hvd_err(err, ENOMEM, "out of memory");
 	r = set_value(field, node, text, obj, err);
-	return r < 0 ? hvd_err_prefix(err, r, "line %ld", line_of(node)) : 0;
+	return r < 0 ? hvd_err_prefix(err, r, "line %ld", xml_line_of(node)) : 0;
 }
 
 static int read_object(const struct schema *schema, xmlNode *at, void *obj, struct hvd_error *err);
@@ -235,7 +231,7 @@ static int read_list(const struct field *field, xmlNode *at, void *obj, struct h
 		if (*field_count(field, obj) == field->max)
 			return hvd_err_field(err, ERANGE, field->name,
 					     "line %ld: more than %u are not possible",
-					     line_of(node), (unsigned)field->max);
+					     xml_line_of(node), (unsigned)field->max);
 		element = field_list_append(field, obj);
 		if (!element)
 			return hvd_err(err, ENOMEM, "out of memory");
@@ -278,113 +274,103 @@ static int read_object(const struct schema *schema, xmlNode *at, void *obj, stru
 	return r;
 }
 
-/* The start tag as a person sees it: <disk type="file" device="cdrom">, cut to fit. */
-static void show_element(const xmlNode *node, char buf[static 160])
+/* What no field has read must be in the table of api/xml_rules.c. 1: look into it too. */
+static int check_node(const xmlNode *node, struct import_report *report, struct hvd_error *err)
 {
-	size_t used = (size_t)snprintf(buf, 160, "<%.40s", (const char *)node->name);
+	const struct xml_rule *rule;
 
-	for (const xmlAttr *attr = node->properties; attr && used < 100; attr = attr->next) {
-		xmlChar *value = xmlNodeGetContent((const xmlNode *)attr);
-
-		used += (size_t)snprintf(buf + used, 160 - used, " %.20s='%.30s'", attr->name,
-					 value ? (char *)value : "");
-		xmlFree(value);
+	switch (xml_libvirt_judge(node, &rule)) {
+	case XML_FIXED:
+		return 1;
+	case XML_IGNORED:
+		if (xml_report_ignored(report, rule, node) < 0)
+			return hvd_err(err, ENOMEM, "out of memory");
+		return 0;
+	case XML_REFUSED:
+		break;
 	}
-	snprintf(buf + MIN(used, (size_t)158), 160 - MIN(used, (size_t)158), ">");
+	return xml_report_refused(rule, node, err);
 }
 
-static bool seen_before(const xmlNode *node)
-{
-	for (const xmlNode *p = node->prev; p; p = p->prev)
-		if (p->type == XML_ELEMENT_NODE && xmlStrEqual(p->name, node->name) && xml_marks(p))
-			return true;
-	return false;
-}
-
-static int refuse(const xmlNode *node, struct hvd_error *err)
-{
-	char element[160];
-	xmlChar *value;
-	int r;
-
-	if (node->type == XML_ELEMENT_NODE) {
-		show_element(node, element);
-		return hvd_err(err, EINVAL, "line %ld: %s is %s", line_of(node), element,
-			       seen_before(node) ? "there twice, or not supported in this form"
-						 : "not supported");
-	}
-	show_element(node->parent, element);
-	if (node->type != XML_ATTRIBUTE_NODE)
-		return hvd_err(err, EINVAL, "line %ld: there must be no text in %s", line_of(node),
-			       element);
-	value = xmlNodeGetContent(node);
-	r = hvd_err(err, EINVAL, "line %ld: %s='%.60s' of %s is not supported", line_of(node),
-		    (const char *)node->name, value ? (char *)value : "", element);
-	xmlFree(value);
-	return r;
-}
-
-/* What no field has read must be in the table of api/xml_libvirt.c. */
-static int check_rest(xmlNode *node, struct hvd_error *err)
+static int check_attributes(const xmlNode *node, struct import_report *report, struct hvd_error *err)
 {
 	int r = 0;
 
-	for (xmlAttr *attr = node->properties; attr; attr = attr->next)
-		if (!xml_marks((xmlNode *)attr) && !xml_libvirt_judge((xmlNode *)attr))
-			return refuse((xmlNode *)attr, err);
+	for (xmlAttr *attr = node->properties; attr && r >= 0; attr = attr->next)
+		if (!xml_marks((xmlNode *)attr))
+			r = check_node((xmlNode *)attr, report, err);
+	return r;
+}
+
+static int check_rest(xmlNode *node, struct import_report *report, struct hvd_error *err)
+{
+	int r = check_attributes(node, report, err);
 
 	for (xmlNode *child = node->children; child && r >= 0; child = child->next) {
-		enum xml_verdict verdict = XML_FIXED;
+		bool known = xml_marks(child) != 0;
 
 		if (xmlNodeIsText(child)) {
-			if (!(xml_marks(node) & XML_MARK_TEXT) && !xmlIsBlankNode(child) &&
-			    !xml_libvirt_judge(child))
-				return refuse(child, err);
+			if (!(xml_marks(node) & XML_MARK_TEXT) && !xmlIsBlankNode(child))
+				r = check_node(child, report, err);
 			continue;
 		}
 		if (child->type != XML_ELEMENT_NODE)
 			continue;
-		if (!xml_marks(child))
-			verdict = xml_libvirt_judge(child);
-		if (verdict == XML_REFUSED)
-			return refuse(child, err);
-		if (verdict == XML_IGNORED)
+		r = known ? 1 : check_node(child, report, err);
+		if (r <= 0)
 			continue;
 		/* its text has been judged with it */
-		if (!xml_marks(child))
+		if (!known)
 			xml_mark(child, XML_MARK_TEXT);
-		r = check_rest(child, err);
+		r = check_rest(child, report, err);
 	}
-	return r;
+	return r < 0 ? r : 0;
 }
 
-static int read_document(const struct schema *schema, xmlDoc *doc, void *obj, struct hvd_error *err)
+/* What is the document, where it is not what it should be? */
+static int refuse_root(const struct schema *schema, xmlNode *root, struct import_report *report,
+		       struct hvd_error *err)
 {
-	xmlNode *root = xmlDocGetRootElement(doc);
+	size_t len = strcspn(schema->xml, "[");
 	char element[160];
 	int r;
 
-	if (!xml_place_is(root, schema->xml)) {
-		show_element(root, element);
-		return hvd_err(err, EINVAL, "line %ld: the document is %s, not %s", line_of(root),
-			       element, schema->xml);
+	if (strlen((const char *)root->name) == len &&
+	    strncmp((const char *)root->name, schema->xml, len) == 0) {
+		r = check_attributes(root, report, err);
+		if (r < 0)
+			return r;
 	}
+	xml_show_element(root, element);
+	return hvd_err(err, EINVAL, "line %ld: the document is %s, not <%.*s>", xml_line_of(root),
+		       element, (int)len, schema->xml);
+}
+
+static int read_document(const struct schema *schema, xmlDoc *doc, void *obj,
+			 struct import_report *report, struct hvd_error *err)
+{
+	xmlNode *root = xmlDocGetRootElement(doc);
+	int r;
+
+	if (!xml_place_is(root, schema->xml))
+		return refuse_root(schema, root, report, err);
 	r = read_object(schema, root, obj, err);
 	if (r < 0)
 		return r;
-	r = check_rest(root, err);
+	r = check_rest(root, report, err);
 	if (r < 0)
 		return r;
 	return schema_check(schema, obj, err);
 }
 
-int xml_to_obj(const struct schema *schema, const char *text, size_t len, void *obj,
-	       struct hvd_error *err)
+int xml_import(const struct schema *schema, const char *text, size_t len, void *obj,
+	       struct import_report *report, struct hvd_error *err)
 {
 	AUTO(xmlFreeDoc) xmlDoc *doc = NULL;
 	int r;
 
 	memset(obj, 0, schema->size);
+	memset(report, 0, sizeof(*report));
 	if (len > XML_SIZE_MAX)
 		return hvd_err(err, EFBIG, "the document has more than %d bytes", XML_SIZE_MAX);
 	r = parse(text, len, &doc, err);
@@ -393,8 +379,20 @@ int xml_to_obj(const struct schema *schema, const char *text, size_t len, void *
 	r = schema_init(schema, obj);
 	if (r < 0)
 		return hvd_err(err, ENOMEM, "out of memory");
-	r = read_document(schema, doc, obj, err);
-	if (r < 0)
+	r = read_document(schema, doc, obj, report, err);
+	if (r < 0) {
 		schema_clear(schema, obj);
+		schema_clear(&import_report_schema, report);
+	}
+	return r;
+}
+
+int xml_to_obj(const struct schema *schema, const char *text, size_t len, void *obj,
+	       struct hvd_error *err)
+{
+	struct import_report report;
+	int r = xml_import(schema, text, len, obj, &report, err);
+
+	schema_clear(&import_report_schema, &report);
 	return r;
 }

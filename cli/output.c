@@ -199,6 +199,27 @@ static int print_answer(const struct invocation *inv, const struct client_answer
 	return print_object(op, answer->json, &sheet);
 }
 
+/* "line 17, 40-63: domain/devices/controller ignored: hvd gives each device a place of its own" */
+static void tell_ignored(const json_t *ignored)
+{
+	size_t index;
+	json_t *remark;
+
+	fflush(stdout);
+	json_array_foreach(ignored, index, remark) {
+		const char *lines = value_string_at(remark, "lines"), *why = value_string_at(remark, "why");
+		const char *element = value_string_at(remark, "element");
+		AUTO(free) char *text = NULL, *clean = NULL;
+
+		if (asprintf(&text, "line %s: %s ignored: %s", lines ? lines : "?", element ? element : "?",
+			     why ? why : "?") < 0)
+			text = NULL;
+		clean = text ? text_clean(text) : NULL;
+		if (clean)
+			text_wrap(stderr, clean, 0, 0, terminal_prose_width(stderr));
+	}
+}
+
 int output_answer(const struct invocation *inv, const struct client_answer *answer,
 		  struct hvd_error *err)
 {
@@ -210,5 +231,7 @@ int output_answer(const struct invocation *inv, const struct client_answer *answ
 			       "are hvd and hvcli of the same version?");
 	if (r < 0)
 		return hvd_err(err, -r, "cannot show the answer: %s", strerror(-r));
+	if (inv->command->op && inv->command->op->report && inv->options.format != OUTPUT_JSON)
+		tell_ignored(json_object_get(answer->json, "ignored"));
 	return 0;
 }

@@ -109,6 +109,11 @@ static int reply_result(struct bus_call *bc)
 	case BUS_RESULT_PATH:
 		r = append_path(m, call);
 		break;
+	case BUS_RESULT_IMPORT:
+		r = append_path(m, call);
+		if (r >= 0)
+			r = append_list(m, json_object_get(call->result, "ignored"));
+		break;
 	case BUS_RESULT_OBJECT:
 		r = dbus_append_json_object(m, call->result);
 		break;

@@ -21,6 +21,7 @@ static const struct {
 }, results[] = {
 	[BUS_RESULT_NONE] = { "", "" },
 	[BUS_RESULT_PATH] = { "o", "path" },
+	[BUS_RESULT_IMPORT] = { "oaa{sv}", "path\0ignored" },
 	[BUS_RESULT_OBJECT] = { "a{sv}", "resource" },
 	[BUS_RESULT_LIST] = { "aa{sv}", "resources" },
 	[BUS_RESULT_TEXT] = { "s", "document" },
@@ -68,7 +69,7 @@ enum bus_result bus_result_of(const struct op *op)
 
 	/* only VMs are objects of their own */
 	if (op_success_status(op) == 201 && op_gives_vm(op))
-		return BUS_RESULT_PATH;
+		return op->report ? BUS_RESULT_IMPORT : BUS_RESULT_PATH;
 	return of[op->result];
 }
 
@@ -148,7 +149,8 @@ static char *parameter_names(const struct op *op)
 		strcpy(text + len, patch ? "patch" : arguments[args[i]].name);
 		len += strlen(text + len) + 1;
 	}
-	strcpy(text + len, results[bus_result_of(op)].name);
+	/* one name or two */
+	memcpy(text + len, results[bus_result_of(op)].name, NAME_SIZE);
 	return text;
 }
 

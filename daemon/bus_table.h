@@ -6,7 +6,7 @@
  * Methods: an op whose path has {vm} is on org.hvd1.VM, else on org.hvd1.Manager. Arguments, in
  * this order: name of another resource (s), id of a disk or NIC (s), spec or patch (a{sv}), text (s),
  * options (a{sv}). Results: object a{sv}, list aa{sv}, text s, stream h; what creates a VM returns
- * its path (o).
+ * its path (o), and what of a document it ignored (aa{sv}).
  */
 #pragma once
 
@@ -28,6 +28,7 @@ enum bus_argument {
 enum bus_result {
 	BUS_RESULT_NONE,
 	BUS_RESULT_PATH,
+	BUS_RESULT_IMPORT, /* the path, and what of a document was ignored */
 	BUS_RESULT_OBJECT,
 	BUS_RESULT_LIST,
 	BUS_RESULT_TEXT,

@@ -10,6 +10,7 @@
 #include "api/xml.h"
 #include "daemon/operation.h"
 #include "daemon/resource.h"
+#include "vmm/base/log.h"
 
 void call_finish_no_memory(struct call *call)
 {
@@ -52,13 +53,25 @@ void call_finish_text(struct call *call, char *text)
 		call_finish_no_memory(call);
 }
 
+void call_finish_import(struct call *call, char *resource, const struct import_report *report)
+{
+	for (size_t i = 0; i < report->n_ignored; i++) {
+		const struct import_remark *remark = &report->ignored[i];
+
+		log_info("%s %s: line %s: %s ignored: %s", call->op->name, call->name,
+			 remark->lines, remark->element, remark->why);
+	}
+	call_finish_resource(call, resource_and(resource, &import_report_schema, report));
+}
+
 /* The vm_done_fn of operations without a result. */
 static void on_done(void *ctx, int r, const struct hvd_error *err)
 {
 	call_finish(ctx, r, err);
 }
 
-static void define(struct manager *manager, struct call *call, struct vm_config *config)
+/* Takes config over. NULL: the call is finished. */
+static struct vm *define(struct manager *manager, struct call *call, struct vm_config *config)
 {
 	struct hvd_error err = { 0 };
 	struct vm *vm;
@@ -68,11 +81,12 @@ static void define(struct manager *manager, struct call *call, struct vm_config 
 	if (r < 0) {
 		schema_clear(&vm_schema, config);
 		call_finish(call, r, &err);
-		return;
+		return NULL;
 	}
 	strcpy(call->name, vm_config(vm)->name);
 	memcpy(call->vm_uuid, vm_config(vm)->uuid, sizeof(call->vm_uuid));
-	finish_vm(call, vm);
+	call->generation = vm_generation(vm);
+	return vm;
 }
 
 static void vm_create(struct manager *manager, struct vm *vm, struct call *call)
@@ -82,24 +96,32 @@ static void vm_create(struct manager *manager, struct vm *vm, struct call *call)
 	int r;
 
 	r = json_to_obj(&vm_schema, call->args, &config, &err);
-	if (r < 0)
+	if (r < 0) {
 		call_finish(call, r, &err);
-	else
-		define(manager, call, &config);
+		return;
+	}
+	vm = define(manager, call, &config);
+	if (vm)
+		finish_vm(call, vm);
 }
 
 static void vm_define_xml(struct manager *manager, struct vm *vm, struct call *call)
 {
 	const char *text = call->text ? call->text : "";
+	struct import_report report;
 	struct hvd_error err = { 0 };
 	struct vm_config config;
 	int r;
 
-	r = xml_to_obj(&vm_schema, text, strlen(text), &config, &err);
-	if (r < 0)
+	r = xml_import(&vm_schema, text, strlen(text), &config, &report, &err);
+	if (r < 0) {
 		call_finish(call, r, &err);
-	else
-		define(manager, call, &config);
+		return;
+	}
+	vm = define(manager, call, &config);
+	if (vm)
+		call_finish_import(call, resource_vm(vm), &report);
+	schema_clear(&import_report_schema, &report);
 }
 
 static void vm_list(struct manager *manager, struct vm *vm, struct call *call)

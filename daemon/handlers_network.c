@@ -38,8 +38,9 @@ static void answer(const struct network *network, struct call *call)
 	call_finish_resource(call, resource_network(network));
 }
 
-/* Takes config over. */
-static void define(struct manager *manager, struct call *call, struct network_config *config)
+/* Takes config over. NULL: the call is finished. */
+static const struct network *define(struct manager *manager, struct call *call,
+				    struct network_config *config)
 {
 	struct hvd_error err = { 0 };
 	struct network *network;
@@ -49,35 +50,46 @@ static void define(struct manager *manager, struct call *call, struct network_co
 	if (r < 0) {
 		schema_clear(&network_schema, config);
 		finish(call, r, &err);
-		return;
+		return NULL;
 	}
 	snprintf(call->name, sizeof(call->name), "%s", network_config(network)->name);
-	answer(network, call);
+	call->generation = network_generation(network);
+	return network;
 }
 
 void handle_network_create(struct manager *manager, struct vm *vm, struct call *call)
 {
 	struct network_config config;
 	struct hvd_error err = { 0 };
+	const struct network *network;
 	int r = json_to_obj(&network_schema, call->args, &config, &err);
 
-	if (r < 0)
+	if (r < 0) {
 		finish(call, r, &err);
-	else
-		define(manager, call, &config);
+		return;
+	}
+	network = define(manager, call, &config);
+	if (network)
+		answer(network, call);
 }
 
 void handle_network_define_xml(struct manager *manager, struct vm *vm, struct call *call)
 {
 	const char *text = call->text ? call->text : "";
+	const struct network *network;
+	struct import_report report;
 	struct network_config config;
 	struct hvd_error err = { 0 };
-	int r = xml_to_obj(&network_schema, text, strlen(text), &config, &err);
+	int r = xml_import(&network_schema, text, strlen(text), &config, &report, &err);
 
-	if (r < 0)
+	if (r < 0) {
 		finish(call, r, &err);
-	else
-		define(manager, call, &config);
+		return;
+	}
+	network = define(manager, call, &config);
+	if (network)
+		call_finish_import(call, resource_network(network), &report);
+	schema_clear(&import_report_schema, &report);
 }
 
 void handle_network_list(struct manager *manager, struct vm *vm, struct call *call)

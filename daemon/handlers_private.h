@@ -18,6 +18,9 @@ void call_finish_resource(struct call *call, char *json); /* as call->json */
 void call_finish_text(struct call *call, char *text);
 void call_finish_no_memory(struct call *call);
 
+/* The answer to a document that has been taken in: resource (as call->json), and what was ignored. */
+void call_finish_import(struct call *call, char *resource, const struct import_report *report);
+
 /* handlers_network.c; vm is NULL. */
 void handle_network_create(struct manager *manager, struct vm *vm, struct call *call);
 void handle_network_list(struct manager *manager, struct vm *vm, struct call *call);

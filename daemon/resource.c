@@ -2,6 +2,7 @@
 #include "daemon/resource.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "api/json.h"
@@ -148,6 +149,19 @@ char *resource_vm(const struct vm *vm)
 char *resource_network(const struct network *network)
 {
 	return whole(&resource_network_kind, network);
+}
+
+char *resource_and(char *resource, const struct schema *schema, const void *obj)
+{
+	AUTO(free) char *text = resource, *line = NULL;
+	AUTO(json_decref) json_t *all = text ? json_loads(text, 0, NULL) : NULL;
+	AUTO(json_decref) json_t *more = json_from_obj(schema, obj);
+	char *ret;
+
+	if (!all || !more || json_object_update(all, more) < 0)
+		return NULL;
+	line = json_dumps(all, JSON_COMPACT);
+	return line && asprintf(&ret, "%s\n", line) >= 0 ? ret : NULL;
 }
 
 json_t *resource_items(const struct vm *vm, const struct field *list)

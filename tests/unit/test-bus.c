@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "api/dbus.h"
+#include "api/json.h"
 #include "daemon/bus_path.h"
 #include "daemon/bus_table.h"
 #include "tests/unit/rig.h"
@@ -276,6 +278,18 @@ static void expect_signal(struct seen *seen, const char *text)
 	}
 }
 
+/* The one thing that a document's import has ignored. */
+static void expect_ignored(sd_bus_message *m, const char *element)
+{
+	AUTO(json_decref) json_t *remark = NULL;
+
+	assert_true(sd_bus_message_enter_container(m, 'a', "a{sv}") > 0);
+	assert_int_equal(dbus_read_json(m, &remark, NULL), 0);
+	assert_string_equal(json_string_value(json_object_get(remark, "element")), element);
+	assert_string_equal(json_string_value(json_object_get(remark, "lines")), "1");
+	assert_true(sd_bus_message_at_end(m, false) > 0);
+}
+
 static void test_life_and_signals(void **state)
 {
 	struct seen seen = { 0 };
@@ -310,11 +324,12 @@ static void test_life_and_signals(void **state)
 	expect_signal(&seen, "VMRemoved /org/hvd1/vm/demo demo;");
 
 	m = call(BUS_PATH, BUS_MANAGER, "DefineXML", "s",
-		 "<domain type='kvm'><name>x-1</name><memory unit='MiB'>64</memory>"
+		 "<domain type='kvm'><name>x-1</name><title>T</title><memory unit='MiB'>64</memory>"
 		 "<os><kernel>/bin/sh</kernel></os></domain>");
 	/* '-' is no character of object paths */
 	assert_true(sd_bus_message_read(m, "o", &text) > 0);
 	assert_string_equal(text, "/org/hvd1/vm/x_2d1");
+	expect_ignored(m, "domain/title");
 	sd_bus_message_unref(m);
 	expect_signal(&seen, "InterfacesAdded /org/hvd1/vm/x_2d1;");
 	m = call("/org/hvd1/vm/x_2d1", BUS_VM, "GetXML", "");

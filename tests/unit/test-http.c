@@ -24,7 +24,7 @@
 #define XML   "Content-Type: application/xml\r\n"
 #define VM    "{\"name\":\"demo\",\"memory\":\"64M\",\"boot\":{\"kernel\":\"/bin/sh\"}}"
 #define VM_XML                                                                                 \
-	"<domain type='kvm'><name>imported</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>" \
+	"<domain type='kvm'><name>imported</name><title/><memory unit='MiB'>64</memory><vcpu>1</vcpu>" \
 	"<os><type arch='aarch64' machine='virt'>hvm</type><kernel>/bin/sh</kernel></os></domain>"
 #define UPGRADE \
 	"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -208,6 +208,8 @@ static void test_life_of_a_definition(void **state)
 
 	assert_int_equal(http_ask(conn, "POST", "/v1/vms/import", XML, VM_XML), 201);
 	assert_string_equal(http_header(conn, "Location"), "/v1/vms/imported");
+	assert_non_null(strstr(conn->answer.body, "\"ignored\":[{\"element\":\"domain/title\",\"lines\":\"1\","));
+	assert_non_null(strstr(conn->answer.body, "\"spec\":{"));
 	assert_int_equal(http_ask(conn, "DELETE", "/v1/vms/imported", NULL, NULL), 204);
 	assert_int_equal(http_ask(conn, "GET", "/v1/openapi.json", NULL, NULL), 200);
 	assert_int_equal(http_ask(conn, "GET", "/v1/host", NULL, NULL), 200);

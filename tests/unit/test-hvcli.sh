@@ -147,6 +147,15 @@ hvcli vm xml demo >"$dir/again.xml"
 expect 0 '' cmp "$dir/demo.xml" "$dir/again.xml"
 expect 0 '^demo$' sh -c "hvcli=\"${top_builddir:-.}/hvcli\"; \$hvcli vm delete demo >/dev/null &&
 	\$hvcli vm define - -o name <'$dir/demo.xml'"
+fixtures=${top_srcdir:-.}/tests/unit/xml
+expect 0 '^line 31-46: domain/devices/controller ignored: ' hvcli vm define "$fixtures/install-import.xml"
+expect 0 '"lines": "31-46"' sh -c "${top_builddir:-.}/hvcli vm delete web >/dev/null &&
+	${top_builddir:-.}/hvcli vm define -o json $fixtures/install-import.xml"
+expect 0 'vm.define-xml web: line 7: domain/metadata ignored: ' cat "$dir/log"
+expect 1 'line 57: <tpm> is not supported: .*take it out' hvcli vm define "$fixtures/install-tpm.xml"
+expect 0 '^line 8: network/mac ignored: ' hvcli network define "$fixtures/net-dump.xml"
+expect 0 '^VM web deleted$' hvcli vm delete web
+expect 0 '^Network lab deleted$' hvcli network delete lab
 expect 1 'vm define: FILE: .*absent.xml' hvcli vm define "$dir/absent.xml"
 expect 1 'vm define: .*line 1' sh -c "echo '<domain' | ${top_builddir:-.}/hvcli vm define -"
 

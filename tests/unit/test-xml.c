@@ -316,28 +316,41 @@ static const struct {
 	const char *from, *to, *error;
 } refused[] = {
 	{ "device='disk'", "device='cdrom'",
-	  "line 25: <disk type='file' device='cdrom'> is not supported" },
+	  "line 25: <disk type='file' device='cdrom'> is not supported: hvd has no such drive; write "
+	  "device='disk', with bus='virtio' and <readonly/> for an image of a CD" },
 	{ "type='network'", "type='vhostuser'",
-	  "line 35: type='vhostuser' of <interface type='vhostuser'> is not supported" },
+	  "line 35: type='vhostuser' of <interface type='vhostuser'> is not supported: the type is network, "
+	  "bridge, direct or ethernet" },
 	{ "<vcpu placement", "<vcpu current='1' placement",
-	  "line 7: current='1' of <vcpu current='1' placement='static' cpuset='0-3'> is not supported" },
+	  "line 7: current='1' of <vcpu current='1' placement='static' cpuset='0-3'> is not supported: "
+	  "hvd does not add vCPUs or memory to a VM that runs; give it all that it may need" },
 	{ ">2</vcpu>", ">two</vcpu>", "vcpus: line 7: 'two' is not a whole number" },
 	{ ">2</vcpu>", ">0</vcpu>", "vcpus: must be between 1 and 512" },
 	{ "type='raw'", "type='qed'", "disks[0].format: line 26: 'qed' is not one of: raw, qcow2, vmdk, vdi, vhdx, luks" },
-	{ "<serial type", "<channel type='unix'/><serial type",
-	  "line 42: <channel type='unix'> is not supported" },
+	{ "<serial type", "<channel type='unix'><target type='virtio' name='own'/></channel><serial type",
+	  "line 42: name='own' of <target type='virtio' name='own'> is not supported: use vsock between "
+	  "the guest and programs of the host" },
+	{ "<serial type", "<filesystem type='mount'/><serial type",
+	  "line 42: <filesystem type='mount'> is not supported: hvd shares no folders with a guest; use a "
+	  "disk or the network" },
+	{ "<boot dev='hd'/>", "<boot dev='network'/>",
+	  "line 15: dev='network' of <boot dev='network'> is not supported: give the interface <boot "
+	  "order='1'/>" },
+	{ "<acpi/>", "<acpi/><vmport/>", "line 17: <vmport> is not supported" },
 	{ "<uuid>", "<name>again</name><uuid>",
 	  "line 3: <name> is there twice, or not supported in this form" },
 	{ "<os>", "<os>text", "line 11: there must be no text in <os>" },
 	{ "'aarch64'", "'x86_64'",
-	  "line 12: <type arch='x86_64' machine='virt-7.2'> is not supported" },
+	  "line 12: arch='x86_64' of <type arch='x86_64' machine='virt-7.2'> is not supported: hvd has 64-bit "
+	  "Arm guests alone: arch='aarch64'" },
 	{ "virt-7.2", "q35", "machine: 'q35' is not a machine type of this hvd: use hvd-1.0" },
 	{ "150000<", "150500<", "resources.cpu_quota: line 8: '150500' is no multiple of 1000" },
 	{ "average='1000'", "average='1000' floor='5'",
-	  "line 41: floor='5' of <inbound average='1000' floor='5' burst='2048'> is not supported" },
+	  "line 41: floor='5' of <inbound average='1000' floor='5' burst='2048'> is not supported: hvd reserves no "
+	  "bandwidth" },
 	{ "average='128'", "average='fast'",
 	  "nics[1].limits.tx_bytes_per_second: line 41: 'fast' is no whole number" },
-	{ ">100000<", ">50000<", "line 8: <global_period> is not supported" },
+	{ ">100000<", ">50000<", "line 8: <global_period> is not supported: the period is 100000; scale global_quota with it" },
 	{ "model='virtio' autodeflate='on'", "model='xen'",
 	  "balloon: line 44: 'xen' is not one of: none, virtio" },
 	{ "autodeflate='on'", "autodeflate='yes'",
@@ -345,15 +358,20 @@ static const struct {
 	{ "unit='KiB'", "unit='pages'",
 	  "memory: line 5: '2097152' is no whole number, or the unit is unknown" },
 	{ "gic version='3'", "gic version='2'",
-	  "line 17: version='2' of <gic version='2'> is not supported" },
+	  "line 17: version='2' of <gic version='2'> is not supported: a guest has a GICv3: write "
+	  "version='3'" },
 	{ "<kernel>/boot", "<kernel>boot",
 	  "boot.kernel: must be an absolute path: 'boot/vmlinuz' is relative" },
 	{ "<boot dev", "<loader type='rom'>/x</loader><boot dev",
-	  "line 15: <loader type='rom'> is not supported" },
+	  "line 15: <loader type='rom'> is not supported: firmware is in flash: type='pflash'" },
 	{ "<boot dev", "<loader type='pflash' secure='yes'>/x</loader><boot dev",
-	  "line 15: secure='yes' of <loader type='pflash' secure='yes'> is not supported" },
+	  "line 15: secure='yes' of <loader type='pflash' secure='yes'> is not supported: there is no secure "
+	  "boot by SMM on Arm: secure='no'" },
 	{ "type='kvm'", "type='qemu'",
-	  "line 1: the document is <domain type='qemu' id='1'>, not domain[@type=kvm]" },
+	  "line 1: type='qemu' of <domain type='qemu' id='1'> is not supported: hvd has guests run by KVM "
+	  "alone: write type='kvm'" },
+	{ "<domain type='kvm' id='1'>", "<network>",
+	  "not well-formed XML: line 49: Opening and ending tag mismatch: network line 1 and domain" },
 	{ "<seclabel", "<q:commandline xmlns:q='urn:q'/><seclabel",
 	  "line 48: <commandline> is not supported" },
 	{ "<domain", "<!DOCTYPE domain [<!ENTITY a 'aaa'>]><domain",
