@@ -31,6 +31,7 @@ const char *const polkit_actions[_ACCESS_MAX] = {
 #define VM_RESOURCE .result_schema = &vm_schema, .status_schema = &vm_status_schema
 #define DISK        .result_schema = &disk_schema, .list = "disks"
 #define NIC         .result_schema = &nic_schema, .list = "nics"
+#define PART(schema) .result_schema = &(schema), .part = true
 #define NETWORK     .result_schema = &network_schema, .status_schema = &network_status_schema
 #define UPDATE      .options = &update_options_schema, .effect = EFFECT_SPEC
 #define GENERATION  .options = &generation_options_schema
@@ -82,7 +83,7 @@ const struct op ops[_OP_MAX] = {
 			    .options = &console_options_schema, .result = RESULT_STREAM,
 			    .help = "Connect to the console of a VM" },
 	[OP_DISK_LIST] = { "disk.list", HTTP_GET, "/v1/vms/{vm}/disks", "ListDisks", "disk list",
-			   ACCESS_READ, .result = RESULT_LIST, DISK,
+			   ACCESS_READ, .options = &list_options_schema, .result = RESULT_LIST, DISK,
 			   .help = "List the disks of a VM" },
 	[OP_DISK_GET] = { "disk.get", HTTP_GET, "/v1/vms/{vm}/disks/{disk}", "GetDisk",
 			  "disk show", ACCESS_READ, .result = RESULT_OBJECT, DISK,
@@ -100,7 +101,7 @@ const struct op ops[_OP_MAX] = {
 			     .list = "disks",
 			     .help = "Take a disk from a VM; its file stays" },
 	[OP_NIC_LIST] = { "nic.list", HTTP_GET, "/v1/vms/{vm}/nics", "ListNICs", "nic list",
-			  ACCESS_READ, .result = RESULT_LIST, NIC,
+			  ACCESS_READ, .options = &list_options_schema, .result = RESULT_LIST, NIC,
 			  .help = "List the network interfaces of a VM" },
 	[OP_NIC_GET] = { "nic.get", HTTP_GET, "/v1/vms/{vm}/nics/{nic}", "GetNIC", "nic show",
 			 ACCESS_READ, .result = RESULT_OBJECT, NIC,
@@ -117,6 +118,27 @@ const struct op ops[_OP_MAX] = {
 			    "nic detach", ACCESS_MANAGE, UPDATE, .result = RESULT_OBJECT,
 			    .result_schema = &plan_schema, .list = "nics",
 			    .help = "Take a network interface from a VM" },
+	[OP_VCPUS_GET] = { "vcpus.get", HTTP_GET, "/v1/vms/{vm}/vcpus", "GetVCPUs",
+			 "vcpus show", ACCESS_READ, .result = RESULT_OBJECT,
+			 PART(vm_vcpus_schema), .help = "Show the virtual CPUs that a VM is to have" },
+	[OP_VCPUS_PATCH] = { "vcpus.patch", HTTP_PATCH, "/v1/vms/{vm}/vcpus", "UpdateVCPUs",
+			   "vcpus set", ACCESS_MANAGE, .args = &vm_vcpus_schema, .args_partial = true,
+			   UPDATE, .result = RESULT_OBJECT, PART(vm_vcpus_schema),
+			   .help = "Change the number of virtual CPUs of a VM" },
+	[OP_MEMORY_GET] = { "memory.get", HTTP_GET, "/v1/vms/{vm}/memory", "GetMemory",
+			 "memory show", ACCESS_READ, .result = RESULT_OBJECT,
+			 PART(vm_memory_schema), .help = "Show the memory that a VM is to have" },
+	[OP_MEMORY_PATCH] = { "memory.patch", HTTP_PATCH, "/v1/vms/{vm}/memory", "UpdateMemory",
+			   "memory set", ACCESS_MANAGE, .args = &vm_memory_schema, .args_partial = true,
+			   UPDATE, .result = RESULT_OBJECT, PART(vm_memory_schema),
+			   .help = "Change the memory of a VM: its target at once, by the balloon" },
+	[OP_RESOURCES_GET] = { "resources.get", HTTP_GET, "/v1/vms/{vm}/resources", "GetResources",
+			 "resources show", ACCESS_READ, .result = RESULT_OBJECT,
+			 PART(resources_schema), .help = "Show the limits of a VM's control group" },
+	[OP_RESOURCES_PATCH] = { "resources.patch", HTTP_PATCH, "/v1/vms/{vm}/resources", "UpdateResources",
+			   "resources set", ACCESS_MANAGE, .args = &resources_schema, .args_partial = true,
+			   UPDATE, .result = RESULT_OBJECT, PART(resources_schema),
+			   .help = "Change the limits of a VM's control group, at once" },
 	[OP_NETWORK_CREATE] = { "network.create", HTTP_POST, "/v1/networks", "CreateNetwork",
 				"network create", ACCESS_MANAGE, .args = &network_schema,
 				.result = RESULT_OBJECT, NETWORK,
@@ -143,7 +165,8 @@ const struct op ops[_OP_MAX] = {
 			      "StopNetwork", "network stop", ACCESS_MANAGE,
 			      .help = "Remove the bridge of a virtual network that no VM uses" },
 	[OP_NETWORK_LEASES] = { "network.leases", HTTP_GET, "/v1/networks/{network}/leases",
-				"ListLeases", "network leases", ACCESS_READ, .result = RESULT_LIST,
+				"ListLeases", "network leases", ACCESS_READ,
+				.options = &list_options_schema, .result = RESULT_LIST,
 				.result_schema = &network_lease_schema,
 				.help = "List the addresses that a virtual network has given" },
 	[OP_NETWORK_XML] = { "network.xml", HTTP_GET, "/v1/networks/{network}/xml",

@@ -37,6 +37,12 @@ enum op_id {
 	OP_NIC_ATTACH,
 	OP_NIC_PATCH,
 	OP_NIC_DETACH,
+	OP_VCPUS_GET,
+	OP_VCPUS_PATCH,
+	OP_MEMORY_GET,
+	OP_MEMORY_PATCH,
+	OP_RESOURCES_GET,
+	OP_RESOURCES_PATCH,
 	OP_NETWORK_CREATE,
 	OP_NETWORK_LIST,
 	OP_NETWORK_GET,
@@ -99,6 +105,7 @@ struct op {
 	bool args_partial;               /* the body is a merge patch (RFC 7396) of args */
 	const struct schema *options;    /* query, or NULL: how it is to be done */
 	const char *list;                /* the member of the spec whose items it is about, or NULL */
+	bool part;                       /* result_schema is of some members of the spec, or of one */
 	enum op_result result;
 	const struct schema *result_schema; /* spec part of the resource, or NULL */
 	/*

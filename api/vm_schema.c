@@ -373,6 +373,9 @@ const struct schema resources_schema = {
 	SCHEMA_FIELDS(resources_fields),
 };
 
+/* Where in the table the parts begin that are resources of their own. */
+enum { FIELD_VCPUS = 6, FIELD_MEMORY = FIELD_VCPUS + 1, FIELD_BEHIND_MEMORY = FIELD_MEMORY + 3 };
+
 static const struct field vm_fields[] = {
 	{ "name", "name", STR(struct vm_config, name), .required = true, .check = vm_name_check,
 	  NEVER, .help = "Name, unique on the host" },
@@ -390,9 +393,9 @@ static const struct field vm_fields[] = {
 	{ "hotplug_ports", "hvd:hotplug-ports", U32(struct vm_config, hotplug_ports), .def = "4",
 	  .max = VM_MAX_HOTPLUG_PORTS,
 	  .help = "PCI Express ports kept free for devices that are attached while the VM runs" },
-	{ "vcpus", "vcpu", U32(struct vm_config, vcpus), .def = "1", .min = 1, .max = VM_MAX_VCPUS,
+	[FIELD_VCPUS] = { "vcpus", "vcpu", U32(struct vm_config, vcpus), .def = "1", .min = 1, .max = VM_MAX_VCPUS,
 	  .help = "Number of virtual CPUs" },
-	{ "memory", "memory", SIZE(struct vm_config, memory), .def = "512M", .min = 32 * MIB,
+	[FIELD_MEMORY] = { "memory", "memory", SIZE(struct vm_config, memory), .def = "512M", .min = 32 * MIB,
 	  .max = 16 * 1024 * GIB, .multiple = 2 * MIB, .unit = "bytes",
 	  .help = "Guest memory, a multiple of 2M" },
 	{ "memory_target", "currentMemory", SIZE(struct vm_config, memory_target), .min = 16 * MIB,
@@ -402,7 +405,7 @@ static const struct field vm_fields[] = {
 	{ "shared_memory", "memoryBacking/access[@mode=shared]", BOOL(struct vm_config, shared_memory),
 	  .help = "Guest memory can be shared with storage daemons, so that disks of other formats than "
 		  "raw can be attached while the VM runs; a VM that starts with such a disk has it" },
-	{ "io_threads", "iothreads", U32(struct vm_config, io_threads), .def = "1", .min = 1,
+	[FIELD_BEHIND_MEMORY] = { "io_threads", "iothreads", U32(struct vm_config, io_threads), .def = "1", .min = 1,
 	  .max = VM_MAX_IO_THREADS, .help = "Threads that serve the devices" },
 	{ "boot", "os", STRUCT(struct vm_config, boot, boot_schema), .help = "What is booted" },
 	{ "features", ".", STRUCT(struct vm_config, features, features_schema),
@@ -458,6 +461,20 @@ const struct schema vm_schema = {
 	.size = sizeof(struct vm_config),
 	SCHEMA_FIELDS(vm_fields),
 	.check = rule_vm,
+};
+
+const struct schema vm_vcpus_schema = {
+	.name = "Vcpus",
+	.size = sizeof(struct vm_config),
+	.fields = vm_fields + FIELD_VCPUS,
+	.n_fields = FIELD_MEMORY - FIELD_VCPUS,
+};
+
+const struct schema vm_memory_schema = {
+	.name = "Memory",
+	.size = sizeof(struct vm_config),
+	.fields = vm_fields + FIELD_MEMORY,
+	.n_fields = FIELD_BEHIND_MEMORY - FIELD_MEMORY,
 };
 
 static const struct field address_fields[] = {

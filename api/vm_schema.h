@@ -14,6 +14,9 @@ extern const struct schema nic_limits_schema;  /* struct nic_limits_config */
 extern const struct schema nic_schema;     /* struct nic_config */
 extern const struct schema resources_schema; /* struct resources_config */
 
+/* Some members of a struct vm_config, as a resource of their own. */
+extern const struct schema vm_vcpus_schema, vm_memory_schema;
+
 /* States of a VM as seen from outside; hvd's own, richer than those of the VMM process. */
 enum vm_state {
 	VM_SHUTOFF,  /* defined, no process */

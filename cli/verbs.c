@@ -202,6 +202,11 @@ const struct verb verbs[] = {
 	  .example = "hvcli nic attach demo default" },
 	{ "nic set", change, .thing = "NIC", .done = "changed in" },
 	{ "nic detach", change, .thing = "NIC", .done = "detached from" },
+	{ "vcpus set", change, .done = "changed", .example = "hvcli vcpus set demo --vcpus 4" },
+	{ "memory set", change, .done = "changed",
+	  .example = "hvcli memory set demo --memory-target 384M" },
+	{ "resources set", change, .done = "changed",
+	  .example = "hvcli resources set demo --cpu-quota 50" },
 	{ "network create", .thing = "Network", .done = "created",
 	  .example = "hvcli network create lab --mode isolated --address 10.9.0.1/24 \\\n"
 		     "      --static-lease address=10.9.0.7,mac=52:54:00:12:34:56" },

@@ -126,7 +126,7 @@ static void vm_define_xml(struct manager *manager, struct vm *vm, struct call *c
 
 static void vm_list(struct manager *manager, struct vm *vm, struct call *call)
 {
-	list_answer(manager, call, &resource_vm_kind);
+	list_answer(call, &resource_vm_kind, manager);
 }
 
 static void vm_get(struct manager *manager, struct vm *vm, struct call *call)
@@ -255,6 +255,12 @@ const handler_fn handlers[_OP_MAX] = {
 	[OP_NIC_ATTACH] = handle_item_attach,
 	[OP_NIC_PATCH] = handle_item_patch,
 	[OP_NIC_DETACH] = handle_item_detach,
+	[OP_VCPUS_GET] = handle_part_get,
+	[OP_VCPUS_PATCH] = handle_part_patch,
+	[OP_MEMORY_GET] = handle_part_get,
+	[OP_MEMORY_PATCH] = handle_part_patch,
+	[OP_RESOURCES_GET] = handle_part_get,
+	[OP_RESOURCES_PATCH] = handle_part_patch,
 	[OP_NETWORK_CREATE] = handle_network_create,
 	[OP_NETWORK_LIST] = handle_network_list,
 	[OP_NETWORK_GET] = handle_network_get,

@@ -94,7 +94,7 @@ void handle_network_define_xml(struct manager *manager, struct vm *vm, struct ca
 
 void handle_network_list(struct manager *manager, struct vm *vm, struct call *call)
 {
-	list_answer(manager, call, &resource_network_kind);
+	list_answer(call, &resource_network_kind, manager);
 }
 
 void handle_network_get(struct manager *manager, struct vm *vm, struct call *call)
@@ -109,8 +109,16 @@ void handle_network_leases(struct manager *manager, struct vm *vm, struct call *
 {
 	const struct network *network = find(manager, call);
 
-	if (network)
-		call_finish_json(call, resource_leases(network));
+	struct leases leases;
+
+	if (!network)
+		return;
+	if (resource_leases(network, &leases) < 0) {
+		call_finish_no_memory(call);
+		return;
+	}
+	list_answer(call, &resource_lease_kind, &leases);
+	leases_clear(&leases);
 }
 
 void handle_network_xml(struct manager *manager, struct vm *vm, struct call *call)

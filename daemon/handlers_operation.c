@@ -44,7 +44,7 @@ static struct operation *find(const struct manager *manager, const struct call *
 
 void handle_operation_list(struct manager *manager, struct vm *vm, struct call *call)
 {
-	list_answer(manager, call, &resource_operation_kind);
+	list_answer(call, &resource_operation_kind, manager);
 }
 
 void handle_operation_get(struct manager *manager, struct vm *vm, struct call *call)

@@ -35,6 +35,8 @@ void handle_network_define_xml(struct manager *manager, struct vm *vm, struct ca
 
 /* handlers_update.c; the items are those of the list that the operation names. */
 void handle_vm_patch(struct manager *manager, struct vm *vm, struct call *call);
+void handle_part_get(struct manager *manager, struct vm *vm, struct call *call);
+void handle_part_patch(struct manager *manager, struct vm *vm, struct call *call);
 void handle_item_list(struct manager *manager, struct vm *vm, struct call *call);
 void handle_item_get(struct manager *manager, struct vm *vm, struct call *call);
 void handle_item_attach(struct manager *manager, struct vm *vm, struct call *call);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changes of a spec: as a whole, and of its disks and NICs, which are items of its lists. All of
- * them make a new spec from the old one and hand it to vm_update(), or to vm_plan() when they are
+ * Changes of a spec: as a whole, of some of its members, and of its disks and NICs, which are items of
+ * its lists. All of them make a new spec from the old one and hand it to vm_update(), or to vm_plan() when they are
  * only asked what that would do.
  */
 #include <errno.h>
@@ -27,15 +27,36 @@ static const struct field *list_of(const struct call *call)
 	return call->op->list ? schema_field(&vm_schema, call->op->list) : NULL;
 }
 
+/* The member of the spec that the operation is about, when it is about one struct. */
+static const struct field *struct_of(const struct op *op)
+{
+	for (size_t i = 0; op->part && i < vm_schema.n_fields; i++)
+		if (vm_schema.fields[i].sub == op->result_schema)
+			return &vm_schema.fields[i];
+	return NULL;
+}
+
+/* What the operation is about, of a spec: an object of its result_schema. */
+static void *part_of(const struct op *op, const struct vm_config *config)
+{
+	const struct field *field = struct_of(op);
+
+	return field ? field_ptr(field, config) : (void *)config;
+}
+
 /* The member of an item, when a client named the item by its path and not by its place. */
 static void blame_item(const struct change *change, struct hvd_error *err)
 {
 	char prefix[48], rest[sizeof(err->field)];
+	const struct field *part = struct_of(change->call->op);
 	int len;
 
-	if (!change->list)
+	if (change->list)
+		len = snprintf(prefix, sizeof(prefix), "%s[%zu].", change->list->name, change->at);
+	else if (part)
+		len = snprintf(prefix, sizeof(prefix), "%s.", part->name);
+	else
 		return;
-	len = snprintf(prefix, sizeof(prefix), "%s[%zu].", change->list->name, change->at);
 	if (strncmp(err->field, prefix, (size_t)len) != 0)
 		return;
 	snprintf(rest, sizeof(rest), "%s", err->field + len);
@@ -78,7 +99,10 @@ static void on_updated(void *ctx, int r, const struct hvd_error *err)
 		return;
 	}
 	vm = manager_find_vm(change->manager, call->name);
-	if (!change->list) {
+	if (call->op->part) {
+		finish_with(change, vm, json_from_obj(call->op->result_schema,
+						      part_of(call->op, vm_config(vm))), NULL);
+	} else if (!change->list) {
 		finish_with(change, vm, NULL, resource_vm(vm));
 	} else if (change->plan) {
 		finish_with(change, vm, TAKE(change->plan), NULL);
@@ -171,13 +195,56 @@ void handle_vm_patch(struct manager *manager, struct vm *vm, struct call *call)
 		apply(change, vm, &config);
 }
 
-void handle_item_list(struct manager *manager, struct vm *vm, struct call *call)
+void handle_part_get(struct manager *manager, struct vm *vm, struct call *call)
+{
+	const struct op *op = call->op;
+
+	call->generation = vm_generation(vm);
+	call_finish_json(call, json_from_obj(op->result_schema, part_of(op, vm_config(vm))));
+}
+
+/* Those members of config that the operation is about become what the patch makes of them. */
+static int patch_part(const struct change *change, struct vm_config *config, struct hvd_error *err)
+{
+	const struct op *op = change->call->op;
+	const struct schema *schema = op->result_schema;
+	AUTO(free) void *patched = malloc(schema->size);
+	void *part = part_of(op, config);
+	int r;
+
+	if (!patched)
+		return hvd_err(err, ENOMEM, "out of memory");
+	r = json_merge_obj(schema, part, change->call->args, patched, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < schema->n_fields && r >= 0; i++) {
+		field_clear(&schema->fields[i], part);
+		r = field_copy(&schema->fields[i], part, patched);
+	}
+	schema_clear(schema, patched);
+	return r < 0 ? hvd_err(err, -r, "out of memory") : schema_check(&vm_schema, config, err);
+}
+
+void handle_part_patch(struct manager *manager, struct vm *vm, struct call *call)
 {
 	struct hvd_error err = { 0 };
+	struct vm_config config;
+	struct change *change = begin(manager, vm, call, &config);
 
-	call->result = resource_items(vm, list_of(call));
+	if (!change)
+		return;
+	if (patch_part(change, &config, &err) < 0)
+		give_up(change, &config, &err);
+	else
+		apply(change, vm, &config);
+}
+
+void handle_item_list(struct manager *manager, struct vm *vm, struct call *call)
+{
+	bool disks = call->op->result_schema == &disk_schema;
+
 	call->generation = vm_generation(vm);
-	call_finish(call, call->result ? 0 : hvd_err(&err, ENOMEM, "out of memory"), &err);
+	list_answer(call, disks ? &resource_disk_kind : &resource_nic_kind, vm_config(vm));
 }
 
 static int no_item(const struct call *call, const struct vm *vm, struct hvd_error *err)

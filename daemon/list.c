@@ -121,16 +121,16 @@ static int understand(const struct list_kind *kind, struct choice *choice, struc
 }
 
 /* The first item behind the cursor. */
-static int find_first(struct manager *manager, const struct list_kind *kind, const char *cursor,
+static int find_first(const void *ctx, const struct list_kind *kind, const char *cursor,
 		      const void **ret, struct hvd_error *err)
 {
-	const void *item = kind->next(manager, NULL);
+	const void *item = kind->next(ctx, NULL);
 
-	for (; cursor && item; item = kind->next(manager, item)) {
+	for (; cursor && item; item = kind->next(ctx, item)) {
 		int order = strcmp(kind->key(item), cursor);
 
 		if (order == 0) {
-			*ret = kind->next(manager, item);
+			*ret = kind->next(ctx, item);
 			return 0;
 		}
 		if (kind->sorted && order > 0)
@@ -167,18 +167,18 @@ static int write_item(struct json_text *text, const struct list_kind *kind, cons
 	return wanted;
 }
 
-static int write_list(struct manager *manager, const struct list_kind *kind,
+static int write_list(const void *ctx, const struct list_kind *kind,
 		      const struct choice *choice, struct json_text *text, struct hvd_error *err)
 {
 	uint32_t limit = choice->options.limit ? choice->options.limit : UINT32_MAX, n = 0;
 	const void *item = NULL, *last = NULL;
 	int r;
 
-	r = find_first(manager, kind, choice->options.cursor, &item, err);
+	r = find_first(ctx, kind, choice->options.cursor, &item, err);
 	if (r < 0)
 		return r;
 	LITERAL(text, "{\"items\":[");
-	for (; item && n < limit; item = kind->next(manager, item)) {
+	for (; item && n < limit; item = kind->next(ctx, item)) {
 		r = write_item(text, kind, item, choice, n == 0);
 		if (r < 0)
 			return hvd_err(err, -r, "out of memory");
@@ -194,7 +194,7 @@ static int write_list(struct manager *manager, const struct list_kind *kind,
 	return 0;
 }
 
-void list_answer(struct manager *manager, struct call *call, const struct list_kind *kind)
+void list_answer(struct call *call, const struct list_kind *kind, const void *ctx)
 {
 	struct json_text text = { 0 };
 	struct choice choice = { 0 };
@@ -205,7 +205,7 @@ void list_answer(struct manager *manager, struct call *call, const struct list_k
 	if (r >= 0)
 		r = understand(kind, &choice, &err);
 	if (r >= 0)
-		r = write_list(manager, kind, &choice, &text, &err);
+		r = write_list(ctx, kind, &choice, &text, &err);
 	if (r >= 0) {
 		call->json = json_text_take(&text);
 		if (!call->json)

@@ -15,8 +15,8 @@
 
 /* A kind of resource. */
 struct list_kind {
-	/* In their order; NULL: the first, the end. */
-	const void *(*next)(const struct manager *manager, const void *item);
+	/* In their order; NULL: the first, the end. ctx is whose they are. */
+	const void *(*next)(const void *ctx, const void *item);
 	const char *(*key)(const void *item); /* unique */
 	bool sorted;                          /* in the order of keys */
 	struct filter_part parts[FILTER_PARTS];
@@ -27,8 +27,8 @@ struct list_kind {
 	void (*unload)(const bool needed[FILTER_PARTS], const void *objs[FILTER_PARTS]);
 };
 
-/* Finish call, whose op has list_options_schema, with the items that its options choose. */
-void list_answer(struct manager *manager, struct call *call, const struct list_kind *kind);
+/* Finish call, whose op has list_options_schema, with the items of ctx that its options choose. */
+void list_answer(struct call *call, const struct list_kind *kind, const void *ctx);
 
 /*
  * A resource of two parts, {"name", "uuid", "spec", "status"}, name and uuid being the spec's; or of one, itself.

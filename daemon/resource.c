@@ -9,7 +9,7 @@
 #include "daemon/network.h"
 #include "daemon/operation.h"
 
-static const void *next_vm(const struct manager *manager, const void *item)
+static const void *next_vm(const void *manager, const void *item)
 {
 	return vm_next(manager, item);
 }
@@ -55,8 +55,10 @@ const struct list_kind resource_vm_kind = {
 	.unload = unload_vm,
 };
 
-static const void *next_operation(const struct manager *manager, const void *item)
+static const void *next_operation(const void *ctx, const void *item)
 {
+	const struct manager *manager = ctx;
+
 	return operation_next(manager->operations, item);
 }
 
@@ -80,7 +82,7 @@ const struct list_kind resource_operation_kind = {
 	.load = load_operation,
 };
 
-static const void *next_network(const struct manager *manager, const void *item)
+static const void *next_network(const void *manager, const void *item)
 {
 	return network_next(manager, item);
 }
@@ -164,17 +166,82 @@ char *resource_and(char *resource, const struct schema *schema, const void *obj)
 	return line && asprintf(&ret, "%s\n", line) >= 0 ? ret : NULL;
 }
 
-json_t *resource_items(const struct vm *vm, const struct field *list)
+/* The one behind item, of an array. */
+static const void *next_of(const struct field *list, const struct vm_config *config,
+			   const void *item)
 {
-	const struct vm_config *config = vm_config(vm);
-	AUTO(json_decref) json_t *items = json_array();
+	size_t i = 0;
 
-	for (size_t i = 0; items && i < *field_count(list, config); i++)
-		if (json_array_append_new(items, json_from_obj(list->sub,
-							       field_list_item(list, config, i))) < 0)
-			return NULL;
-	return TAKE(items);
+	if (item)
+		i = (size_t)((const char *)item - (const char *)field_list_item(list, config, 0)) /
+			    list->sub->size + 1;
+	return i < *field_count(list, config) ? field_list_item(list, config, i) : NULL;
 }
+
+static const void *next_disk(const void *config, const void *item)
+{
+	return next_of(schema_field(&vm_schema, "disks"), config, item);
+}
+
+static const char *disk_key(const void *item)
+{
+	return schema_key(&disk_schema, item);
+}
+
+static const void *next_nic(const void *config, const void *item)
+{
+	return next_of(schema_field(&vm_schema, "nics"), config, item);
+}
+
+static const char *nic_key(const void *item)
+{
+	return schema_key(&nic_schema, item);
+}
+
+/* An item that is its only part. */
+static int load_itself(const void *item, const bool needed[FILTER_PARTS],
+		       const void *objs[FILTER_PARTS])
+{
+	objs[0] = item;
+	return 0;
+}
+
+const struct list_kind resource_disk_kind = {
+	.next = next_disk,
+	.key = disk_key,
+	.parts = { { NULL, &disk_schema } },
+	.n_parts = 1,
+	.load = load_itself,
+};
+
+const struct list_kind resource_nic_kind = {
+	.next = next_nic,
+	.key = nic_key,
+	.parts = { { NULL, &nic_schema } },
+	.n_parts = 1,
+	.load = load_itself,
+};
+
+static const void *next_lease(const void *ctx, const void *item)
+{
+	const struct leases *leases = ctx;
+	size_t i = item ? (size_t)((const struct network_lease *)item - leases->list) + 1 : 0;
+
+	return i < leases->n ? &leases->list[i] : NULL;
+}
+
+static const char *lease_key(const void *item)
+{
+	return ((const struct network_lease *)item)->address;
+}
+
+const struct list_kind resource_lease_kind = {
+	.next = next_lease,
+	.key = lease_key,
+	.parts = { { NULL, &network_lease_schema } },
+	.n_parts = 1,
+	.load = load_itself,
+};
 
 json_t *resource_item(const struct vm *vm, const struct field *list, const char *id)
 {
@@ -195,16 +262,34 @@ json_t *resource_host(const struct manager *manager)
 
 static int append_lease(void *ctx, const struct network_lease *lease)
 {
-	json_t *items = ctx;
+	struct leases *leases = ctx;
+	struct network_lease *more;
 
-	return json_array_append_new(items, json_from_obj(&network_lease_schema, lease));
+	more = reallocarray(leases->list, leases->n + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	leases->list = more;
+	if (schema_copy(&network_lease_schema, &more[leases->n], lease) < 0)
+		return -ENOMEM;
+	leases->n++;
+	return 0;
 }
 
-json_t *resource_leases(const struct network *network)
+int resource_leases(const struct network *network, struct leases *ret)
 {
-	AUTO(json_decref) json_t *items = json_array();
+	int r;
 
-	if (!items || network_each_lease(network, append_lease, items) < 0)
-		return NULL;
-	return TAKE(items);
+	*ret = (struct leases){ 0 };
+	r = network_each_lease(network, append_lease, ret);
+	if (r < 0)
+		leases_clear(ret);
+	return r;
+}
+
+void leases_clear(struct leases *leases)
+{
+	for (size_t i = 0; i < leases->n; i++)
+		schema_clear(&network_lease_schema, &leases->list[i]);
+	free(leases->list);
+	*leases = (struct leases){ 0 };
 }

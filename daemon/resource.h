@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "api/network_schema.h"
 #include "daemon/list.h"
 #include "daemon/manager.h"
 
@@ -12,9 +13,19 @@ char *resource_vm(const struct vm *vm);
 char *resource_network(const struct network *network);
 /* resource, taken over, with the members of a further object behind its own. */
 char *resource_and(char *resource, const struct schema *schema, const void *obj);
+
+/* Lists; of whom: the manager, */
 extern const struct list_kind resource_vm_kind, resource_network_kind, resource_operation_kind;
-/* All items of a list of the spec, or the one of this id. */
-json_t *resource_items(const struct vm *vm, const struct field *list);
+extern const struct list_kind resource_disk_kind, resource_nic_kind; /* a struct vm_config, */
+extern const struct list_kind resource_lease_kind;                   /* a struct leases. */
+/* The item of a list of the spec that has this id. */
 json_t *resource_item(const struct vm *vm, const struct field *list, const char *id);
 json_t *resource_host(const struct manager *manager);
-json_t *resource_leases(const struct network *network);
+
+/* The leases of a network, as they are now. */
+struct leases {
+	struct network_lease *list;
+	size_t n;
+};
+int resource_leases(const struct network *network, struct leases *ret);
+void leases_clear(struct leases *leases);

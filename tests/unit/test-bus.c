@@ -428,7 +428,7 @@ static void test_disks(void **state)
 		 true, 0);
 	assert_true(sd_bus_message_has_signature(m, "a{sv}"));
 	sd_bus_message_unref(m);
-	m = call(UP, BUS_VM, "ListDisks", "");
+	m = call(UP, BUS_VM, "ListDisks", "a{sv}", 0);
 	assert_true(sd_bus_message_has_signature(m, "aa{sv}"));
 	sd_bus_message_unref(m);
 	sd_bus_message_unref(call(UP, BUS_VM, "UpdateDisk", "sa{sv}a{sv}", "vda", 1, "cache", "s",

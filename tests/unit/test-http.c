@@ -258,12 +258,64 @@ static void test_disks(void **state)
 	assert_int_equal(http_ask(conn, "PATCH", DISK("/vda"), PATCH, "{\"cache\":\"hot\"}"), 422);
 	expect_body("\"field\":\"cache\"");
 
+	/* a list like any other */
+	assert_int_equal(http_ask(conn, "GET", DISK("?fields=id,path&filter=read_only==true"), NULL,
+				  NULL), 200);
+	assert_string_equal(conn->answer.body,
+			    "{\"items\":[{\"path\":\"/etc/passwd\",\"id\":\"vda\"}]}\n");
+	assert_int_equal(http_ask(conn, "GET", DISK("?fields=id&cursor=vda"), NULL, NULL), 200);
+	assert_string_equal(conn->answer.body, "{\"items\":[]}\n");
+	assert_int_equal(http_ask(conn, "GET", DISK("?filter=colour==red"), NULL, NULL), 422);
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms/demo/nics?limit=1", NULL, NULL), 200);
+
 	assert_int_equal(http_ask(conn, "DELETE", DISK("/vda?dry_run=yes"), NULL, NULL), 200);
 	assert_int_equal(http_ask(conn, "DELETE", DISK("/vda"), NULL, NULL), 200);
 	expect_body("{\"changes\":[{\"field\":\"disks[vda]\"");
 	assert_int_equal(http_ask(conn, "GET", DISK("/vda"), NULL, NULL), 404);
 	assert_int_equal(http_ask(conn, "DELETE", "/v1/vms/demo", "If-Match: \"3\"\r\n", NULL), 412);
 	assert_int_equal(http_ask(conn, "DELETE", "/v1/vms/demo", "If-Match: *\r\n", NULL), 204);
+}
+
+/* Parts of the spec, which change as if the spec did. */
+static void test_parts(void **state)
+{
+	assert_int_equal(http_ask(conn, "POST", "/v1/vms", JSON, VM), 201);
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms/up/vcpus", NULL, NULL), 200);
+	assert_string_equal(conn->answer.body, "{\"vcpus\":1}\n");
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms/up/memory", NULL, NULL), 200);
+	expect_body("{\"memory\":67108864,\"memory_target\":0,\"shared_memory\":false}");
+	assert_int_equal(http_ask(conn, "PATCH", "/v1/vms/up/vcpus?dry_run=true", PATCH,
+				  "{\"vcpus\":3}"), 200);
+	expect_body("{\"changes\":[{\"field\":\"vcpus\",\"applies\":\"next-boot\"}]}");
+	assert_int_equal(http_ask(conn, "PATCH", "/v1/vms/up/vcpus", PATCH, "{\"vcpus\":3}"), 200);
+	assert_string_equal(conn->answer.body, "{\"vcpus\":3}\n");
+	assert_non_null(http_header(conn, "ETag"));
+	assert_int_equal(http_ask(conn, "PATCH", "/v1/vms/up/memory", PATCH,
+				  "{\"memory\":\"128M\"}"), 200);
+	expect_body("{\"memory\":134217728,");
+	assert_int_equal(http_ask(conn, "PATCH", "/v1/vms/demo/resources", PATCH,
+				  "{\"cpu_weight\":20}"), 200);
+	expect_body("\"cpu_weight\":20");
+	assert_int_equal(http_ask(conn, "PATCH", "/v1/vms/demo/resources", PATCH,
+				  "{\"memory_high\":\"1G\",\"cpu_weight\":null}"), 200);
+	expect_body("{\"cpu_weight\":0,");
+	expect_body("\"memory_high\":1073741824");
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms/up", NULL, NULL), 200);
+	expect_body("\"pending\":[{\"field\":\"vcpus\"},{\"field\":\"memory\"}]");
+
+	/* what belongs to another part; what is no limit; what two of them say together */
+	assert_int_equal(http_ask(conn, "PATCH", "/v1/vms/up/vcpus", PATCH, "{\"memory\":1}"), 422);
+	assert_int_equal(http_ask(conn, "PATCH", "/v1/vms/up/memory", PATCH, "{\"memory\":1}"), 422);
+	expect_body("\"field\":\"memory\"");
+	assert_int_equal(http_ask(conn, "PATCH", "/v1/vms/demo/resources", PATCH,
+				  "{\"cpuset\":\"x\"}"), 422);
+	expect_body("\"field\":\"cpuset\"");
+	assert_int_equal(http_ask(conn, "PATCH", "/v1/vms/up/memory", PATCH,
+				  "{\"memory_target\":\"1G\"}"), 422);
+	assert_int_equal(http_ask(conn, "DELETE", "/v1/vms/demo", NULL, NULL), 204);
+	assert_int_equal(http_ask(conn, "PATCH", "/v1/vms/up", PATCH,
+				  "{\"vcpus\":1,\"memory\":\"64M\"}"), 200);
+	expect_body("\"pending\":[]");
 }
 
 /* Of a VM that runs: at once, or at its next start. */
@@ -690,6 +742,7 @@ int main(void)
 		SHARED(test_every_operation),
 		SHARED(test_life_of_a_definition),
 		SHARED(test_disks),
+		SHARED(test_parts),
 		SHARED(test_changes_while_running),
 		SHARED(test_lists),
 		SHARED(test_head),
