@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/utf8.h"
 
-#include <stdint.h>
 #include <string.h>
 
-/* One character at s, of at most len bytes: its length, 0 when malformed. */
-static size_t decode(const unsigned char *s, size_t len, uint32_t *ret)
+size_t utf8_next(const char *text, size_t len, uint32_t *ret)
 {
+	const unsigned char *s = (const unsigned char *)text;
 	static const uint32_t payload[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	uint32_t c = s[0];
@@ -50,11 +49,10 @@ static bool is_text(uint32_t c)
 
 bool utf8_is_text(const char *text, size_t len)
 {
-	const unsigned char *s = (const unsigned char *)text;
 	uint32_t c;
 
-	for (size_t n; len; s += n, len -= n) {
-		n = decode(s, len, &c);
+	for (size_t n; len; text += n, len -= n) {
+		n = utf8_next(text, len, &c);
 		if (!n || !is_text(c))
 			return false;
 	}
@@ -67,7 +65,7 @@ void utf8_clean(char *text)
 	uint32_t c;
 
 	for (size_t n; len; text += n, len -= n) {
-		n = decode((unsigned char *)text, len, &c);
+		n = utf8_next(text, len, &c);
 		if (n && is_text(c))
 			continue;
 		if (!n)

@@ -4,6 +4,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+/* One character at text, of at most len bytes: its length, 0 when malformed; *ret is its code point. */
+size_t utf8_next(const char *text, size_t len, uint32_t *ret);
 
 /*
  * True for well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms) without control

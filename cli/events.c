@@ -12,6 +12,10 @@
 #include "cli/text.h"
 #include "cli/value.h"
 #include "cli/vm_table.h"
+#include "cli/yaml.h"
+#include "vmm/base/macro.h"
+
+#define DETAIL_COLUMN 50u /* where a line goes on at the latest */
 
 static const char *text_at(const json_t *event, const char *name)
 {
@@ -90,22 +94,26 @@ static int print_event(const json_t *event, bool colour)
 	bool started = !strcmp(text_at(event, "type"), event_type_names[EVENT_STARTED]);
 	const char *detail = started ? "" : text_at(event, "detail");
 	const char *sgr = colour ? colour_of(event) : NULL;
-	AUTO(free) char *line = NULL, *clean = NULL;
+	AUTO(free) char *line = NULL, *clean = text_clean(short_resource(event)), *rest = NULL;
+	unsigned width = terminal_width(stdout);
 	char when[32], what[192];
+	int at;
 
 	format_time(event, when);
 	format_what(event, what, sizeof(what));
-	if (asprintf(&line, "%-20s %s%s%s", short_resource(event), what, *detail ? ": " : "",
-		     detail) < 0) {
+	if (asprintf(&line, "%s%s%s", what, *detail ? ": " : "", detail) < 0) {
 		line = NULL;
 		return -ENOMEM;
 	}
-	clean = text_clean(line);
-	if (!clean)
+	rest = text_clean(line);
+	if (!clean || !rest)
 		return -ENOMEM;
-	printf("%6lld  %s  %s%s%s%s%s\n",
-	       (long long)json_integer_value(value_at(event, "seq")), when, sgr ? "\033[" : "",
-	       sgr ? sgr : "", sgr ? "m" : "", clean, sgr ? "\033[0m" : "");
+	at = printf("%6lld  %s  ", (long long)json_integer_value(value_at(event, "seq")), when);
+	printf("%s%s%s%-20s ", sgr ? "\033[" : "", sgr ? sgr : "", sgr ? "m" : "", clean);
+	at += (int)MAX(text_width(clean), (size_t)20) + 1;
+	text_wrap(stdout, rest, (unsigned)at, MIN((unsigned)at, DETAIL_COLUMN),
+		  width ? width : (unsigned)-1);
+	fputs(sgr ? "\033[0m" : "", stdout);
 	return 0;
 }
 
@@ -117,6 +125,10 @@ static int show(const struct invocation *inv, const json_t *event)
 	case OUTPUT_JSON:
 		r = json_dumpf(event, stdout, JSON_COMPACT) < 0 ? -EIO : 0;
 		putchar('\n');
+		break;
+	case OUTPUT_YAML:
+		puts("---");
+		r = yaml_write(event, stdout);
 		break;
 	case OUTPUT_NAME:
 		printf("%lld\n", (long long)json_integer_value(value_at(event, "seq")));

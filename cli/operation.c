@@ -239,6 +239,7 @@ int operation_list(struct client *client, const struct invocation *inv, struct h
 	items = json_object_get(answer.json, "items");
 	switch (inv->options.format) {
 	case OUTPUT_JSON:
+	case OUTPUT_YAML:
 		return output_answer(inv, &answer, err);
 	case OUTPUT_NAME:
 		json_array_foreach(items, index, item)
@@ -252,12 +253,10 @@ int operation_list(struct client *client, const struct invocation *inv, struct h
 
 static void say_state(const struct invocation *inv, const json_t *operation)
 {
-	if (inv->options.format == OUTPUT_JSON) {
-		json_dumpf(operation, stdout, JSON_INDENT(2));
-		putchar('\n');
-	} else {
+	if (output_is_data(inv->options.format))
+		output_data(inv->options.format, operation, stdout);
+	else
 		printf("Operation %s: %s\n", inv->operand, text_at(operation, "state"));
-	}
 }
 
 int operation_wait(struct client *client, const struct invocation *inv, struct hvd_error *err)

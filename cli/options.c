@@ -16,6 +16,7 @@ const char *const output_format_names[_OUTPUT_MAX + 1] = {
 	[OUTPUT_TABLE] = "table",
 	[OUTPUT_WIDE] = "wide",
 	[OUTPUT_JSON] = "json",
+	[OUTPUT_YAML] = "yaml",
 	[OUTPUT_NAME] = "name",
 };
 
@@ -46,7 +47,7 @@ const struct option_spec option_specs[] = {
 	  { "vm create", "vm set" } },
 
 	{ "--output", 'o', OPTION_FORMAT, AT(format), "FORMAT",
-	  "How to print: table, wide, json or name (default: table)", { NULL } },
+	  "How to print: table, wide, json, yaml or name (default: table)", { NULL } },
 	{ "--socket", 0, OPTION_TEXT, AT(socket), "PATH",
 	  "The socket of hvd (default: $HVD_SOCKET or " CLIENT_SOCKET ")", { NULL } },
 	{ "--help", 'h', OPTION_BOOL, AT(help), NULL,

@@ -12,7 +12,7 @@
 
 #include "vmm/base/err.h"
 
-enum output_format { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON, OUTPUT_NAME, _OUTPUT_MAX };
+enum output_format { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON, OUTPUT_YAML, OUTPUT_NAME, _OUTPUT_MAX };
 extern const char *const output_format_names[_OUTPUT_MAX + 1]; /* NULL-terminated */
 
 struct options {

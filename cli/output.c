@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/device_table.h"
 #include "cli/network_table.h"
 #include "cli/sheet.h"
 #include "cli/table.h"
@@ -13,13 +14,17 @@
 #include "cli/text.h"
 #include "cli/value.h"
 #include "cli/vm_table.h"
+#include "cli/yaml.h"
 #include "vmm/base/macro.h"
 
 #define COLUMNS_MAX 24
+#define COLUMNS_NARROW 7 /* that a person can read side by side */
 
-static int print_json(const json_t *json, FILE *f)
+int output_data(enum output_format format, const json_t *value, FILE *f)
 {
-	if (json_dumpf(json, f, JSON_INDENT(2)) < 0)
+	if (format == OUTPUT_YAML)
+		return yaml_write(value, f);
+	if (json_dumpf(value, f, JSON_INDENT(2) | JSON_ENCODE_ANY) < 0)
 		return -EIO;
 	fputc('\n', f);
 	return 0;
@@ -56,7 +61,8 @@ int output_list(const struct op *op, const json_t *items, enum output_format for
 	AUTO(table_free) struct table *table = NULL;
 	struct column columns[COLUMNS_MAX] = { 0 };
 	char headings[COLUMNS_MAX][64];
-	size_t n = MIN(schema->n_fields, (size_t)COLUMNS_MAX), index;
+	size_t most = format == OUTPUT_WIDE ? COLUMNS_MAX : COLUMNS_NARROW;
+	size_t n = MIN(schema->n_fields, most), index;
 	json_t *item;
 	int r;
 
@@ -65,6 +71,10 @@ int output_list(const struct op *op, const json_t *items, enum output_format for
 
 	if (schema == &network_schema)
 		return network_table(items, format == OUTPUT_WIDE, f, width, colour);
+	if (schema == &disk_schema && format != OUTPUT_WIDE)
+		return disk_table(items, f, width, colour);
+	if (schema == &nic_schema && format != OUTPUT_WIDE)
+		return nic_table(items, f, width, colour);
 
 	for (size_t i = 0; i < n; i++) {
 		heading_of(&schema->fields[i], headings[i]);
@@ -84,7 +94,7 @@ int output_list(const struct op *op, const json_t *items, enum output_format for
 		if (r < 0)
 			return r;
 	}
-	return r < 0 ? r : table_print(table, f, width, colour);
+	return r < 0 ? r : table_print(table, f, format == OUTPUT_WIDE ? 0 : width, colour);
 }
 
 static int print_object(const struct op *op, const json_t *obj, const struct sheet *sheet)
@@ -163,8 +173,8 @@ static int print_accepted(const struct invocation *inv, const json_t *operation,
 
 	if (!clean)
 		return -EPROTO;
-	if (inv->options.format == OUTPUT_JSON)
-		return print_json(operation, f);
+	if (output_is_data(inv->options.format))
+		return output_data(inv->options.format, operation, f);
 	if (inv->options.format == OUTPUT_NAME)
 		fprintf(f, "%s\n", clean);
 	else
@@ -177,6 +187,8 @@ static int print_answer(const struct invocation *inv, const struct client_answer
 	const struct op *op = inv->command->op;
 	struct sheet sheet = { f, terminal_width(f), terminal_colour(f) };
 
+	if (op->result == RESULT_DOCUMENT && inv->options.format == OUTPUT_YAML && answer->json)
+		return yaml_write(answer->json, f);
 	if (op->result == RESULT_DOCUMENT) {
 		const char *text = answer->text ? answer->text : "";
 		size_t len = strlen(text);
@@ -188,8 +200,8 @@ static int print_answer(const struct invocation *inv, const struct client_answer
 		return print_accepted(inv, answer->json, f);
 	if (op->result != RESULT_NONE && !json_is_object(answer->json))
 		return -EPROTO;
-	if (inv->options.format == OUTPUT_JSON)
-		return answer->json ? print_json(answer->json, f) : 0;
+	if (output_is_data(inv->options.format))
+		return answer->json ? output_data(inv->options.format, answer->json, f) : 0;
 	if (json_is_true(json_object_get(inv->query, "dry_run")))
 		return print_plan(answer->json, f);
 	if (op->result == RESULT_LIST)
@@ -231,7 +243,7 @@ int output_answer(const struct invocation *inv, const struct client_answer *answ
 			       "are hvd and hvcli of the same version?");
 	if (r < 0)
 		return hvd_err(err, -r, "cannot show the answer: %s", strerror(-r));
-	if (inv->command->op && inv->command->op->report && inv->options.format != OUTPUT_JSON)
+	if (inv->command->op && inv->command->op->report && !output_is_data(inv->options.format))
 		tell_ignored(json_object_get(answer->json, "ignored"));
 	return 0;
 }

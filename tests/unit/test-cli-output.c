@@ -11,8 +11,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "api/json.h"
 #include "cli/output.h"
+#include "cli/sheet.h"
+#include "cli/text.h"
 #include "cli/vm_table.h"
+#include "tests/unit/fill.h"
+#include "vmm/base/cleanup.h"
 
 static const char demo[] =
 	"{\"name\": \"demo\", \"uuid\": \"6c1f1f0e-0000-4000-8000-000000000001\","
@@ -214,12 +219,108 @@ static void test_strange_answers(void **state)
 	}
 }
 
+/* As long as names may be, in the place of every text. */
+static void lengthen(json_t *value)
+{
+	static const char name[] = "a-name-as-long-as-names-may-be-which-is-three-and-sixty-bytes-0";
+	const char *key;
+	json_t *member;
+	size_t i;
+
+	if (json_is_string(value))
+		json_string_set(value, name);
+	json_array_foreach(value, i, member) lengthen(member);
+	json_object_foreach(value, key, member) lengthen(member);
+}
+
+/* One resource of the operation's kind, everything set and long. */
+static json_t *long_resource(const struct op *op)
+{
+	AUTO(free) void *obj = calloc(1, op->result_schema->size);
+	json_t *json, *all;
+
+	fill_obj(op->result_schema, obj, 1);
+	json = json_from_obj(op->result_schema, obj);
+	schema_clear(op->result_schema, obj);
+	all = op->status_schema ? json_pack("{s:s, s:s, s:O, s:{s:s, s:i, s:[{s:s}]}}", "name", "", "uuid",
+					    "", "spec", json, "status", "state", "", "pid", 4000000,
+					    "addresses", "address", "")
+				: json_incref(json);
+	json_decref(json);
+	lengthen(all);
+	return all;
+}
+
+static void assert_fits(const struct text *t, bool words)
+{
+	for (const char *line = t->text; *line; line += strcspn(line, "\n") + 1) {
+		char copy[512];
+
+		snprintf(copy, sizeof(copy), "%.*s", (int)strcspn(line, "\n"), line);
+		/* what is one word is not cut where it stands to be copied */
+		if (text_width(copy) > 80 && !(words && strlen(strrchr(copy, ' ')) > 60))
+			fail_msg("%zu columns: %s", text_width(copy), copy);
+	}
+}
+
+static void test_everything_fits_80_columns(void **state)
+{
+	size_t n = 0;
+
+	for (const struct op *op = ops; op < ops + _OP_MAX; op++) {
+		AUTO(json_decref) json_t *resource = NULL, *items = NULL;
+		struct text t;
+
+		if (!op->result_schema || op->method != HTTP_GET)
+			continue;
+		resource = long_resource(op);
+		items = json_pack("[O, O]", resource, resource);
+		text_open(&t);
+		if (op->result == RESULT_LIST)
+			assert_int_equal(output_list(op, items, OUTPUT_TABLE, t.f, 80, false), 0);
+		else if (op->status_schema)
+			assert_int_equal(vm_sheet(&(struct sheet){ t.f, 80, false }, op, resource), 0);
+		else
+			assert_int_equal(sheet_object(&(struct sheet){ t.f, 80, false }, "thing",
+						      op->result_schema, resource), 0);
+		text_close(&t);
+		assert_fits(&t, op->result != RESULT_LIST);
+		free(t.text);
+		n++;
+	}
+	assert_true(n > 10);
+}
+
+static void test_yaml(void **state)
+{
+	static const char json[] =
+		"{\"plain\": \"a path/to.it 1\", \"empty\": \"\", \"no\": \"Yes\", \"number\": \"1.0\","
+		" \"time\": \"12:30\", \"lines\": \"two\\n\\tlines\", \"unicode\": \"\u00e9 \\u0085\\u2028\","
+		" \"quote\": \"say \\\"x\\\\\\\"\", \"trailing\": \"a \", \"colon\": \"a: b #c\","
+		" \"n\": [1, -2, 1.5, true, null], \"none\": [], \"nothing\": {},"
+		" \"deep\": {\"list\": [{\"a\": 1, \"b\": {\"c\": \"~\"}}, [\"x\"], {}]}}";
+	static const char yaml[] = "plain: a path/to.it 1\nempty: \"\"\n\"no\": \"Yes\"\nnumber: \"1.0\"\n"
+				   "time: \"12:30\"\nlines: \"two\\n\\tlines\"\nunicode: \"\u00e9 \\u0085\\u2028\"\n"
+				   "quote: \"say \\\"x\\\\\\\"\"\ntrailing: \"a \"\ncolon: \"a: b #c\"\n"
+				   "\"n\":\n- 1\n- -2\n- 1.5\n- true\n- null\nnone: []\nnothing: {}\n"
+				   "deep:\n  list:\n  - a: 1\n    b:\n      c: \"~\"\n  - - x\n  - {}\n";
+	AUTO(json_decref) json_t *value = load(json);
+	struct text t;
+
+	text_open(&t);
+	assert_int_equal(output_data(OUTPUT_YAML, value, t.f), 0);
+	text_close(&t);
+	assert_string_equal(t.text, yaml);
+	free(t.text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sheet),	     cmocka_unit_test(test_sheet_walks_the_table),
 		cmocka_unit_test(test_list),	     cmocka_unit_test(test_network_list),
 		cmocka_unit_test(test_host),	     cmocka_unit_test(test_strange_answers),
+		cmocka_unit_test(test_yaml),	     cmocka_unit_test(test_everything_fits_80_columns),
 	};
 
 	setenv("TZ", "UTC", 1);

@@ -81,6 +81,19 @@ uuid=$(hvcli vm list -o wide | grep -oE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{1
 expect 0 '"name": "demo"' hvcli vm show "$uuid" -o json
 expect 0 '<domain' hvcli vm xml demo
 
+# YAML is the same as JSON, for a parser of YAML.
+hvcli vm set demo --description "no: 1.0
+ - é \"#x\"" >/dev/null
+hvcli vm list -o json >"$dir/list.json"
+hvcli vm list -o yaml >"$dir/list.yaml"
+expect 0 '^  spec:$' cat "$dir/list.yaml"
+if python3 -c 'import yaml' 2>/dev/null; then
+	expect 0 '^True$' python3 -c 'import json, sys, yaml
+print(json.load(open(sys.argv[1])) == yaml.safe_load(open(sys.argv[2])))' "$dir/list.json" "$dir/list.yaml"
+else
+	echo "skipped: no python3-yaml"
+fi
+
 # Errors of hvd, each with its status and the name of what is wrong.
 expect 4 'vm create: .*demo' hvcli vm create demo --kernel /k
 expect 1 'vm create: vcpus: .*1' hvcli vm create many --kernel /k --vcpus 513
@@ -118,7 +131,9 @@ cd "$dir/images"
 truncate -s 1M data.img
 expect 0 '^Disk vdb attached to VM demo$' hvcli disk attach demo data.img --cache none
 expect 0 '^vdb$' hvcli disk list demo -o name
-expect 0 'data.img +vdb +raw +- +raw +- +none +no' hvcli disk list demo
+expect 0 '^vdb +[^ ]*/data.img +raw +none +no$' hvcli disk list demo
+expect 0 'data.img +vdb +raw +- +raw +- +none +no' hvcli disk list demo -o wide
+expect 0 '^net0 +network default +..:..:..:..:..:.. +up +process$' hvcli nic list demo
 expect 0 '^Disk vdb changed in VM demo$' hvcli disk set demo vdb --read-only
 expect 0 '"read_only": true' hvcli disk show demo vdb -o json
 expect 0 '^disks.vdb. +next-boot$' hvcli disk detach demo vdb --dry-run

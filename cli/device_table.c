@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/device_table.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "api/vm_schema.h"
+#include "cli/resource_table.h"
+#include "cli/value.h"
+#include "vmm/base/macro.h"
+
+static const struct resource_column disk_columns[] = {
+	{ .column.heading = "ID", .place = "id" },
+	{ .column.heading = "PATH", .place = "path" },
+	{ .column.heading = "FORMAT", .place = "format" },
+	{ .column.heading = "CACHE", .place = "cache" },
+	{ .column.heading = "READ ONLY", .place = "read_only" },
+};
+
+int disk_table(const json_t *items, FILE *f, unsigned width, bool colour)
+{
+	return resource_table(disk_columns, ARRAY_SIZE(disk_columns), items, false, f, width, colour);
+}
+
+/* Exactly one of these is set: "network default", "bridge br0". */
+static int place_cell(const json_t *nic, char **ret)
+{
+	static const char *const places[] = { "network", "bridge", "interface", "tap" };
+
+	*ret = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		const char *name = value_string_at(nic, places[i]);
+
+		if (name)
+			return asprintf(ret, "%s %s", places[i], name) < 0 ? -ENOMEM : 0;
+	}
+	return 0;
+}
+
+static const struct resource_column nic_columns[] = {
+	{ .column.heading = "ID", .place = "id" },
+	{ .column.heading = "ON", .fn = place_cell },
+	{ .column.heading = "MAC", .place = "mac" },
+	{ .column.heading = "LINK", .place = "link" },
+	{ .column.heading = "BACKEND", .place = "backend" },
+};
+
+int nic_table(const json_t *items, FILE *f, unsigned width, bool colour)
+{
+	return resource_table(nic_columns, ARRAY_SIZE(nic_columns), items, false, f, width, colour);
+}
