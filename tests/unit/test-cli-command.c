@@ -248,7 +248,7 @@ static void test_usage(void **state)
 	assert_usage("vm set demo", "nothing to change");
 	assert_usage("vm set -f patch.json", "VM is missing");
 	assert_usage("vm create", "NAME is missing");
-	assert_usage("vm list -o yaml", "\"yaml\" is none of table, wide, json, name");
+	assert_usage("vm list -o toml", "\"toml\" is none of table, wide, json, yaml, name");
 	assert_usage("vm list -o", "needs a value");
 	assert_usage("vm wait demo --for happy", "none of shutoff");
 	assert_usage("vm wait demo --timeout -1", "no number");
