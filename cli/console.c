@@ -7,24 +7,34 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "cli/replay.h"
 #include "cli/terminal.h"
 #include "cli/websocket.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/macro.h"
 
+#define SETTLE_MS     300 /* without a byte: there is no more scrollback to come */
+#define SETTLE_MAX_MS 1500 /* since the connection, however much the guest writes */
+#define RETRY_MS      250
+#define SILENT_TRIES  4   /* a VM that has just ended is about to be known to be off */
+
 enum { POLL_SOCKET, POLL_INPUT, POLL_SIGNAL, N_POLL };
 
+/* ctx: an int that says that standard output takes no more. */
 static int write_output(void *ctx, const uint8_t *data, size_t len)
 {
+	int *error = ctx;
+
 	while (len) {
 		ssize_t n = write(STDOUT_FILENO, data, len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return -errno;
+			return *error = -errno;
 		data += n;
 		len -= (size_t)n;
 	}
@@ -73,70 +83,164 @@ static int forward_input(struct websocket *ws, bool terminal, struct hvd_error *
 	return escape ? -ECANCELED : 1;
 }
 
-static int loop(struct websocket *ws, int signals, bool terminal, enum console_end *end,
-		struct hvd_error *err)
+static uint64_t now_ms(void)
 {
-	bool input = true;
+	struct timespec ts;
 
-	for (;;) {
-		struct pollfd fds[N_POLL] = {
-			[POLL_SOCKET] = { websocket_fd(ws), websocket_events(ws), 0 },
-			[POLL_INPUT] = { input && !websocket_full(ws) ? STDIN_FILENO : -1, POLLIN,
-					 0 },
-			[POLL_SIGNAL] = { signals, POLLIN, 0 },
-		};
-		int r;
-
-		if (poll(fds, N_POLL, -1) < 0 && errno != EINTR)
-			return hvd_err(err, errno, "poll: %s", strerror(errno));
-		if (fds[POLL_SIGNAL].revents) {
-			*end = CONSOLE_LEFT;
-			return 0;
-		}
-		if (fds[POLL_INPUT].revents) {
-			r = forward_input(ws, terminal, err);
-			if (r < 0 && r != -ECANCELED)
-				return r;
-			if (r == -ECANCELED || (r == 0 && terminal)) {
-				*end = CONSOLE_LEFT;
-				return 0;
-			}
-			input = r == 1;
-		}
-		r = websocket_handle(ws, fds[POLL_SOCKET].revents, err);
-		if (r <= 0) {
-			*end = CONSOLE_CLOSED;
-			return r;
-		}
-	}
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-int console_run(const char *socket, const char *path, const char *name, enum console_end *end,
-		struct hvd_error *err)
+struct session {
+	const struct console_target *target;
+	struct websocket *ws; /* NULL: there is no connection */
+	uint64_t connected_ms; /* when ws was made again */
+	struct replay replay;
+	int output_error; /* of standard output */
+	int signals;
+	bool terminal, input; /* of standard input: it is one; there is more of it */
+};
+
+enum { SESSION_LEFT, SESSION_LOST };
+
+/* One round of poll(2). 1: go on, SESSION_LEFT, -EIO: the connection has ended, other -errno. */
+static int turn(struct session *session, struct hvd_error *err)
 {
-	AUTO(websocket_free) struct websocket *ws = NULL;
+	struct websocket *ws = session->ws;
+	struct pollfd fds[N_POLL] = {
+		[POLL_SOCKET] = { websocket_fd(ws), websocket_events(ws), 0 },
+		[POLL_INPUT] = { session->input && !websocket_full(ws) ? STDIN_FILENO : -1, POLLIN, 0 },
+		[POLL_SIGNAL] = { session->signals, POLLIN, 0 },
+	};
+	bool holds = replay_holds(&session->replay);
+	int r, n;
+
+	n = poll(fds, N_POLL, holds ? SETTLE_MS : -1);
+	if (n < 0 && errno != EINTR)
+		return hvd_err(err, errno, "poll: %s", strerror(errno));
+	if (holds && (n == 0 || now_ms() - session->connected_ms > SETTLE_MAX_MS) &&
+	    replay_settle(&session->replay) < 0)
+		return -EIO;
+	if (fds[POLL_SIGNAL].revents)
+		return SESSION_LEFT;
+	if (fds[POLL_INPUT].revents) {
+		r = forward_input(ws, session->terminal, err);
+		if (r == -ECANCELED || (r == 0 && session->terminal))
+			return SESSION_LEFT;
+		if (r < 0)
+			return r;
+		session->input = r == 1;
+	}
+	return websocket_handle(ws, fds[POLL_SOCKET].revents, &(struct hvd_error){ 0 }) == 1 ? 1 : -EIO;
+}
+
+/* Until the user leaves (SESSION_LEFT) or the connection ends (SESSION_LOST); or -errno. */
+static int follow(struct session *session, struct hvd_error *err)
+{
+	int r;
+
+	do {
+		r = turn(session, err);
+	} while (r == 1);
+	if (r != -EIO)
+		return r;
+	session->ws = websocket_free(session->ws);
+	replay_settle(&session->replay);
+	return session->output_error ? hvd_err(err, -session->output_error, "standard output: %s",
+					       strerror(-session->output_error))
+				     : SESSION_LOST;
+}
+
+/* Wait a moment. True: the user wants to leave. */
+static bool pause_or_leave(const struct session *session)
+{
+	struct pollfd fds[] = {
+		{ session->terminal ? STDIN_FILENO : -1, POLLIN, 0 },
+		{ session->signals, POLLIN, 0 },
+	};
+	uint8_t data[256];
+	ssize_t n;
+
+	if (poll(fds, 2, RETRY_MS) <= 0)
+		return false;
+	if (fds[1].revents)
+		return true;
+	/* what is typed now reaches nobody */
+	n = read(STDIN_FILENO, data, sizeof(data));
+	return n == 0 || (n > 0 && memchr(data, CONSOLE_ESCAPE, (size_t)n));
+}
+
+/* 1: there is a connection again, SESSION_LEFT: the user left or the VM has stopped; -errno. */
+static int reconnect(struct session *session, struct hvd_error *err)
+{
+	const struct console_target *target = session->target;
+	struct hvd_error why = { 0 };
+	bool said = false;
+
+	for (unsigned tries = 0; tries < CONSOLE_PATIENCE * 1000 / RETRY_MS; tries++) {
+		int r = target->goes_on(target->ctx, &why);
+
+		if (r == 0)
+			return SESSION_LEFT;
+		if (r < 0 && r != -EAGAIN)
+			return hvd_err(err, -r, "%s", why.msg);
+		if (!said && (r == -EAGAIN || tries > SILENT_TRIES)) {
+			fprintf(stderr, "%sConnection lost, reconnecting…%s\n", session->terminal ? "\r\n" : "",
+				session->terminal ? "\r" : "");
+			said = true;
+		}
+		if (r == 1 && websocket_open(target->socket, target->path, replay_data, &session->replay,
+					     &session->ws, &why) == 0) {
+			session->connected_ms = now_ms();
+			return replay_again(&session->replay) < 0 ? hvd_err(err, ENOMEM, "out of memory") : 1;
+		}
+		if (pause_or_leave(session))
+			return SESSION_LEFT;
+	}
+	return hvd_err(err, ENOTCONN, "the connection was lost, and there was no other for %d s: %s",
+		       CONSOLE_PATIENCE, why.msg);
+}
+
+static int run(struct session *session, struct hvd_error *err)
+{
+	int r;
+
+	do {
+		r = follow(session, err);
+		if (r == SESSION_LOST)
+			r = reconnect(session, err);
+	} while (r == 1);
+	return r;
+}
+
+int console_run(const struct console_target *target, struct hvd_error *err)
+{
+	struct session session = {
+		.target = target,
+		.replay = { .show = write_output, .ctx = &session.output_error },
+		.terminal = isatty(STDIN_FILENO),
+		.input = true,
+	};
 	struct terminal_raw raw = TERMINAL_RAW_NONE;
-	bool terminal = isatty(STDIN_FILENO);
 	AUTO(close) int signals = -1;
 	int r;
 
 	/* Frames that come with the answer are written from the loop on, in raw mode already. */
-	r = websocket_open(socket, path, write_output, NULL, &ws, err);
-	if (r < 0)
-		return r;
-	signals = open_signals(err);
-	if (signals < 0)
-		return signals;
-
-	if (terminal) {
-		fprintf(stderr, "Connected to console of %s; ^] leaves\n", name);
+	r = websocket_open(target->socket, target->path, replay_data, &session.replay, &session.ws, err);
+	if (r == 0)
+		r = session.signals = signals = open_signals(err);
+	if (r >= 0 && session.terminal) {
+		fprintf(stderr, "Connected to console of %s; ^] leaves\n", target->name);
 		r = terminal_raw_enter(&raw, STDIN_FILENO);
 		if (r < 0)
-			return hvd_err(err, -r, "terminal: %s", strerror(-r));
+			hvd_err(err, -r, "terminal: %s", strerror(-r));
 	}
-	r = loop(ws, signals, terminal, end, err);
+	if (r >= 0)
+		r = run(&session, err);
 	terminal_raw_leave(&raw);
-	if (terminal)
+	if (session.terminal && r >= 0)
 		fputc('\n', stderr);
+	websocket_free(session.ws);
+	replay_clear(&session.replay);
 	return r;
 }

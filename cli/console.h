@@ -4,6 +4,9 @@
  *
  * Standard input that is a terminal goes into raw mode, and ^] leaves. Other input (a pipe, a file,
  * /dev/null) is sent as it is, and at its end the console is still followed until the VM stops.
+ *
+ * A connection that ends while the VM goes on, because hvd has been restarted, is made again, and what
+ * was shown before is not shown twice (cli/replay.h).
  */
 #pragma once
 
@@ -13,14 +16,19 @@
 
 #define CONSOLE_ESCAPE 0x1d /* ^], as telnet and virsh have it */
 
-enum console_end {
-	CONSOLE_CLOSED, /* by hvd: the VM has stopped, or hvd itself has */
-	CONSOLE_LEFT,   /* by the user, or by a signal */
+#define CONSOLE_PATIENCE 60 /* seconds without a connection, before it is given up */
+
+struct console_target {
+	const char *socket; /* hvd's */
+	const char *path;   /* of the console resource */
+	const char *name;   /* the VM's, for messages */
+	/*
+	 * Asked when the connection has ended. 1: the VM goes on, 0: it has stopped, -EAGAIN: nobody
+	 * knows, for hvd does not answer; another -errno ends it.
+	 */
+	int (*goes_on)(void *ctx, struct hvd_error *err);
+	void *ctx;
 };
 
-/*
- * socket: hvd's. path: of the console resource. name: the VM's, for messages. Returns when it
- * ended, with *end set, or -errno.
- */
-int console_run(const char *socket, const char *path, const char *name, enum console_end *end,
-		struct hvd_error *err);
+/* Returns 0 when the VM has stopped or the user left, by ^] or a signal; or -errno. */
+int console_run(const struct console_target *target, struct hvd_error *err);

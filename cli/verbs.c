@@ -15,24 +15,43 @@
 #include "cli/vm_state.h"
 #include "vmm/base/macro.h"
 
-#define STOP_SECONDS 5 /* from the end of a console to the end of its VM */
+struct followed {
+	struct client *client;
+	const char *vm;
+};
 
-/* The console was closed from the other side: because the VM has stopped? */
-static int explain_end(struct client *client, const char *vm, struct hvd_error *err)
+/* The console's connection has ended: because the VM has stopped? */
+static int goes_on(void *ctx, struct hvd_error *err)
 {
+	const struct followed *followed = ctx;
+	AUTO(json_decref) json_t *vm = NULL;
+	const char *reason;
 	int r;
 
-	r = vm_wait_for(client, vm, VM_SHUTOFF, STOP_SECONDS, err);
-	if (r == 0)
-		fprintf(stderr, "VM %s has stopped\n", vm);
-	return r < 0 ? hvd_err_prefix(err, r, "the console was closed") : 0;
+	r = vm_get(followed->client, followed->vm, &vm, err);
+	if (r < 0)
+		return r == -ENOENT ? r : -EAGAIN;
+	switch (vm_resource_state(vm)) {
+	case VM_SHUTOFF:
+		fprintf(stderr, "VM %s has stopped\n", followed->vm);
+		return 0;
+	case VM_FAILED:
+		reason = value_string_at(vm, "status.reason");
+		return hvd_err(err, EIO, "the console was closed: VM %s has failed%s%s", followed->vm,
+			       reason ? ": " : "", reason ? reason : "");
+	default:
+		return 1;
+	}
 }
 
 static int follow_console(struct client *client, const struct invocation *inv, const char *vm,
 			  struct hvd_error *err)
 {
 	AUTO(free) char *path = NULL, *query = NULL;
-	enum console_end end;
+	struct followed followed = { client, vm };
+	struct console_target target = {
+		.socket = client_socket(client), .name = vm, .goes_on = goes_on, .ctx = &followed
+	};
 	int r;
 
 	r = client_path(ops[OP_VM_CONSOLE].path, vm, NULL, NULL, &path, err);
@@ -43,10 +62,8 @@ static int follow_console(struct client *client, const struct invocation *inv, c
 		return hvd_err(err, ENOMEM, "out of memory");
 	}
 	fflush(stdout);
-	r = console_run(client_socket(client), query, vm, &end, err);
-	if (r < 0 || end == CONSOLE_LEFT)
-		return r;
-	return explain_end(client, vm, err);
+	target.path = query;
+	return console_run(&target, err);
 }
 
 static int vm_console(struct client *client, const struct invocation *inv, struct hvd_error *err)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The WebSocket client against a peer that answers well and badly. The peer is a child process on a
- * Unix socket that writes frames byte by byte (RFC 6455 §5.2), as no well-behaved server would.
+ * Unix socket that writes frames byte by byte (RFC 6455 §5.2), as no well-behaved server would. And the
+ * console that is on it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,8 +21,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/console.h"
+#include "cli/replay.h"
 #include "cli/websocket.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/base/macro.h"
+
+static int listener; /* of the server that runs: for its child's further connections */
 
 struct server {
 	char dir[64], path[96];
@@ -57,6 +63,7 @@ static void server_start(struct server *server, void (*serve)(int fd))
 	assert_int_equal(bind(server->listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	assert_int_equal(listen(server->listener, 1), 0);
 
+	listener = server->listener;
 	server->pid = fork();
 	assert_true(server->pid >= 0);
 	if (server->pid)
@@ -330,6 +337,148 @@ static void test_nobody_there(void **state)
 	assert_non_null(strstr(err.msg, "systemctl start hvd"));
 }
 
+/* ---- the console, on connections that end ---- */
+
+static void put_text(int fd, const char *text)
+{
+	uint8_t head[2] = { 0x82, (uint8_t)strlen(text) };
+
+	put(fd, head, 2);
+	put(fd, text, strlen(text));
+}
+
+/* hvd goes away in the middle of a frame; a new one begins with scrollback. Then once more. */
+static void serve_twice(int fd)
+{
+	accept_with(fd, (uint8_t[]){ 0x82, 4, 'o', 'n', 'e', '\n', 0x82, 9, 't' }, 9);
+	close(fd);
+	fd = accept(listener, NULL, NULL);
+	accept_with(fd, "", 0);
+	put_text(fd, "boot\none\n");
+	put_text(fd, "two\n");
+	close(fd);
+	fd = accept(listener, NULL, NULL);
+	accept_with(fd, "", 0);
+	put_text(fd, "more than scrollback holds\n");
+	put(fd, (uint8_t[]){ 0x88, 2, 0x03, 0xe8 }, 4);
+	close(fd);
+}
+
+static int asked;
+
+/* It goes on twice, the first time after hvd has not answered, and then it has stopped. */
+static int goes_on(void *ctx, struct hvd_error *err)
+{
+	static const int answers[] = { -EAGAIN, 1, 1, 0 };
+
+	assert_true((size_t)asked < ARRAY_SIZE(answers));
+	return answers[asked++];
+}
+
+/* What console_run() prints, with nothing on standard input. */
+static int run_console(const char *path, char *output, size_t size, struct hvd_error *err)
+{
+	struct console_target target = { .socket = path, .path = "/v1/vms/demo/console",
+					 .name = "demo", .goes_on = goes_on };
+	int in = dup(STDIN_FILENO), out = dup(STDOUT_FILENO), error = dup(STDERR_FILENO), ends[2], r;
+	ssize_t n;
+
+	assert_int_equal(pipe(ends), 0);
+	assert_true(freopen("/dev/null", "r", stdin) != NULL);
+	dup2(ends[1], STDOUT_FILENO);
+	dup2(ends[1], STDERR_FILENO);
+	close(ends[1]);
+	asked = 0;
+	r = console_run(&target, err);
+	dup2(in, STDIN_FILENO);
+	dup2(out, STDOUT_FILENO);
+	dup2(error, STDERR_FILENO);
+	close(in);
+	close(out);
+	close(error);
+	n = read(ends[0], output, size - 1);
+	close(ends[0]);
+	assert_true(n >= 0);
+	output[n] = '\0';
+	return r;
+}
+
+static void test_console_reconnects(void **state)
+{
+	struct hvd_error err = { 0 };
+	struct server server;
+	char output[4096];
+
+	server_start(&server, serve_twice);
+	assert_int_equal(run_console(server.path, output, sizeof(output), &err), 0);
+	assert_int_equal(err.code, 0);
+	assert_string_equal(output, "one\nConnection lost, reconnecting…\ntwo\nmore than scrollback holds\n");
+	assert_int_equal(asked, 4);
+	server_stop(&server);
+}
+
+static int add_text(void *ctx, const uint8_t *data, size_t len)
+{
+	strncat(ctx, (const char *)data, len);
+	return 0;
+}
+
+static void test_replay(void **state)
+{
+	static const struct {
+		const char *before, *again, *shown;
+	} rows[] = {
+		{ "", "all", "all" },
+		{ "abc", "abc", "" },
+		{ "abc", "abcdef", "def" },
+		{ "abc", "xyz", "xyz" },
+		{ "abc", "ab", "ab" },
+		{ "prompt$ ", "prompt$ prompt$ x", "x" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char shown[256] = "";
+		struct replay replay = { .show = add_text, .ctx = shown };
+
+		assert_int_equal(replay_data(&replay, (const uint8_t *)rows[i].before, strlen(rows[i].before)), 0);
+		shown[0] = '\0';
+		assert_int_equal(replay_again(&replay), 0);
+		for (const char *p = rows[i].again; *p; p++)
+			assert_int_equal(replay_data(&replay, (const uint8_t *)p, 1), 0);
+		assert_string_equal(shown, "");
+		assert_int_equal(replay_settle(&replay), 0);
+		assert_false(replay_holds(&replay));
+		assert_string_equal(shown, rows[i].shown);
+		replay_clear(&replay);
+	}
+}
+
+static int count(void *ctx, const uint8_t *data, size_t len)
+{
+	*(size_t *)ctx += len;
+	return 0;
+}
+
+/* More than is held is shown, and all of it. */
+static void test_replay_of_much(void **state)
+{
+	AUTO(free) uint8_t *much = malloc(REPLAY_HELD);
+	size_t shown = 0;
+	struct replay replay = { .show = count, .ctx = &shown };
+
+	for (uint32_t i = 0, x = 1; i < REPLAY_HELD; i++) {
+		x = x * 1664525 + 1013904223; /* never the same twice */
+		much[i] = (uint8_t)(x >> 24);
+	}
+	assert_int_equal(replay_data(&replay, much, 1000), 0);
+	assert_int_equal(replay_again(&replay), 0);
+	assert_int_equal(replay_data(&replay, much, REPLAY_HELD), 0);
+	assert_int_equal(shown, 1000);
+	assert_int_equal(replay_data(&replay, much, 1), 0);
+	assert_int_equal(shown, REPLAY_HELD + 1);
+	replay_clear(&replay);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -337,6 +486,9 @@ int main(void)
 		cmocka_unit_test(test_send),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_nobody_there),
+		cmocka_unit_test(test_console_reconnects),
+		cmocka_unit_test(test_replay),
+		cmocka_unit_test(test_replay_of_much),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

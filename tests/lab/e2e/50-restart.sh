@@ -43,11 +43,23 @@ adopted() {
 	equal "$1: two VMs run" "$(hvcli host -o json | jq .vms_running)" 2
 }
 
+# Somebody who watches the console sees each line once, whatever becomes of hvd.
+hvcli vm console "$V" --read-only </dev/null >"$WORK/watch.log" 2>"$WORK/watch.err" &
+CHILDREN+=($!)
+watched() { tr -d '\r' <"$WORK/watch.log" | grep -a -o -E '^COUNT [0-9]+' | tail -n 1 | tr -dc 0-9; }
+watched_beyond() { (($(watched) > $1)); }
+watcher_goes_on() {
+	wait_for "the watcher to go on after $1" watched_beyond "$(count "$V")"
+	equal "$1: lines seen twice" "$(tr -d '\r' <"$WORK/watch.log" | grep -a -E '^COUNT [0-9]+$' | sort | uniq -d | wc -l)" 0
+	matches "$1: the watcher is told" "$(cat "$WORK/watch.err")" 'Connection lost, reconnecting'
+}
+
 # No guest clock stands still while there is no hvd: the bridge's NIC keeps it reachable, too.
 last=$(count "$V")
 console_close "$V"
 must systemctl restart hvd
 adopted "systemctl restart" "$last" 201
+watcher_goes_on "systemctl restart"
 
 last=$(count "$V")
 console_close "$V"
