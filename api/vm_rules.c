@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/vm_rules.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,16 @@ int rule_serial(const char *text, struct hvd_error *err)
 	return 0;
 }
 
+int rule_ip_address(const char *text, struct hvd_error *err)
+{
+	struct in6_addr addr;
+
+	if (inet_pton(AF_INET, text, &addr) != 1 && inet_pton(AF_INET6, text, &addr) != 1)
+		return hvd_err(err, EINVAL, "must be an IPv4 or IPv6 address, names are not looked up: "
+			       "'%.60s' is none", text);
+	return 0;
+}
+
 int rule_interface(const char *text, struct hvd_error *err)
 {
 	size_t len = strlen(text);
@@ -169,10 +180,26 @@ static bool can_be_encrypted(enum disk_format format)
 	return format == DISK_FORMAT_LUKS || format == DISK_FORMAT_QCOW2;
 }
 
+int rule_nbd(const void *obj, struct hvd_error *err)
+{
+	const struct nbd_config *nbd = obj;
+
+	if (nbd->server && nbd->socket)
+		return hvd_err_field(err, EINVAL, "socket", "cannot be given together with server");
+	if (nbd->export && !nbd->server && !nbd->socket)
+		return hvd_err_field(err, EINVAL, "export", "is given without server or socket");
+	return 0;
+}
+
 int rule_disk(const void *obj, struct hvd_error *err)
 {
 	const struct disk_config *disk = obj;
 
+	if (!disk->path == !disk_is_nbd(disk))
+		return hvd_err_field(err, EINVAL, "path", disk->path
+				     ? "cannot be given together with an NBD server"
+				     : "is required, unless the image is on an NBD server (server or "
+				       "socket)");
 	if (disk->format == DISK_FORMAT_LUKS && !disk->secret)
 		return hvd_err_field(err, EINVAL, "secret", "is missing: a luks image needs the file "
 				     "with its passphrase");
@@ -186,10 +213,7 @@ int rule_disk(const void *obj, struct hvd_error *err)
 		return hvd_err_field(err, EINVAL, "backing_format", "cannot be luks");
 	if (disk->format == DISK_FORMAT_RAW)
 		return 0;
-	/* what the storage daemon cannot do; of 7.2 a disk that has grown refuses its new part */
-	if (disk->size)
-		return hvd_err_field(err, EINVAL, "size", "is for format raw only: while the VM is "
-				     "off, qemu-img resize enlarges the image");
+	/* what the storage daemon cannot do */
 	if (disk->serial)
 		return hvd_err_field(err, EINVAL, "serial", "is for format raw only: "
 				     "qemu-storage-daemon gives its disks none");
@@ -254,7 +278,8 @@ static int check_disks(const struct vm_config *vm, struct hvd_error *err)
 		const struct disk_config *disk = &vm->disks[i];
 
 		for (size_t j = 0; j < i; j++) {
-			if (strcmp(disk->path, vm->disks[j].path) != 0 ||
+			if (!disk->path || !vm->disks[j].path ||
+			    strcmp(disk->path, vm->disks[j].path) != 0 ||
 			    (disk->read_only && vm->disks[j].read_only))
 				continue;
 			hvd_err_field(err, EINVAL, "path", "is the same file as that of disks[%zu]",

@@ -19,9 +19,11 @@ int rule_path(const char *text, struct hvd_error *err);      /* absolute, one li
 int rule_line(const char *text, struct hvd_error *err);      /* no newline, no tab */
 int rule_serial(const char *text, struct hvd_error *err);    /* printable ASCII */
 int rule_interface(const char *text, struct hvd_error *err); /* Linux network interface name */
+int rule_ip_address(const char *text, struct hvd_error *err); /* IPv4 or IPv6, not a name */
 int rule_cpuset(const char *text, struct hvd_error *err);    /* "0-3,8" */
 
 /* Whole objects. */
+int rule_nbd(const void *obj, struct hvd_error *err);
 int rule_disk(const void *obj, struct hvd_error *err);
 int rule_disk_limits(const void *obj, struct hvd_error *err);
 int rule_nic_limits(const void *obj, struct hvd_error *err);

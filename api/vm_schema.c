@@ -203,10 +203,32 @@ const struct schema disk_limits_schema = {
 	.check = rule_disk_limits,
 };
 
+#define NBD_SOURCE ".[@type=network]/source[@protocol=nbd]"
+
+static const struct field nbd_fields[] = {
+	{ "server", NBD_SOURCE "/host/@name", STR(struct nbd_config, server), .max = 45,
+	  .check = rule_ip_address, .help = "IP address of an NBD server that has the image, instead of a path" },
+	{ "port", NBD_SOURCE "/host/@port", U32(struct nbd_config, port), .min = 1, .max = 65535,
+	  .help = "Its TCP port; 10809 if not given" },
+	{ "socket", NBD_SOURCE "/host[@transport=unix]/@socket", STR(struct nbd_config, socket),
+	  .path = true, .max = 4095, .check = rule_path,
+	  .help = "Path of the unix socket of an NBD server on this host, instead of its address" },
+	{ "export", NBD_SOURCE "/@name", STR(struct nbd_config, export), .max = 255,
+	  .check = rule_line, .help = "Name that the server has given to the image" },
+};
+const struct schema nbd_schema = {
+	.name = "NBD",
+	.size = sizeof(struct nbd_config),
+	SCHEMA_FIELDS(nbd_fields),
+	.check = rule_nbd,
+};
+
 static const struct field disk_fields[] = {
 	{ "path", ".[@type=file]/source/@file|.[@type=block]/source/@dev",
-	  STR(struct disk_config, path), .required = true, .path = true, .max = 4095,
+	  STR(struct disk_config, path), .path = true, .max = 4095,
 	  .check = rule_path, .help = "Path of the image file or block device" },
+	{ "nbd", ".", STRUCT(struct disk_config, nbd, nbd_schema),
+	  .help = "Where the image is if it is on an NBD server" },
 	{ "id", "target/@dev", STR(struct disk_config, id), .max = VM_ID_MAX, .check = rule_id, NEVER,
 	  .help = "Name within the VM, such as vda; chosen when the disk is defined if not given" },
 	{ "format", "driver/@type", ENUM(struct disk_config, format), .names = disk_format_names,

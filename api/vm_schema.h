@@ -9,6 +9,7 @@
 extern const struct schema vm_schema;      /* struct vm_config */
 extern const struct schema boot_schema;    /* struct boot_config */
 extern const struct schema disk_schema;    /* struct disk_config */
+extern const struct schema nbd_schema;     /* struct nbd_config */
 extern const struct schema disk_limits_schema; /* struct disk_limits_config */
 extern const struct schema nic_limits_schema;  /* struct nic_limits_config */
 extern const struct schema nic_schema;     /* struct nic_config */
@@ -96,6 +97,11 @@ struct import_report {
 	size_t n_ignored;
 };
 extern const struct schema import_report_schema;
+/* The size of a console's terminal, in characters. */
+struct console_geometry {
+	uint32_t columns, rows;
+};
+extern const struct schema console_geometry_schema;
 
 enum console_mode { CONSOLE_WRITE, CONSOLE_READ, _CONSOLE_MODE_MAX };
 

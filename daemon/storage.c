@@ -210,7 +210,7 @@ static void on_qmp_closed(void *ctx)
 		if (!text[0])
 			snprintf(text, sizeof(text), "its storage daemon ended right after its start; "
 				 "see journalctl -u %s", unit);
-		fail(storage, EINVAL, "path", text);
+		fail(storage, EINVAL, disk_is_nbd(&storage->disk) ? "nbd" : "path", text);
 		return;
 	}
 	storage->lost = true;
@@ -304,7 +304,7 @@ static void on_size(void *ctx, int r, json_t *nodes, const struct hvd_error *err
 		return;
 	}
 	if (qmp_execute(storage->qmp, "block_resize",
-			json_pack("{s:s, s:I}", "node-name", "image", "size", (json_int_t)size),
+			json_pack("{s:s, s:I}", "node-name", STORAGE_NODE, "size", (json_int_t)size),
 			on_resized, storage) < 0)
 		update_finish(storage, hvd_err(&own, ENOMEM, "out of memory"), &own);
 }
@@ -356,7 +356,7 @@ static void on_nodes(void *ctx, int r, json_t *nodes, const struct hvd_error *er
 		qmp_printable(backing, text, sizeof(text));
 		hvd_err_field(&own, EINVAL, "backing", "is missing: %s says that it is a change of "
 			      "'%s', which is not followed unless it is named here",
-			      storage->disk.path, text);
+			      disk_place(&storage->disk), text);
 		give_up(storage, own.code, &own);
 		return;
 	}
@@ -423,12 +423,18 @@ static int ask_systemd(struct storage *storage, const struct vm_config *config, 
 {
 	const struct disk_config *disk = &storage->disk;
 	AUTO(storage_args_free) char **argv = storage_args(disk, config->vcpus);
-	struct unit_storage_file files[3] = { { disk->path, STORAGE_IMAGE, !disk->read_only } };
-	struct unit_storage unit = { .disk = disk->id, .argv = argv, .files = files, .n_files = 1,
+	struct unit_storage_file files[4];
+	struct unit_storage unit = { .disk = disk->id, .argv = argv, .files = files,
+				     .nbd_server = disk->nbd.server, .nbd_socket = disk->nbd.socket,
 				     .stdin_fd = qmp, .stdout_fd = vhost, .stderr_fd = output };
 
 	if (!argv)
 		return hvd_err(err, ENOMEM, "out of memory");
+	if (disk->path)
+		files[unit.n_files++] = (struct unit_storage_file){ disk->path, STORAGE_IMAGE,
+								    !disk->read_only };
+	if (disk->nbd.socket)
+		files[unit.n_files++] = (struct unit_storage_file){ disk->nbd.socket, STORAGE_NBD, true };
 	if (disk->backing)
 		files[unit.n_files++] = (struct unit_storage_file){ disk->backing, STORAGE_BACKING,
 								    false };

@@ -74,6 +74,7 @@ DEFINE_AUTO(char **, storage_args_free);
 #define STORAGE_IMAGE   "/disk"
 #define STORAGE_BACKING "/backing"
 #define STORAGE_SECRET  "/secret"
+#define STORAGE_NBD     "/nbd"
 
 /* Names of its objects in QMP. */
 #define STORAGE_NODE         "disk"

@@ -53,10 +53,32 @@ json_t *storage_limits(const struct disk_limits_config *limits)
 			 (json_int_t)MAX(limits->bytes_per_second, limits->bytes_burst));
 }
 
+/* What it has been asked while the server is away waits so long, and then fails. */
+#define NBD_RECONNECT_SEC 60
+
+static json_t *nbd_server(const struct nbd_config *nbd)
+{
+	char port[12];
+
+	if (nbd->socket)
+		return json_pack("{s:s, s:s}", "type", "unix", "path", STORAGE_NBD);
+	snprintf(port, sizeof(port), "%" PRIu32, nbd->port ? nbd->port : NBD_PORT);
+	return json_pack("{s:s, s:s, s:s}", "type", "inet", "host", nbd->server, "port", port);
+}
+
+static json_t *nbd_node(const struct disk_config *disk)
+{
+	return json_pack("{s:s, s:o, s:s, s:i, s:b, s:s, s:{s:b, s:b}}", "driver", "nbd", "server",
+			 nbd_server(&disk->nbd), "export", disk->nbd.export ? disk->nbd.export : "",
+			 "reconnect-delay", NBD_RECONNECT_SEC, "read-only", disk->read_only, "discard",
+			 "unmap", "cache", "direct", disk->cache == DISK_CACHE_NONE, "no-flush",
+			 disk->cache == DISK_CACHE_UNSAFE);
+}
+
 static json_t *file_node(const struct disk_config *disk, const char *path, bool read_only)
 {
-	return json_pack("{s:s, s:s, s:b, s:s, s:{s:b, s:b}}", "driver", "file", "filename", path,
-			 "read-only", read_only, "discard", "unmap", "cache", "direct",
+	return json_pack("{s:s, s:s, s:s, s:b, s:s, s:{s:b, s:b}}", "driver", "file", "filename", path,
+			 "locking", "on", "read-only", read_only, "discard", "unmap", "cache", "direct",
 			 disk->cache == DISK_CACHE_NONE, "no-flush", disk->cache == DISK_CACHE_UNSAFE);
 }
 
@@ -68,7 +90,8 @@ static json_t *image_node(const struct disk_config *disk)
 				 disk->read_only, "discard", "unmap", "cache", "direct",
 				 disk->cache == DISK_CACHE_NONE, "no-flush",
 				 disk->cache == DISK_CACHE_UNSAFE, "file",
-				 file_node(disk, STORAGE_IMAGE, disk->read_only));
+				 disk_is_nbd(disk) ? nbd_node(disk)
+						   : file_node(disk, STORAGE_IMAGE, disk->read_only));
 
 	if (disk->format == DISK_FORMAT_QCOW2)
 		json_object_set_new(node, "backing", disk->backing
@@ -146,6 +169,7 @@ static size_t own_path(const char *text, const struct disk_config *disk, const c
 		{ STORAGE_IMAGE, disk->path },
 		{ STORAGE_BACKING, disk->backing },
 		{ STORAGE_SECRET, disk->secret },
+		{ STORAGE_NBD, disk->nbd.socket },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {

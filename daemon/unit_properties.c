@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/unit_properties.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -126,37 +127,53 @@ static int append_filters(sd_bus_message *m)
 	return r;
 }
 
-/* All of IPv4 and IPv6: PrivateNetwork leaves nothing to reach, this says it once more. */
-static int append_address_filter(sd_bus_message *m)
+struct prefix {
+	int32_t family; /* AF_… */
+	uint8_t address[16];
+	uint32_t bits;
+};
+
+static size_t address_size(int32_t family)
 {
-	static const uint8_t any[16];
-	static const struct {
-		int32_t family;
-		size_t size;
-	} families[] = { { 2, 4 }, { 10, 16 } };
+	return family == AF_INET ? sizeof(struct in_addr) : sizeof(struct in6_addr);
+}
+
+/* IPAddressDeny or IPAddressAllow. */
+static int append_prefixes(sd_bus_message *m, const char *property, const struct prefix *prefixes,
+			   size_t n)
+{
 	int r;
 
 	r = sd_bus_message_open_container(m, 'r', "sv");
 	if (r >= 0)
-		r = sd_bus_message_append(m, "s", "IPAddressDeny");
+		r = sd_bus_message_append(m, "s", property);
 	if (r >= 0)
 		r = sd_bus_message_open_container(m, 'v', "a(iayu)");
 	if (r >= 0)
 		r = sd_bus_message_open_container(m, 'a', "(iayu)");
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(families); i++) {
+	for (size_t i = 0; r >= 0 && i < n; i++) {
 		r = sd_bus_message_open_container(m, 'r', "iayu");
 		if (r >= 0)
-			r = sd_bus_message_append(m, "i", families[i].family);
+			r = sd_bus_message_append(m, "i", prefixes[i].family);
 		if (r >= 0)
-			r = sd_bus_message_append_array(m, 'y', any, families[i].size);
+			r = sd_bus_message_append_array(m, 'y', prefixes[i].address,
+							address_size(prefixes[i].family));
 		if (r >= 0)
-			r = sd_bus_message_append(m, "u", 0);
+			r = sd_bus_message_append(m, "u", prefixes[i].bits);
 		if (r >= 0)
 			r = sd_bus_message_close_container(m);
 	}
 	for (int i = 0; r >= 0 && i < 3; i++)
 		r = sd_bus_message_close_container(m);
 	return r;
+}
+
+/* All of IPv4 and IPv6: PrivateNetwork leaves nothing to reach, this says it once more. */
+static int append_address_filter(sd_bus_message *m)
+{
+	static const struct prefix all[] = { { .family = AF_INET }, { .family = AF_INET6 } };
+
+	return append_prefixes(m, "IPAddressDeny", all, ARRAY_SIZE(all));
 }
 
 /* HVD_VM=NAME in every line that hvd-vmm logs. */
@@ -292,6 +309,30 @@ static int append_storage_files(sd_bus_message *m, const struct unit_storage *st
 	return r;
 }
 
+/* The one server, and no other. */
+static int append_nbd_server(sd_bus_message *m, const char *server)
+{
+	struct prefix prefix = { .family = strchr(server, ':') ? AF_INET6 : AF_INET };
+	int r;
+
+	if (inet_pton(prefix.family, server, prefix.address) != 1)
+		return -EINVAL;
+	prefix.bits = (uint32_t)(8 * address_size(prefix.family));
+	r = sd_bus_message_append(m, "(sv)(sv)", "PrivateNetwork", "b", 0, "RestrictAddressFamilies",
+				  "(bas)", 1, 1, prefix.family == AF_INET ? "AF_INET" : "AF_INET6");
+	return r < 0 ? r : append_prefixes(m, "IPAddressAllow", &prefix, 1);
+}
+
+static int append_nbd(sd_bus_message *m, const struct unit_storage *storage)
+{
+	if (storage->nbd_server)
+		return append_nbd_server(m, storage->nbd_server);
+	if (storage->nbd_socket)
+		return sd_bus_message_append(m, "(sv)", "RestrictAddressFamilies", "(bas)", 1, 1,
+					     "AF_UNIX");
+	return 0;
+}
+
 int unit_append_storage(sd_bus_message *m, const struct vm_config *config,
 			const struct manager_paths *paths, const struct unit_storage *storage)
 {
@@ -322,6 +363,11 @@ int unit_append_storage(sd_bus_message *m, const struct vm_config *config,
 		r = append_storage_files(m, storage);
 	if (r >= 0)
 		r = append_sandbox(m, config, paths, storage->argv[0]);
+	if (r >= 0)
+		r = append_nbd(m, storage);
+	/* it tries there whether locks work, and opens images without if it cannot */
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)", "DeviceAllow", "a(ss)", 1, "/dev/null", "rw");
 	/* its libraries ask for more than they need, and can do without */
 	if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)(sv)", "SystemCallFilter", "(bas)", 1, 1,

@@ -45,6 +45,8 @@ struct unit_storage {
 	char **argv; /* NULL at the end */
 	const struct unit_storage_file *files;
 	size_t n_files;
+	const char *nbd_server; /* IP address that it may connect to, or NULL */
+	const char *nbd_socket; /* one of files that it may connect to, or NULL */
 	int stdin_fd, stdout_fd, stderr_fd;
 };
 

@@ -88,6 +88,8 @@ static int check_storage(const struct disk_config *disk, struct hvd_error *err)
 		r = check_file(disk->backing, true, false, "backing", err);
 	if (r >= 0 && disk->secret)
 		r = check_file(disk->secret, false, false, "secret", err);
+	if (r >= 0 && disk->nbd.socket && access(disk->nbd.socket, F_OK) < 0)
+		r = hvd_err_field(err, EINVAL, "nbd.socket", "%s: %s", disk->nbd.socket, strerror(errno));
 	return r;
 }
 
@@ -99,11 +101,10 @@ static int check_disks(const struct vm_config *config, const struct vm_config *o
 		char field[64];
 		int r;
 
-		if (!disk->path || (old && i < old->n_disks &&
-				    schema_equal(&disk_schema, disk, &old->disks[i])))
+		if (old && i < old->n_disks && schema_equal(&disk_schema, disk, &old->disks[i]))
 			continue;
 		snprintf(field, sizeof(field), "disks[%zu].path", i);
-		r = check_file(disk->path, true, !disk->read_only, field, err);
+		r = disk->path ? check_file(disk->path, true, !disk->read_only, field, err) : 0;
 		if (r < 0)
 			return r;
 		r = check_storage(disk, err);

@@ -67,14 +67,20 @@ static int set_id(char **id, const char *text)
 	return *id ? 0 : -ENOMEM;
 }
 
-/* What stands in a list without an id is what vm has of the same file. */
+static bool same_image(const struct disk_config *a, const struct disk_config *b)
+{
+	return a->path ? same_text(a->path, b->path)
+		       : !b->path && schema_equal(&nbd_schema, &a->nbd, &b->nbd);
+}
+
+/* What stands in a list without an id is what vm has of the same image. */
 static int keep_disk_ids(struct vm_config *config, const struct vm_config *old)
 {
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < config->n_disks; i++)
 		for (size_t j = 0; !config->disks[i].id && r >= 0 && j < old->n_disks; j++)
-			if (same_text(config->disks[i].path, old->disks[j].path) &&
+			if (same_image(&config->disks[i], &old->disks[j]) &&
 			    vm_config_find_disk(config, old->disks[j].id) < 0)
 				r = set_id(&config->disks[i].id, old->disks[j].id);
 	return r;

@@ -39,5 +39,12 @@ unsigned vm_config_nic_queues(const struct vm_config *config, const struct nic_c
 
 bool disk_needs_storage(const struct disk_config *disk)
 {
-	return disk->format != DISK_FORMAT_RAW;
+	return disk->format != DISK_FORMAT_RAW || disk_is_nbd(disk);
+}
+
+const char *disk_place(const struct disk_config *disk)
+{
+	if (disk->path)
+		return disk->path;
+	return disk->nbd.server ? disk->nbd.server : disk->nbd.socket;
 }

@@ -112,9 +112,20 @@ struct disk_limits_config {
 	uint64_t bytes_per_second, bytes_burst;
 };
 
+#define NBD_PORT 10809 /* by IANA */
+
+/* An export of an NBD server: by TCP, or by a unix socket of the host. */
+struct nbd_config {
+	char *server;  /* IP address, or NULL */
+	uint32_t port; /* TCP; 0: NBD_PORT */
+	char *socket;  /* path, or NULL */
+	char *export;  /* name; NULL: the server's default */
+};
+
 struct disk_config {
 	char *id;   /* "vda"; NULL: chosen when defined */
-	char *path; /* regular file or block device */
+	char *path; /* regular file or block device; NULL: it is on an NBD server */
+	struct nbd_config nbd;
 	enum disk_format format;
 	/* The image that a qcow2 image is a change of, or NULL. What the image says of it is not followed. */
 	char *backing;
@@ -232,6 +243,14 @@ struct vm_config {
 
 /* Is this disk served by a storage daemon? */
 bool disk_needs_storage(const struct disk_config *disk);
+
+/* Where it is, for a person: its path, or the server's address or socket. */
+const char *disk_place(const struct disk_config *disk);
+
+static inline bool disk_is_nbd(const struct disk_config *disk)
+{
+	return disk->nbd.server || disk->nbd.socket;
+}
 
 /* The place of a disk or NIC in its list, or -1. id may be NULL, which is nobody's. */
 int vm_config_find_disk(const struct vm_config *config, const char *id);

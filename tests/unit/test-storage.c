@@ -59,6 +59,39 @@ static void a_backing_file_is_the_one_that_is_named(void **state)
 	assert_string_equal(text(json_object_get(backing, "file"), "filename"), STORAGE_BACKING);
 }
 
+/* The daemon's view of the host has the socket at a place of its own. */
+static void an_nbd_server_is_reached(void **state)
+{
+	const struct disk_config disks[] = {
+		{ .id = "vda", .nbd = { .server = "fd00::7", .export = "one" } },
+		{ .id = "vda", .nbd = { .server = "192.0.2.7", .port = 10810 } },
+		{ .id = "vda", .nbd = { .socket = "/run/nbd.sock" }, .format = DISK_FORMAT_QCOW2 },
+	};
+	static const struct {
+		const char *type, *key, *value, *port, *export;
+	} wanted[] = {
+		{ "inet", "host", "fd00::7", "10809", "one" },
+		{ "inet", "host", "192.0.2.7", "10810", "" },
+		{ "unix", "path", STORAGE_NBD, NULL, "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(disks); i++) {
+		AUTO(storage_args_free) char **argv = storage_args(&disks[i], 1);
+		AUTO(json_decref) json_t *image = option(argv, "--blockdev", 0);
+		json_t *file = json_object_get(image, "file"), *server = json_object_get(file, "server");
+
+		assert_true(disk_needs_storage(&disks[i]));
+		assert_string_equal(text(image, "driver"), i == 2 ? "qcow2" : "raw");
+		assert_string_equal(text(file, "driver"), "nbd");
+		assert_string_equal(text(file, "export"), wanted[i].export);
+		assert_string_equal(text(server, "type"), wanted[i].type);
+		assert_string_equal(text(server, wanted[i].key), wanted[i].value);
+		assert_int_equal(!text(server, "port"), !wanted[i].port);
+		if (wanted[i].port)
+			assert_string_equal(text(server, "port"), wanted[i].port);
+	}
+}
+
 static void settings_reach_it(void **state)
 {
 	const struct disk_config disk = {
@@ -121,6 +154,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_driver_and_file_is_named),
 		cmocka_unit_test(a_backing_file_is_the_one_that_is_named),
+		cmocka_unit_test(an_nbd_server_is_reached),
 		cmocka_unit_test(settings_reach_it),
 		cmocka_unit_test(errors_are_for_a_person),
 	};

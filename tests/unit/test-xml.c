@@ -245,12 +245,18 @@ static void test_libvirt_network(void **state)
 	assert_non_null(strstr(err.msg, "line 2"));
 }
 
-/* Where a NIC may be, and what it may send there. */
+/* Where a disk and a NIC may be, and what the NIC may send there. */
 static void test_libvirt_places(void **state)
 {
 	static const char text[] =
 		"<domain type='kvm'><name>n</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>"
 		"<os><type arch='aarch64' machine='virt'>hvm</type><kernel>/k</kernel></os><devices>"
+		"<disk type='network' device='disk'><driver name='qemu' type='raw'/>"
+		"<source protocol='nbd' name='e'><host name='192.0.2.7' port='10810'/></source>"
+		"<target dev='vda' bus='virtio'/></disk>"
+		"<disk type='network' device='disk'><driver name='qemu' type='qcow2'/>"
+		"<source protocol='nbd'><host transport='unix' socket='/run/n.sock'/></source>"
+		"<target dev='vdb' bus='virtio'/></disk>"
 		"<interface type='bridge'><source bridge='br0'/><port isolated='yes'/>"
 		"<filterref filter='no-mac-spoofing'/></interface>"
 		"<interface type='direct'><source dev='eth0' mode='bridge'/></interface>"
@@ -261,6 +267,12 @@ static void test_libvirt_places(void **state)
 
 	if (xml_to_obj(&vm_schema, text, strlen(text), &vm, &err) < 0)
 		fail_msg("%s: %s", err.field, err.msg);
+	assert_int_equal(vm.n_disks, 2);
+	assert_string_equal(vm.disks[0].nbd.server, "192.0.2.7");
+	assert_int_equal(vm.disks[0].nbd.port, 10810);
+	assert_string_equal(vm.disks[0].nbd.export, "e");
+	assert_string_equal(vm.disks[1].nbd.socket, "/run/n.sock");
+	assert_null(vm.disks[1].nbd.server);
 	assert_int_equal(vm.n_nics, 3);
 	assert_string_equal(vm.nics[0].bridge, "br0");
 	assert_true(vm.nics[0].isolated && vm.nics[0].mac_filter);
