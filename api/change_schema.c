@@ -61,6 +61,18 @@ const struct schema plan_schema = {
 	SCHEMA_FIELDS(plan_fields),
 };
 
+static const struct field console_geometry_fields[] = {
+	{ "columns", NULL, U32(struct console_geometry, columns), .required = true, .min = 1,
+	  .max = 65535, .help = "Characters in a line" },
+	{ "rows", NULL, U32(struct console_geometry, rows), .required = true, .min = 1, .max = 65535,
+	  .help = "Lines" },
+};
+const struct schema console_geometry_schema = {
+	.name = "ConsoleGeometry",
+	.size = sizeof(struct console_geometry),
+	SCHEMA_FIELDS(console_geometry_fields),
+};
+
 static const char *const console_mode_names[_CONSOLE_MODE_MAX + 1] = {
 	[CONSOLE_WRITE] = "write",
 	[CONSOLE_READ] = "read",

@@ -82,6 +82,12 @@ const struct op ops[_OP_MAX] = {
 			    "vm console", ACCESS_OPERATE, HAS_PROCESS,
 			    .options = &console_options_schema, .result = RESULT_STREAM,
 			    .help = "Connect to the console of a VM" },
+	[OP_VM_RESIZE_CONSOLE] = { "vm.resize-console", HTTP_POST,
+				   "/v1/vms/{vm}/actions/resize-console", "ResizeConsole",
+				   "vm resize-console", ACCESS_OPERATE, RUNNING | PAUSED,
+				   .args = &console_geometry_schema,
+				   .help = "Tell the guest the size of the terminal that shows its "
+					   "virtio console" },
 	[OP_DISK_LIST] = { "disk.list", HTTP_GET, "/v1/vms/{vm}/disks", "ListDisks", "disk list",
 			   ACCESS_READ, .options = &list_options_schema, .result = RESULT_LIST, DISK,
 			   .help = "List the disks of a VM" },

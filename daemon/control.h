@@ -48,6 +48,7 @@ enum control_type {
 	CONTROL_BALLOON,
 	CONTROL_DISK,    /* field: id; fds: a socket to the disk's next storage daemon */
 	CONTROL_DISK_LOST, /* like CONTROL_EVENT: field: id of a disk whose storage daemon has ended */
+	CONTROL_RESIZE_CONSOLE, /* arg: columns, and rows in the upper 16 bits */
 };
 
 struct control_message {

@@ -217,6 +217,18 @@ static void console(struct manager *manager, struct vm *vm, struct call *call)
 		vm_console(vm, options.mode == CONSOLE_WRITE, &call->stream, on_done, call);
 }
 
+static void resize_console(struct manager *manager, struct vm *vm, struct call *call)
+{
+	struct console_geometry size;
+	struct hvd_error err = { 0 };
+	int r = json_to_obj(&console_geometry_schema, call->args, &size, &err);
+
+	if (r < 0)
+		call_finish(call, r, &err);
+	else
+		vm_resize_console(vm, &size, on_done, call);
+}
+
 static void host_get(struct manager *manager, struct vm *vm, struct call *call)
 {
 	call_finish_json(call, resource_host(manager));
@@ -245,6 +257,7 @@ const handler_fn handlers[_OP_MAX] = {
 	[OP_VM_XML] = vm_xml,
 	[OP_VM_DEFINE_XML] = vm_define_xml,
 	[OP_VM_CONSOLE] = console,
+	[OP_VM_RESIZE_CONSOLE] = resize_console,
 	[OP_DISK_LIST] = handle_item_list,
 	[OP_DISK_GET] = handle_item_get,
 	[OP_DISK_ATTACH] = handle_item_attach,

@@ -77,6 +77,7 @@ void vm_shutdown(struct vm *vm, vm_done_fn done, void *ctx); /* done when the bu
 void vm_pause(struct vm *vm, vm_done_fn done, void *ctx);
 void vm_resume(struct vm *vm, vm_done_fn done, void *ctx);
 void vm_reset(struct vm *vm, vm_done_fn done, void *ctx);
+void vm_resize_console(struct vm *vm, const struct console_geometry *size, vm_done_fn done, void *ctx);
 /* Shutdown, and start again when the guest has shut down; done when the button is pressed. */
 void vm_reboot(struct vm *vm, vm_done_fn done, void *ctx);
 

@@ -138,8 +138,8 @@ static struct vm_op *op_new(struct vm *vm, void (*granted)(struct vm_op *), vm_d
 	return op;
 }
 
-static void request(struct vm *vm, enum control_type type, void (*granted)(struct vm_op *),
-		    vm_done_fn done, void *ctx)
+static void request_with(struct vm *vm, enum control_type type, uint32_t arg,
+			 void (*granted)(struct vm_op *), vm_done_fn done, void *ctx)
 {
 	struct hvd_error err = { 0 };
 	struct vm_op *op = op_new(vm, granted, done, ctx);
@@ -147,9 +147,15 @@ static void request(struct vm *vm, enum control_type type, void (*granted)(struc
 
 	if (!op)
 		return;
-	r = op_send(op, type, 0, NULL, 0, &err);
+	r = op_send(op, type, arg, NULL, 0, &err);
 	if (r < 0)
 		op_finish(op, r, &err);
+}
+
+static void request(struct vm *vm, enum control_type type, void (*granted)(struct vm_op *),
+		    vm_done_fn done, void *ctx)
+{
+	request_with(vm, type, 0, granted, done, ctx);
 }
 
 static void pause_granted(struct vm_op *op)
@@ -174,9 +180,9 @@ static void reboot_granted(struct vm_op *op)
 	vm_set_state(op->vm, VM_STOPPING, "the guest was asked to shut down for a reboot");
 }
 
-static void reset_granted(struct vm_op *op)
+/* hvd-vmm tells the state when it changes: a paused VM that is reset stays so. */
+static void nothing_granted(struct vm_op *op)
 {
-	/* A paused VM stays so: hvd-vmm tells the state when it changes. */
 }
 
 static void console_granted(struct vm_op *op)
@@ -206,7 +212,13 @@ void vm_reboot(struct vm *vm, vm_done_fn done, void *ctx)
 
 void vm_reset(struct vm *vm, vm_done_fn done, void *ctx)
 {
-	request(vm, CONTROL_RESET, reset_granted, done, ctx);
+	request(vm, CONTROL_RESET, nothing_granted, done, ctx);
+}
+
+void vm_resize_console(struct vm *vm, const struct console_geometry *size, vm_done_fn done, void *ctx)
+{
+	request_with(vm, CONTROL_RESIZE_CONSOLE, size->rows << 16 | size->columns, nothing_granted, done,
+		     ctx);
 }
 
 void vm_console(struct vm *vm, bool writer, int *fd, vm_done_fn done, void *ctx)

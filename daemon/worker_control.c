@@ -292,6 +292,14 @@ static int do_reset(struct worker *worker, const struct control_message *msg, in
 	return vmm_reset(worker->vmm, err);
 }
 
+static int do_resize_console(struct worker *worker, const struct control_message *msg, int *fds,
+			     size_t *n, struct hvd_error *err)
+{
+	const struct console_size size = { (uint16_t)msg->arg, (uint16_t)(msg->arg >> 16) };
+
+	return vmm_resize_console(worker->vmm, size, err);
+}
+
 static int do_power_button(struct worker *worker, const struct control_message *msg, int *fds,
 			   size_t *n, struct hvd_error *err)
 {
@@ -370,6 +378,7 @@ static const request_fn requests[] = {
 	[CONTROL_POWER_BUTTON] = do_power_button,
 	[CONTROL_STOP] = do_stop,
 	[CONTROL_CONSOLE] = do_console,
+	[CONTROL_RESIZE_CONSOLE] = do_resize_console,
 	[CONTROL_UPDATE] = do_update,
 	[CONTROL_DISK] = do_disk,
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
@@ -67,12 +68,25 @@ static void leave(void *ctx)
 	vmm_stop(fg->vmm);
 }
 
+/* To that of the terminal, where there is one. */
+static void resize_console(struct foreground *fg)
+{
+	struct winsize size;
+
+	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0)
+		vmm_resize_console(fg->vmm, (struct console_size){ size.ws_col, size.ws_row }, NULL);
+}
+
 static void on_signal(struct loop_source *src, uint32_t events)
 {
 	struct foreground *fg = container_of(src, struct foreground, signals);
 	struct signalfd_siginfo si;
 
-	if (read(src->fd, &si, sizeof(si)) == sizeof(si))
+	if (read(src->fd, &si, sizeof(si)) != sizeof(si))
+		return;
+	if (si.ssi_signo == SIGWINCH)
+		resize_console(fg);
+	else
 		vmm_stop(fg->vmm);
 }
 
@@ -110,7 +124,7 @@ static int attach_console(struct foreground *fg, struct hvd_error *err)
 
 static int set_up(struct foreground *fg, const char *path, struct hvd_error *err)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, 0 };
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGWINCH, 0 };
 	struct vm_files files = VM_FILES_INIT;
 	int r;
 
@@ -135,7 +149,11 @@ static int set_up(struct foreground *fg, const char *path, struct hvd_error *err
 	if (r < 0)
 		return r;
 	r = attach_console(fg, err);
-	return r < 0 ? r : vmm_start(fg->vmm, err);
+	if (r >= 0)
+		r = vmm_start(fg->vmm, err);
+	if (r >= 0)
+		resize_console(fg);
+	return r;
 }
 
 static void tear_down(struct foreground *fg)

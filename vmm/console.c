@@ -40,10 +40,28 @@ struct console {
 
 	pthread_mutex_t lock; /* protects what follows */
 	struct console_sink sink, claimed;
+	struct console_size size;
 	bool wake_wanted; /* a client has read all there is */
 	uint64_t written; /* bytes since creation; the ring holds the last of them */
 	uint8_t ring[CONSOLE_SCROLLBACK];
 };
+
+void console_set_size(struct console *console, struct console_size size)
+{
+	pthread_mutex_lock(&console->lock);
+	console->size = size;
+	pthread_mutex_unlock(&console->lock);
+}
+
+struct console_size console_size(struct console *console)
+{
+	struct console_size size;
+
+	pthread_mutex_lock(&console->lock);
+	size = console->size;
+	pthread_mutex_unlock(&console->lock);
+	return size;
+}
 
 void console_write(struct console *console, const uint8_t *data, size_t len)
 {

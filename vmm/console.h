@@ -45,6 +45,13 @@ void console_write(struct console *console, const uint8_t *data, size_t len);
  */
 int console_attach(struct console *console, int fd, bool writer, struct hvd_error *err);
 
+/* Of the terminal that shows it, in characters; 0: not known. It outlives a reset of the VM. Any thread. */
+struct console_size {
+	uint16_t columns, rows;
+};
+void console_set_size(struct console *console, struct console_size size);
+struct console_size console_size(struct console *console);
+
 /* Where input goes: the device that the guest reads. NULL: input is kept until there is one. */
 void console_set_input(struct console *console, console_input_fn fn, void *ctx);
 

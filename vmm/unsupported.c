@@ -46,6 +46,11 @@ int vmm_reset(struct vmm *vmm, struct hvd_error *err)
 	return unsupported(err);
 }
 
+int vmm_resize_console(struct vmm *vmm, struct console_size size, struct hvd_error *err)
+{
+	return unsupported(err);
+}
+
 int vmm_power_button(struct vmm *vmm, struct hvd_error *err)
 {
 	return unsupported(err);

@@ -474,6 +474,15 @@ int vmm_reset(struct vmm *vmm, struct hvd_error *err)
 	return reset(vmm, err);
 }
 
+int vmm_resize_console(struct vmm *vmm, struct console_size size, struct hvd_error *err)
+{
+	if (vmm->state != VMM_RUNNING && vmm->state != VMM_PAUSED)
+		return wrong_state(vmm, "resize the console of", err);
+	console_set_size(vmm->console, size);
+	machine_console_resized(vmm->machine);
+	return 0;
+}
+
 int vmm_power_button(struct vmm *vmm, struct hvd_error *err)
 {
 	if (vmm->state != VMM_RUNNING)

@@ -97,6 +97,8 @@ int vmm_start(struct vmm *vmm, struct hvd_error *err);
 int vmm_pause(struct vmm *vmm, struct hvd_error *err);  /* returns with vCPUs and I/O quiet */
 int vmm_resume(struct vmm *vmm, struct hvd_error *err);
 int vmm_reset(struct vmm *vmm, struct hvd_error *err);
+/* Tell the guest the size of its terminal, which it is told again after a reset. -EINVAL: it has ended. */
+int vmm_resize_console(struct vmm *vmm, struct console_size size, struct hvd_error *err);
 int vmm_power_button(struct vmm *vmm, struct hvd_error *err); /* asks the guest to shut down */
 void vmm_stop(struct vmm *vmm);                               /* does not ask */
 

@@ -21,7 +21,7 @@ static void test_complete(void **state)
 		assert_int_equal(strspn(op->name, LOWER ".-"), strlen(op->name));
 		assert_int_equal(strncmp(op->path, "/v1/", 4), 0);
 		assert_true(op->member && op->member[0] >= 'A' && op->member[0] <= 'Z');
-		assert_int_equal(strspn(op->verb, LOWER " "), strlen(op->verb));
+		assert_int_equal(strspn(op->verb, LOWER " -"), strlen(op->verb));
 		assert_true(op->method < _HTTP_METHOD_MAX);
 		assert_true(op->access < _ACCESS_MAX && polkit_actions[op->access]);
 		assert_true(op->help && op->help[0] && op->help[strlen(op->help) - 1] != '.');

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
+#include <linux/virtio_console.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -275,12 +276,34 @@ static void test_output_buffer_to_write(void **state)
 	expect(f->client, "ok");
 }
 
+static void resize_on_main(void *arg)
+{
+	struct fixture *f = arg;
+
+	console_set_size(f->console, (struct console_size){ 132, 43 });
+	assert_int_equal(virtio_update(f->d.dev, NULL, NULL), 0);
+}
+
+static void test_size(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(f->d.dev->host_features & 1ULL << VIRTIO_CONSOLE_F_SIZE);
+	driver_start(&f->d, DRIVER_FEATURES | 1ULL << VIRTIO_CONSOLE_F_SIZE);
+	assert_int_equal(virtio_read_config(f->d.dev, 0, 4), 0);
+	loop_call(f->main, resize_on_main, f);
+	driver_wait_interrupt(&f->d, VIRTIO_MMIO_INT_CONFIG);
+	assert_int_equal(virtio_read_config(f->d.dev, offsetof(struct virtio_console_config, cols), 2), 132);
+	assert_int_equal(virtio_read_config(f->d.dev, offsetof(struct virtio_console_config, rows), 2), 43);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_output),
+		TEST(test_size),
 		TEST(test_input_follows_the_guest),
 		TEST(test_input_in_small_buffers),
 		TEST(test_input_waits_while_paused),

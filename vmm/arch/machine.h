@@ -106,3 +106,4 @@ void machine_run(struct machine *machine);
 void machine_hold(struct machine *machine);
 
 void machine_press_power_button(struct machine *machine);
+void machine_console_resized(struct machine *machine); /* console_size() is another */

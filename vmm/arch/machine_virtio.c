@@ -91,7 +91,7 @@ static struct virtio_blk_args disk_args(const struct disk_config *disk, int fd)
 		.direct = disk->cache == DISK_CACHE_NONE,
 		.ignore_flush = disk->cache == DISK_CACHE_UNSAFE,
 		.size = disk->size,
-		.name = disk->path,
+		.name = disk_place(disk),
 		.serial = disk->serial,
 		.ops_limit = { disk->limits.iops, disk->limits.iops_burst },
 		.bytes_limit = { disk->limits.bytes_per_second, disk->limits.bytes_burst },
@@ -132,7 +132,7 @@ static struct virtio_vhost_user_blk_args storage_args(const struct disk_config *
 		.sock = sock,
 		.assume_inflight = true,
 		.size = disk->size,
-		.name = disk->path,
+		.name = disk_place(disk),
 		/* its metadata is written when the guest flushes */
 		.forgets = disk->format == DISK_FORMAT_QCOW2 && !disk->read_only,
 	};
@@ -165,7 +165,7 @@ int machine_virtio_disk(struct machine *m, const struct disk_config *disk, int f
 		return r;
 	r = disk_needs_storage(disk) ? new_of_storage(m, disk, copy, ret, err)
 				     : new_raw(m, disk, copy, ret, err);
-	return r < 0 ? hvd_err_prefix(err, r, "%s", disk->path) : 0;
+	return r < 0 ? hvd_err_prefix(err, r, "%s", disk_place(disk)) : 0;
 }
 
 static int create_disk(struct machine *m, size_t index, struct hvd_error *err)
@@ -252,6 +252,13 @@ static bool has_console(const struct vm_config *config)
 static int new_console(struct machine *m, struct virtio_dev **ret, struct hvd_error *err)
 {
 	return virtio_console_new(m->args.console, m->mem, m->args.io, ret, err);
+}
+
+void machine_console_resized(struct machine *m)
+{
+	for (unsigned i = 0; i < m->n_virtio; i++)
+		if (m->virtio[i].dev->ops->id == VIRTIO_ID_CONSOLE)
+			virtio_update(m->virtio[i].dev, NULL, NULL);
 }
 
 static bool has_rng(const struct vm_config *config)

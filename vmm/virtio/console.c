@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Console device (virtio 1.2 §5.3) with its one port, on vmm/console.h.
+ * Console device (virtio 1.2 §5.3) with its one port and its size, on vmm/console.h.
  *
  * The console's input comes on the main loop and is kept in a small FIFO, the one thing here that
  * has a lock; the I/O loop moves it into the guest's buffers.
@@ -199,6 +199,23 @@ static void console_destroy(struct virtio_dev *dev)
 	free(vc);
 }
 
+static void write_size(struct virtio_console *vc)
+{
+	const struct console_size size = console_size(vc->console);
+	const uint16_t words[] = { size.columns, size.rows }; /* little-endian, as is all of Linux's arm64 */
+
+	_Static_assert(offsetof(struct virtio_console_config, rows) == sizeof(words[0]), "one write");
+	virtio_write_config(&vc->dev, offsetof(struct virtio_console_config, cols), words, sizeof(words));
+}
+
+/* The size may be another. */
+static int console_update(struct virtio_dev *dev, const void *args, struct hvd_error *err)
+{
+	write_size(container_of(dev, struct virtio_console, dev));
+	virtio_notify_config(dev);
+	return 0;
+}
+
 static const struct virtio_ops console_ops = {
 	.name = "console",
 	.id = VIRTIO_ID_CONSOLE,
@@ -208,6 +225,7 @@ static const struct virtio_ops console_ops = {
 	.reset = console_reset,
 	.quiesce = console_quiesce,
 	.resume = console_resume,
+	.update = console_update,
 	.destroy = console_destroy,
 };
 
@@ -228,6 +246,8 @@ int virtio_console_new(struct console *console, const struct guest_mem *mem, str
 	r = virtio_dev_init(dev, &console_ops, 2, mem, io);
 	if (r < 0)
 		return hvd_err(err, -r, "virtio-console: %s", strerror(-r));
+	dev->host_features |= 1ULL << VIRTIO_CONSOLE_F_SIZE;
+	write_size(vc);
 	*ret = TAKE(dev);
 	return 0;
 }

@@ -235,6 +235,7 @@ bool virtio_vhost_user_blk_is_lost(const struct virtio_dev *dev); /* any thread 
 bool virtio_is_vhost_user_blk(const struct virtio_dev *dev);
 int virtio_net_new(const struct virtio_net_args *args, const struct guest_mem *mem, struct loop *io,
 		   struct virtio_dev **ret, struct hvd_error *err);
+/* What virtio_update() changes is the console's size. */
 int virtio_console_new(struct console *console, const struct guest_mem *mem, struct loop *io,
 		       struct virtio_dev **ret, struct hvd_error *err);
 int virtio_balloon_new(const struct virtio_balloon_args *args, const struct guest_mem *mem,

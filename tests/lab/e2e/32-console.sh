@@ -36,6 +36,16 @@ ok "scrollback of $(stat -c %s "$WORK/late.log") bytes"
 
 equal "hvc0" "$(guest "$V" 'ls /dev/hvc0')" /dev/hvc0
 
+# Its size, which a reset does not change.
+has_size() { [[ $(guest "$V" 'stty size </dev/hvc0') == "$1" ]]; }
+must hvcli vm resize-console "$V" --columns 132 --rows 43
+wait_for "the guest to see the size" has_size "43 132"
+rest_is 422 POST "/v1/vms/$V/actions/resize-console" '{"columns": 0, "rows": 43}'
+: >"$WORK/$V.console"
+must hvcli vm reset "$V"
+console_wait "$V" '^GUEST-UP'
+equal "the size after a reset" "$(guest "$V" 'stty size </dev/hvc0')" "43 132"
+
 # The keyboard follows the guest: once it has written to hvc0, what is typed is read there.
 said='echo through-"hvc0" >/dev/hvc0'
 console_type "$V" "(head -n 1 </dev/hvc0 | sed s/^/hvc0-got-/ >/dev/ttyAMA0; poweroff -f) & sleep 1; $said"
