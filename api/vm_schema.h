@@ -97,6 +97,7 @@ struct import_report {
 	size_t n_ignored;
 };
 extern const struct schema import_report_schema;
+
 /* The size of a console's terminal, in characters. */
 struct console_geometry {
 	uint32_t columns, rows;
