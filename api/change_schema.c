@@ -62,10 +62,10 @@ const struct schema plan_schema = {
 };
 
 static const struct field console_geometry_fields[] = {
-	{ "columns", NULL, U32(struct console_geometry, columns), .required = true, .min = 1,
-	  .max = 65535, .help = "Characters in a line" },
-	{ "rows", NULL, U32(struct console_geometry, rows), .required = true, .min = 1, .max = 65535,
-	  .help = "Lines" },
+	{ "columns", NULL, U32(struct console_geometry, columns), .required = true, .max = 65535,
+	  .help = "Characters in a line; 0 if that is not known" },
+	{ "rows", NULL, U32(struct console_geometry, rows), .required = true, .max = 65535,
+	  .help = "Lines; 0 if that is not known" },
 };
 const struct schema console_geometry_schema = {
 	.name = "ConsoleGeometry",

@@ -40,7 +40,7 @@ equal "hvc0" "$(guest "$V" 'ls /dev/hvc0')" /dev/hvc0
 has_size() { [[ $(guest "$V" 'stty size </dev/hvc0') == "$1" ]]; }
 must hvcli vm resize-console "$V" --columns 132 --rows 43
 wait_for "the guest to see the size" has_size "43 132"
-rest_is 422 POST "/v1/vms/$V/actions/resize-console" '{"columns": 0, "rows": 43}'
+rest_is 422 POST "/v1/vms/$V/actions/resize-console" '{"columns": 65536, "rows": 43}'
 : >"$WORK/$V.console"
 must hvcli vm reset "$V"
 console_wait "$V" '^GUEST-UP'
