@@ -83,10 +83,8 @@ int main(int argc, char **argv)
 
 	setlocale(LC_CTYPE, "");
 	commands_init(&commands);
-	if (argc > 1 && !strcmp(argv[1], "__complete")) {
-		complete(&commands, argc - 2, argv + 2, stdout);
-		return EXIT_SUCCESS;
-	}
+	if (argc > 1 && !strcmp(argv[1], "__complete"))
+		return complete(&commands, argc - 2, argv + 2, stdout);
 	while (i < argc && (r = options_take(&options, "", argc, argv, &i, &err)))
 		if (r < 0)
 			return usage("", &err);

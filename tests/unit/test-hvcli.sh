@@ -144,7 +144,7 @@ expect 3 'no disk vdx; see hvcli disk list demo' hvcli disk detach demo vdx
 expect 0 '^vdb$' hvcli __complete disk detach demo ''
 expect 0 '^vdb$' hvcli disk detach demo vdb -o name
 expect 0 '^NIC net1 attached to VM demo$' hvcli nic attach demo default
-expect 0 '^default$' hvcli __complete nic attach demo def
+expect 0 '^default.inactive$' hvcli __complete nic attach demo def
 expect 0 '^NIC net1 detached from VM demo$' hvcli nic detach demo net1
 EDITOR="sed -i -e s/536870912/268435456/"
 export EDITOR
@@ -199,6 +199,10 @@ expect 0 '"virt_mode"' hvcli host -o json
 expect 0 '^default +' hvcli network list
 expect 0 '^  bridge +' hvcli network show default
 expect 0 '"openapi": *"3\.1' hvcli openapi
-expect 0 '^demo$' hvcli __complete vm start d
+expect 0 '^demo.shutoff$' hvcli __complete vm start d
+expect 3 '^path=' hvcli __complete vm create x --disk ''
+expect 0 '^cache=unsafe$' hvcli __complete vm create x --disk cache=un
+expect 0 '^network=default.inactive$' hvcli __complete vm create x --nic network=d
+expect 0 '^vda$' hvcli __complete disk detach --next-boot demo ''
 expect 1 'cannot write to standard output' sh -c "${top_builddir:-.}/hvcli openapi >/dev/full"
 exit $failed
