@@ -52,6 +52,7 @@ static int open_signals(struct hvd_error *err)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGQUIT);
+	sigaddset(&set, SIGWINCH);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	fd = signalfd(-1, &set, SFD_CLOEXEC);
 	if (fd < 0)
@@ -103,6 +104,25 @@ struct session {
 
 enum { SESSION_LEFT, SESSION_LOST };
 
+static void tell_size(const struct session *session)
+{
+	const struct winsize size = terminal_size(STDIN_FILENO);
+
+	if (session->terminal && session->target->resized)
+		session->target->resized(session->target->ctx, size.ws_col, size.ws_row);
+}
+
+/* False: the user wants to leave. */
+static bool take_signal(const struct session *session)
+{
+	struct signalfd_siginfo info;
+
+	if (read(session->signals, &info, sizeof(info)) != sizeof(info) || info.ssi_signo != SIGWINCH)
+		return false;
+	tell_size(session);
+	return true;
+}
+
 /* One round of poll(2). 1: go on, SESSION_LEFT, -EIO: the connection has ended, other -errno. */
 static int turn(struct session *session, struct hvd_error *err)
 {
@@ -121,7 +141,7 @@ static int turn(struct session *session, struct hvd_error *err)
 	if (holds && (n == 0 || now_ms() - session->connected_ms > SETTLE_MAX_MS) &&
 	    replay_settle(&session->replay) < 0)
 		return -EIO;
-	if (fds[POLL_SIGNAL].revents)
+	if (fds[POLL_SIGNAL].revents && !take_signal(session))
 		return SESSION_LEFT;
 	if (fds[POLL_INPUT].revents) {
 		r = forward_input(ws, session->terminal, err);
@@ -164,7 +184,7 @@ static bool pause_or_leave(const struct session *session)
 	if (poll(fds, 2, RETRY_MS) <= 0)
 		return false;
 	if (fds[1].revents)
-		return true;
+		return !take_signal(session);
 	/* what is typed now reaches nobody */
 	n = read(STDIN_FILENO, data, sizeof(data));
 	return n == 0 || (n > 0 && memchr(data, CONSOLE_ESCAPE, (size_t)n));
@@ -235,8 +255,10 @@ int console_run(const struct console_target *target, struct hvd_error *err)
 		if (r < 0)
 			hvd_err(err, -r, "terminal: %s", strerror(-r));
 	}
-	if (r >= 0)
+	if (r >= 0) {
+		tell_size(&session);
 		r = run(&session, err);
+	}
 	terminal_raw_leave(&raw);
 	if (session.terminal && r >= 0)
 		fputc('\n', stderr);

@@ -27,6 +27,8 @@ struct console_target {
 	 * knows, for hvd does not answer; another -errno ends it.
 	 */
 	int (*goes_on)(void *ctx, struct hvd_error *err);
+	/* Called with the size of the terminal, at first and when it has changed. NULL: nobody wants it. */
+	void (*resized)(void *ctx, unsigned columns, unsigned rows);
 	void *ctx;
 };
 

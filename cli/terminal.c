@@ -12,15 +12,19 @@
 #define PROSE_WIDTH     80
 #define PROSE_WIDTH_MAX 100
 
+struct winsize terminal_size(int fd)
+{
+	struct winsize size = { 0 };
+
+	ioctl(fd, TIOCGWINSZ, &size);
+	return size;
+}
+
 unsigned terminal_width(FILE *f)
 {
-	struct winsize size;
-
 	if (!isatty(fileno(f)))
 		return 0;
-	if (ioctl(fileno(f), TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
-		return PROSE_WIDTH;
-	return size.ws_col;
+	return terminal_size(fileno(f)).ws_col ?: PROSE_WIDTH;
 }
 
 unsigned terminal_prose_width(FILE *f)

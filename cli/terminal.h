@@ -4,10 +4,14 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 
 /* Columns of the terminal that f writes to; 0 when f is no terminal. */
 unsigned terminal_width(FILE *f);
+
+/* Of the terminal that fd is; zero where there is none or it does not say. */
+struct winsize terminal_size(int fd);
 
 /* Columns to wrap prose to: the terminal's, but 80 where there is none or it is very wide. */
 unsigned terminal_prose_width(FILE *f);

@@ -44,6 +44,30 @@ static int goes_on(void *ctx, struct hvd_error *err)
 	}
 }
 
+/* A guest that is not told its terminal's size can live with that. */
+static void tell_size(void *ctx, unsigned columns, unsigned rows)
+{
+	const struct followed *followed = ctx;
+	AUTO(json_decref) json_t *size = json_pack("{s:i, s:i}", "columns", (int)columns, "rows", (int)rows);
+	AUTO(free) char *path = NULL, *text = size ? json_dumps(size, JSON_COMPACT) : NULL;
+	struct client_body body = { .text = text, .type = "application/json" };
+	struct client_answer answer = { 0 };
+	struct hvd_error err = { 0 };
+
+	if (text && client_path(ops[OP_VM_RESIZE_CONSOLE].path, followed->vm, NULL, NULL, &path, &err) == 0 &&
+	    client_call(followed->client, HTTP_POST, path, &body, &answer, &err) == 0)
+		client_answer_clear(&answer);
+}
+
+static bool has_virtio_console(struct client *client, const char *vm)
+{
+	AUTO(json_decref) json_t *resource = NULL;
+	struct hvd_error err = { 0 };
+
+	return vm_get(client, vm, &resource, &err) == 0 &&
+	       json_is_true(json_object_get(json_object_get(resource, "spec"), "virtio_console"));
+}
+
 static int follow_console(struct client *client, const struct invocation *inv, const char *vm,
 			  struct hvd_error *err)
 {
@@ -63,6 +87,8 @@ static int follow_console(struct client *client, const struct invocation *inv, c
 	}
 	fflush(stdout);
 	target.path = query;
+	if (!inv->options.read_only && has_virtio_console(client, vm))
+		target.resized = tell_size;
 	return console_run(&target, err);
 }
 

@@ -46,6 +46,27 @@ must hvcli vm reset "$V"
 console_wait "$V" '^GUEST-UP'
 equal "the size after a reset" "$(guest "$V" 'stty size </dev/hvc0')" "43 132"
 
+# hvcli tells the guest the size of the terminal that it is on; ^] leaves.
+console_close "$V"
+wait_for "the keyboard" free
+mkfifo "$WORK/cli.keys"
+script -q -e -f -c "stty cols 77 rows 22; hvcli vm console $V" "$WORK/cli.log" <"$WORK/cli.keys" >/dev/null 2>&1 &
+CLI=$!
+CHILDREN+=("$CLI")
+exec {KEYS}>"$WORK/cli.keys"
+size_in_cli() {
+	printf 'stty size </dev/hvc0\n' >&"$KEYS"
+	sleep 0.5
+	tr -d '\r' <"$WORK/cli.log" | grep -a -q '^22 77'
+}
+wait_for "the size of hvcli's terminal" size_in_cli
+printf '\035' >&"$KEYS"
+wait "$CLI"
+equal "hvcli's status after ^]" $? 0
+exec {KEYS}>&-
+console_open "$V"
+console_wait "$V" '^GUEST-UP'
+
 # The keyboard follows the guest: once it has written to hvc0, what is typed is read there.
 said='echo through-"hvc0" >/dev/hvc0'
 console_type "$V" "(head -n 1 </dev/hvc0 | sed s/^/hvc0-got-/ >/dev/ttyAMA0; poweroff -f) & sleep 1; $said"
