@@ -37,6 +37,20 @@ int link_set_alias(int index, const char *alias);
 /* It and what is on top of it. No error when there is none. */
 int link_delete(int index);
 
+/* A rule of routing policy. */
+struct link_rule {
+	uint32_t priority;
+	char from[IFNAMSIZ]; /* name of the interface that packets come in by, or "" */
+	char to[64];         /* "10.0.0.0/24", or "" */
+};
+
+/*
+ * Remove the rules of IPv4 and IPv6 with a priority of first to last that keeps() does not want. Returns
+ * -errno when that failed for one.
+ */
+int link_prune_rules(uint32_t first, uint32_t last, bool (*keeps)(void *ctx, const struct link_rule *rule),
+		     void *ctx);
+
 /* The interface is a bridge and up. */
 bool link_is_bridge_up(const char *name);
 

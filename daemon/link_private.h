@@ -6,6 +6,7 @@
  *	link_port.c    ports of bridges
  *	link_macvtap.c macvtaps
  *	link_filter.c  what a guest may send
+ *	link_rule.c    rules of routing policy
  */
 #pragma once
 

@@ -255,6 +255,42 @@ static int delete_bridge(const char *name)
 	return link_delete(link.index);
 }
 
+static bool is_subnet(const char *cidr, const char *subnet)
+{
+	char own[NETWORKD_SUBNET_SIZE];
+
+	if (!cidr)
+		return false;
+	networkd_subnet(cidr, own);
+	return strcmp(own, subnet) == 0;
+}
+
+/* Is it one of an isolated network that has a bridge? */
+static bool is_rule_of_any(void *ctx, const struct link_rule *rule)
+{
+	struct manager *manager = ctx;
+
+	for (struct network *n = network_next(manager, NULL); n; n = network_next(manager, n)) {
+		const struct network_config *config = &n->config;
+
+		if (config->mode != NETWORK_ISOLATED || !networkd_has(manager->paths.networkd, config->name))
+			continue;
+		if (strcmp(rule->from, config->bridge) == 0 || is_subnet(config->address, rule->to) ||
+		    is_subnet(config->address6, rule->to))
+			return true;
+	}
+	return false;
+}
+
+/* networkd leaves the rules of a network behind when its bridge goes. */
+static void prune_rules(struct manager *manager)
+{
+	int r = link_prune_rules(NETWORKD_RULE_FROM_HOST, NETWORKD_RULE_FROM_ANY, is_rule_of_any, manager);
+
+	if (r < 0)
+		log_warning("rules of networks that are gone: %s", strerror(-r));
+}
+
 int network_take_down(struct network *network, struct hvd_error *err)
 {
 	const struct network_config *config = &network->config;
@@ -270,6 +306,7 @@ int network_take_down(struct network *network, struct hvd_error *err)
 		return r;
 	networkd_forget(network->manager->bus);
 	r = delete_bridge(config->bridge);
+	prune_rules(network->manager);
 	return r < 0 ? hvd_err(err, -r, "network %s: cannot remove bridge %s: %s", config->name,
 			       config->bridge, strerror(-r))
 		     : 0;
@@ -352,6 +389,7 @@ void network_start_all(struct manager *manager)
 
 	networkd_each(manager->paths.networkd, remove_stale_file, manager);
 	link_each(remove_stale_bridge, manager);
+	prune_rules(manager);
 	for (struct network *n = network_next(manager, NULL); n; n = network_next(manager, n))
 		if ((first && n->config.autostart) || n->config.mode == NETWORK_BRIDGE ||
 		    networkd_has(manager->paths.networkd, n->config.name))

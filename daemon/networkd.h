@@ -13,6 +13,14 @@
 #include "api/network_schema.h"
 #include "vmm/base/err.h"
 
+/* Priorities of the rules of isolated networks; the host's own are before (0, local) and behind (32766, main). */
+#define NETWORKD_RULE_FROM_HOST 1701
+#define NETWORKD_RULE_FROM_ANY  1702
+
+/* The subnet of an address with its prefix length: "10.0.0.0/24" of "10.0.0.1/24". */
+#define NETWORKD_SUBNET_SIZE (46 + 4)
+void networkd_subnet(const char *cidr, char subnet[static NETWORKD_SUBNET_SIZE]);
+
 #define NETWORKD_FOLDER "/run/systemd/network"
 
 /* One guest of a DHCP server. */

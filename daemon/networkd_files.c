@@ -17,10 +17,6 @@
 #define PREFIX "70-hvd-"
 #define HEADER "# Written by hvd from its network %s; changes are lost.\n"
 
-/* Rules of isolated networks; the host's own are before (0, local) and behind (32766, main). */
-#define RULE_FROM_HOST 1701
-#define RULE_FROM_ANY  1702
-
 static void put_netdev(FILE *f, const struct network_config *config)
 {
 	fprintf(f, HEADER "[NetDev]\nName=%s\nKind=bridge\n", config->name, config->bridge);
@@ -52,7 +48,7 @@ static uint32_t ipv4_of(const char *text)
 }
 
 /* The subnet of an address with prefix, in the same form. */
-static void subnet_of(const char *cidr, char subnet[static INET6_ADDRSTRLEN + 4])
+void networkd_subnet(const char *cidr, char subnet[static NETWORKD_SUBNET_SIZE])
 {
 	char text[INET6_ADDRSTRLEN];
 	uint8_t address[16];
@@ -62,7 +58,7 @@ static void subnet_of(const char *cidr, char subnet[static INET6_ADDRSTRLEN + 4]
 	for (unsigned bit = prefix; bit < sizeof(address) * 8; bit++)
 		address[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
 	inet_ntop(family == 6 ? AF_INET6 : AF_INET, address, text, sizeof(text));
-	snprintf(subnet, INET6_ADDRSTRLEN + 4, "%s/%u", text, prefix);
+	snprintf(subnet, NETWORKD_SUBNET_SIZE, "%s/%u", text, prefix);
 }
 
 static void put_dhcp(FILE *f, const struct network_config *config)
@@ -95,9 +91,9 @@ static void put_dhcp(FILE *f, const struct network_config *config)
 
 static void put_router(FILE *f, const struct network_config *config)
 {
-	char subnet[INET6_ADDRSTRLEN + 4];
+	char subnet[NETWORKD_SUBNET_SIZE];
 
-	subnet_of(config->address6, subnet);
+	networkd_subnet(config->address6, subnet);
 	fprintf(f, "\n[IPv6SendRA]\n");
 	if (config->mode == NETWORK_ISOLATED)
 		fprintf(f, "RouterLifetimeSec=0\nEmitDNS=no\n");
@@ -111,15 +107,15 @@ static void put_router(FILE *f, const struct network_config *config)
 static void put_isolation(FILE *f, const struct network_config *config, const char *family,
 			  const char *cidr)
 {
-	char subnet[INET6_ADDRSTRLEN + 4];
+	char subnet[NETWORKD_SUBNET_SIZE];
 
-	subnet_of(cidr, subnet);
+	networkd_subnet(cidr, subnet);
 	fprintf(f, "\n[RoutingPolicyRule]\nFamily=%s\nPriority=%d\nIncomingInterface=%s\n"
-		   "Type=prohibit\n", family, RULE_FROM_HOST, config->bridge);
+		   "Type=prohibit\n", family, NETWORKD_RULE_FROM_HOST, config->bridge);
 	fprintf(f, "\n[RoutingPolicyRule]\nFamily=%s\nPriority=%d\nIncomingInterface=lo\n"
-		   "To=%s\nTable=main\n", family, RULE_FROM_HOST, subnet);
+		   "To=%s\nTable=main\n", family, NETWORKD_RULE_FROM_HOST, subnet);
 	fprintf(f, "\n[RoutingPolicyRule]\nFamily=%s\nPriority=%d\nTo=%s\nType=prohibit\n",
-		family, RULE_FROM_ANY, subnet);
+		family, NETWORKD_RULE_FROM_ANY, subnet);
 }
 
 static void put_network(FILE *f, const struct network_config *config)

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fib_rules.h>
 #include <linux/if_ether.h>
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
@@ -314,6 +315,70 @@ static void a_subnet_of_the_host_is_refused(void **state)
 	nic_files_close(&tap.files);
 }
 
+static void make_rule(uint8_t family, uint32_t priority, const char *from, const char *to, uint8_t bits)
+{
+	char buf[LINK_REQUEST_SIZE];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
+	struct fib_rule_hdr *head = mnl_nlmsg_put_extra_header(request, sizeof(*head));
+	uint8_t address[16];
+
+	request->nlmsg_type = RTM_NEWRULE;
+	request->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
+	head->family = family;
+	head->action = FR_ACT_PROHIBIT;
+	mnl_attr_put_u32(request, FRA_PRIORITY, priority);
+	if (from)
+		mnl_attr_put_strz(request, FRA_IIFNAME, from);
+	if (to) {
+		assert_int_equal(inet_pton(family, to, address), 1);
+		head->dst_len = bits;
+		mnl_attr_put(request, FRA_DST, family == AF_INET ? 4 : 16, address);
+	}
+	assert_int_equal(link_talk(request, NULL, NULL), 0);
+}
+
+struct seen {
+	char text[512];
+	const char *keep;
+};
+
+static bool see_rule(void *ctx, const struct link_rule *rule)
+{
+	struct seen *seen = ctx;
+	size_t len = strlen(seen->text);
+
+	snprintf(seen->text + len, sizeof(seen->text) - len, "%u %s %s;", rule->priority, rule->from,
+		 rule->to);
+	return !seen->keep || strcmp(rule->from, seen->keep) == 0 || strcmp(rule->to, seen->keep) == 0;
+}
+
+static void assert_rules(const char *wanted)
+{
+	struct seen seen = { 0 };
+
+	assert_int_equal(link_prune_rules(1000, 2000, see_rule, &seen), 0);
+	assert_string_equal(seen.text, wanted);
+}
+
+/* Rules of other priorities stay, those of the range go if they are not kept, also with their bridge gone. */
+static void rules_are_pruned(void **state)
+{
+	struct seen keep_one = { .keep = "10.7.0.0/24" }, keep_none = { .keep = "nothing" };
+
+	make_rule(AF_INET, 999, "elsewhere", NULL, 0);
+	make_rule(AF_INET, 1701, "gone0", NULL, 0);
+	make_rule(AF_INET, 1702, NULL, "10.7.0.0", 24);
+	make_rule(AF_INET6, 1702, NULL, "fd00:7::", 64);
+	assert_rules("1701 gone0 ;1702  10.7.0.0/24;1702  fd00:7::/64;");
+	assert_int_equal(link_prune_rules(1701, 1702, see_rule, &keep_one), 0);
+	assert_rules("1702  10.7.0.0/24;");
+	assert_int_equal(link_prune_rules(1701, 1702, see_rule, &keep_none), 0);
+	assert_rules("");
+	keep_none.text[0] = '\0';
+	assert_int_equal(link_prune_rules(999, 999, see_rule, &keep_none), 0);
+	assert_string_equal(keep_none.text, "999 elsewhere ;");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +388,7 @@ int main(void)
 		cmocka_unit_test(macvtaps_come_and_go),
 		cmocka_unit_test(a_guest_keeps_its_address_on_a_macvtap),
 		cmocka_unit_test(a_subnet_of_the_host_is_refused),
+		cmocka_unit_test(rules_are_pruned),
 	};
 
 	if (unshare(CLONE_NEWNET) < 0 || access("/dev/net/tun", R_OK | W_OK) < 0) {
