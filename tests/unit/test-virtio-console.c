@@ -295,6 +295,9 @@ static void test_size(void **state)
 	driver_wait_interrupt(&f->d, VIRTIO_MMIO_INT_CONFIG);
 	assert_int_equal(virtio_read_config(f->d.dev, offsetof(struct virtio_console_config, cols), 2), 132);
 	assert_int_equal(virtio_read_config(f->d.dev, offsetof(struct virtio_console_config, rows), 2), 43);
+	/* the next driver is told too */
+	driver_start(&f->d, DRIVER_FEATURES | 1ULL << VIRTIO_CONSOLE_F_SIZE);
+	driver_wait_interrupt(&f->d, VIRTIO_MMIO_INT_CONFIG);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -150,7 +150,12 @@ static void console_kick(struct virtio_dev *dev, unsigned queue)
 
 static int console_activate(struct virtio_dev *dev)
 {
-	container_of(dev, struct virtio_console, dev)->running = true;
+	struct virtio_console *vc = container_of(dev, struct virtio_console, dev);
+
+	vc->running = true;
+	/* Linux looks at the size only when told that it has changed. */
+	if (virtio_has_feature(dev, VIRTIO_CONSOLE_F_SIZE) && console_size(vc->console).columns)
+		virtio_notify_config(dev);
 	return 0;
 }
 
