@@ -14,6 +14,8 @@
 
 const struct error_class error_classes[] = {
 	{ EBADMSG, 400, "bad-syntax", DBUS("BadSyntax"), 1, "The request cannot be read" },
+	{ ENOKEY, 401, "unauthenticated", DBUS("Unauthenticated"), 1, "Say who you are" },
+	{ EKEYREJECTED, 401, "bad-token", DBUS("BadToken"), 1, "The token is not valid" },
 	{ EACCES, 403, "access-denied", DBUS("AccessDenied"), 1, "Access denied" },
 	{ EPERM, 403, "not-permitted", DBUS("NotPermitted"), 1, "Not permitted" },
 	{ ENOENT, 404, "not-found", DBUS("NotFound"), 3, "Not found" },

@@ -29,6 +29,7 @@ extern const char *const outcome_names[_OUTCOME_MAX + 1];
 struct actor {
 	char *front; /* "rest", "dbus" */
 	uint32_t uid, pid; /* pid 0: unknown */
+	char *name; /* of a remote one: "token:ci", "certificate:alice" */
 };
 extern const struct schema actor_schema;
 

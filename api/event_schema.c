@@ -54,9 +54,12 @@ static int check_types(const char *text, struct hvd_error *err)
 static const struct field actor_fields[] = {
 	{ "front", NULL, STR(struct actor, front), .read_only = true,
 	  .help = "The interface: rest or dbus" },
-	{ "uid", NULL, U32(struct actor, uid), .read_only = true, .help = "User id of the caller" },
+	{ "uid", NULL, U32(struct actor, uid), .read_only = true, 
+	  .help = "User id of the caller; of a remote one 4294967295, which nobody has" },
 	{ "pid", NULL, U32(struct actor, pid), .read_only = true, .omit_zero = true,
 	  .help = "Process id of the caller" },
+	{ "name", NULL, STR(struct actor, name), .read_only = true,
+	  .help = "Of a remote caller: its token (token:NAME) or certificate (certificate:NAME)" },
 };
 const struct schema actor_schema = {
 	.name = "Actor",

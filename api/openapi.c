@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/access.h"
 #include "api/errors.h"
 #include "api/event.h"
 #include "api/json.h"
@@ -146,6 +147,7 @@ static bool may_fail_with(const struct op *op, unsigned status)
 	bool starts = op->states & OP_STATE(VM_SHUTOFF) && op->method == HTTP_POST;
 
 	switch (status) {
+	case 401:
 	case 403:
 	case 429:
 	case 503:
@@ -274,10 +276,10 @@ static json_t *operation(const struct op *op)
 	int noun = (int)strcspn(op->name, ".");
 	int r;
 
-	o = json_pack("{s:s, s:s, s:[s#], s:o, s:s, s:s, s:s}", "operationId", op->name, "summary",
+	o = json_pack("{s:s, s:s, s:[s#], s:o, s:s, s:s, s:s, s:s}", "operationId", op->name, "summary",
 		      op->help, "tags", op->name, noun, "responses", responses(op), "x-hvd-verb",
 		      op->verb, "x-hvd-member", op->member, "x-hvd-action",
-		      polkit_actions[op->access]);
+		      polkit_actions[op->access], "x-hvd-role", role_names[role_for(op->access)]);
 	if (!o)
 		return NULL;
 	r = put(o, "parameters", parameters_of(op));
@@ -323,6 +325,7 @@ static const struct {
 	{ "disk", "Id of a disk" },
 	{ "nic", "Id of a network interface" },
 	{ "operation", "Id of an operation" },
+	{ "token", "Name of a token" },
 };
 
 static int add_path_parameters(json_t *all)
@@ -503,13 +506,24 @@ static json_t *schemas(void)
 	return r == 0 ? TAKE(all) : NULL;
 }
 
+/* Over the unix socket neither: the kernel says who is calling. */
+static json_t *security_schemes(void)
+{
+	return json_pack("{s:{s:s, s:s, s:s}, s:{s:s, s:s}}", "token", "type", "http", "scheme",
+			 "bearer", "description", "Over TLS: a token, as hvcli token create makes it",
+			 "certificate", "type", "mutualTLS", "description",
+			 "Over TLS: a client's certificate, whose organizational unit is hvd-ROLE");
+}
+
 json_t *openapi_document(void)
 {
-	return json_pack("{s:s, s:{s:s, s:s, s:s, s:{s:s, s:s}}, s:[{s:s, s:s}], s:o, "
-			 "s:{s:o, s:o, s:o}}",
+	return json_pack("{s:s, s:{s:s, s:s, s:s, s:{s:s, s:s}}, s:[{s:s, s:s}], "
+			 "s:[{}, {s:[]}, {s:[]}], s:o, s:{s:o, s:o, s:o, s:o}}",
 			 "openapi", "3.1.0", "info", "title", "hvd", "version", "1", "description",
 			 "Virtual machines on Arm servers", "license", "name", "Apache-2.0",
 			 "identifier", "Apache-2.0", "servers", "url", "/", "description",
-			 "unix socket /run/hvd/hvd.sock", "paths", paths(), "components", "schemas",
-			 schemas(), "parameters", parameters(), "responses", problem_responses());
+			 "unix socket /run/hvd/hvd.sock, or https with hvd --listen",
+			 "security", "token", "certificate", "paths", paths(), "components", "schemas",
+			 schemas(), "parameters", parameters(), "responses", problem_responses(),
+			 "securitySchemes", security_schemes());
 }

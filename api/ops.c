@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/access.h"
 #include "api/event.h"
 #include "api/list.h"
 #include "api/operation.h"
@@ -203,6 +204,31 @@ const struct op ops[_OP_MAX] = {
 			    ACCESS_READ, .options = &event_options_schema, .result = RESULT_LIST,
 			    .result_schema = &event_schema, .stream = true,
 			    .help = "Show what has happened: who did what, and what became of it" },
+	[OP_TOKEN_CREATE] = { "token.create", HTTP_POST, "/v1/tokens", "CreateToken",
+			      "token create", ACCESS_HOST, .args = &token_schema,
+			      .result = RESULT_OBJECT, .result_schema = &token_schema, .secret = true,
+			      .help = "Make a token, with which a remote client may use hvd" },
+	[OP_TOKEN_LIST] = { "token.list", HTTP_GET, "/v1/tokens", "ListTokens", "token list",
+			    ACCESS_HOST, .result = RESULT_LIST, .result_schema = &token_schema,
+			    .help = "List the tokens of remote clients" },
+	[OP_TOKEN_DELETE] = { "token.delete", HTTP_DELETE, "/v1/tokens/{token}", "DeleteToken",
+			      "token delete", ACCESS_HOST,
+			      .help = "Take a token back: it is of no use from then on" },
+	[OP_CERTIFICATE_CREATE] = { "certificate.create", HTTP_POST, "/v1/certificate",
+				    "CreateCertificate", "certificate create", ACCESS_HOST,
+				    .args = &certificate_schema, .result = RESULT_OBJECT,
+				    .result_schema = &certificate_schema,
+				    .help = "Make a key and a self-signed certificate for remote "
+					    "clients to know this host by, in place of those it has" },
+	[OP_CERTIFICATE_GET] = { "certificate.get", HTTP_GET, "/v1/certificate", "GetCertificate",
+				 "certificate show", ACCESS_READ, .result = RESULT_OBJECT,
+				 .result_schema = &certificate_schema,
+				 .help = "Show the certificate that remote clients see" },
+	[OP_CERTIFICATE_PEM] = { "certificate.pem", HTTP_GET, "/v1/certificate/pem",
+				 "GetCertificatePEM", "certificate pem", ACCESS_READ,
+				 .result = RESULT_DOCUMENT,
+				 .result_type = "application/x-pem-file",
+				 .help = "Print the certificate, for hvcli --cacert on a client" },
 	[OP_HOST_GET] = { "host.get", HTTP_GET, "/v1/host", "GetHost", "host", ACCESS_READ,
 			  .result = RESULT_OBJECT, .result_schema = &host_schema,
 			  .help = "Show the host and what its KVM can do" },

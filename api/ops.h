@@ -58,6 +58,12 @@ enum op_id {
 	OP_OPERATION_GET,
 	OP_OPERATION_CANCEL,
 	OP_EVENT_LIST,
+	OP_TOKEN_CREATE,
+	OP_TOKEN_LIST,
+	OP_TOKEN_DELETE,
+	OP_CERTIFICATE_CREATE,
+	OP_CERTIFICATE_GET,
+	OP_CERTIFICATE_PEM,
 	OP_HOST_GET,
 	OP_OPENAPI,
 	_OP_MAX
@@ -66,7 +72,7 @@ enum op_id {
 enum http_method { HTTP_GET, HTTP_POST, HTTP_PATCH, HTTP_DELETE, _HTTP_METHOD_MAX };
 extern const char *const http_method_names[_HTTP_METHOD_MAX];
 
-/* Who may: one polkit action and (later) one role per class. */
+/* Who may: one polkit action per class; roles (api/access.h) are sets of them. */
 enum access { ACCESS_READ, ACCESS_OPERATE, ACCESS_MANAGE, ACCESS_HOST, _ACCESS_MAX };
 extern const char *const polkit_actions[_ACCESS_MAX]; /* "org.hvd1.read", … */
 
@@ -119,6 +125,7 @@ struct op {
 	/* What is told beside the resource: its members are members of the answer too; or NULL. */
 	const struct schema *report;
 	const char *body_type;           /* media type of a text body (then args is NULL), or NULL */
+	bool secret;                     /* its answer is for nobody but who asked: it is not kept */
 	const char *help;                /* one line */
 };
 

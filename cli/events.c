@@ -33,9 +33,10 @@ static void format_time(const json_t *event, char buf[static 32])
 		strcpy(buf, "?");
 }
 
-/* " by root (rest)", or "" */
+/* " by root (rest)", " by token:ci (rest)", or "" */
 static void format_actor(const json_t *event, char *buf, size_t size)
 {
+	const char *name = value_string_at(event, "by.name");
 	const json_t *uid = value_at(event, "by.uid");
 	const struct passwd *user;
 	char number[24];
@@ -43,6 +44,10 @@ static void format_actor(const json_t *event, char *buf, size_t size)
 	*buf = '\0';
 	if (!uid)
 		return;
+	if (name) {
+		snprintf(buf, size, " by %s (%s)", name, text_at(event, "by.front"));
+		return;
+	}
 	user = getpwuid((uid_t)json_integer_value(uid));
 	snprintf(number, sizeof(number), "user %u", (unsigned)json_integer_value(uid));
 	snprintf(buf, size, " by %s (%s)", user ? user->pw_name : number,
@@ -53,7 +58,7 @@ static void format_actor(const json_t *event, char *buf, size_t size)
 static void format_what(const json_t *event, char *buf, size_t size)
 {
 	const char *type = text_at(event, "type");
-	char actor[96];
+	char actor[128];
 
 	if (!strcmp(type, event_type_names[EVENT_STATE])) {
 		snprintf(buf, size, "%s", text_at(event, "state"));
@@ -96,7 +101,7 @@ static int print_event(const json_t *event, bool colour)
 	const char *sgr = colour ? colour_of(event) : NULL;
 	AUTO(free) char *line = NULL, *clean = text_clean(short_resource(event)), *rest = NULL;
 	unsigned width = terminal_width(stdout);
-	char when[32], what[192];
+	char when[32], what[256];
 	int at;
 
 	format_time(event, when);

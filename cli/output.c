@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/access.h"
+#include "cli/access.h"
 #include "cli/device_table.h"
 #include "cli/network_table.h"
 #include "cli/sheet.h"
@@ -69,6 +71,8 @@ int output_list(const struct op *op, const json_t *items, enum output_format for
 	if (op_gives_vm(op))
 		return vm_table(items, format == OUTPUT_WIDE, f, width, colour);
 
+	if (schema == &token_schema)
+		return token_table(items, format == OUTPUT_WIDE, f, width, colour);
 	if (schema == &network_schema)
 		return network_table(items, format == OUTPUT_WIDE, f, width, colour);
 	if (schema == &disk_schema && format != OUTPUT_WIDE)

@@ -13,7 +13,8 @@
 
 static bool is_moment(const struct field *field)
 {
-	return field->type == FIELD_U64 && field->unit && !strcmp(field->unit, "microseconds");
+	return field->type == FIELD_U64 && field->unit &&
+	       !strncmp(field->unit, "microseconds", 12);
 }
 
 static int date_text(json_int_t usec, char **ret)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/access.h"
 #include "cli/console.h"
 #include "cli/edit.h"
 #include "cli/events.h"
@@ -264,6 +265,11 @@ const struct verb verbs[] = {
 	{ "operation wait", operation_wait, .help = "Wait until an operation has ended",
 	  .example = "hvcli operation wait 6f0c5f1d2a3b --timeout 600" },
 	{ .name = "operation cancel", .run = operation_cancel },
+	{ "token create", token_create_run, .thing = "Token",
+	  .example = "hvcli token create ci --role operator --days 30 >ci.token" },
+	{ "token delete", .thing = "Token", .done = "deleted" },
+	{ "certificate create", certificate_create_run, .thing = "Certificate",
+	  .example = "hvcli certificate create vmhost.example.org --alt-names 192.0.2.7" },
 	{ "events", events_run, .example = "hvcli events --follow --vm demo" },
 	{ "vm wait", vm_wait, .help = "Wait until a VM is in a state",
 	  .example = "hvcli vm wait demo --for shutoff --timeout 60" },

@@ -21,10 +21,14 @@ struct call;
 
 typedef void (*call_done_fn)(struct call *call, int r, const struct hvd_error *err);
 
+/* "certificate:" and the longest common name */
+#define PEER_NAME_SIZE 80
+
 struct peer {
 	const char *front; /* "rest", "dbus" */
-	uid_t uid;
+	uid_t uid; /* (uid_t)-1: none of this host */
 	pid_t pid; /* 0 when unknown */
+	char name[PEER_NAME_SIZE]; /* of a remote one: "token:ci", "certificate:alice"; or "" */
 };
 
 struct call {

@@ -58,7 +58,8 @@ static void add_call(const struct call *call, enum event_outcome outcome,
 		.operation = (char *)call->op->name,
 		.operation_id = operation ? operation_info(operation)->id : NULL,
 		.outcome = (char *)outcome_names[outcome],
-		.by = { .front = front, .uid = call->peer.uid, .pid = (uint32_t)call->peer.pid },
+		.by = { .front = front, .uid = call->peer.uid, .pid = (uint32_t)call->peer.pid,
+			.name = call->peer.name[0] ? (char *)call->peer.name : NULL },
 	};
 
 	op_resource(call->op, call->name, call->item, resource);

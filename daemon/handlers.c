@@ -288,6 +288,12 @@ const handler_fn handlers[_OP_MAX] = {
 	[OP_OPERATION_GET] = handle_operation_get,
 	[OP_OPERATION_CANCEL] = handle_operation_cancel,
 	[OP_EVENT_LIST] = handle_event_list,
+	[OP_TOKEN_CREATE] = handle_token_create,
+	[OP_TOKEN_LIST] = handle_token_list,
+	[OP_TOKEN_DELETE] = handle_token_delete,
+	[OP_CERTIFICATE_CREATE] = handle_certificate_create,
+	[OP_CERTIFICATE_GET] = handle_certificate_get,
+	[OP_CERTIFICATE_PEM] = handle_certificate_pem,
 	[OP_HOST_GET] = host_get,
 	[OP_OPENAPI] = openapi,
 };

@@ -4,6 +4,14 @@
 
 #include "daemon/handlers.h"
 
+/* handlers_access.c; vm is NULL. */
+void handle_token_create(struct manager *manager, struct vm *vm, struct call *call);
+void handle_token_list(struct manager *manager, struct vm *vm, struct call *call);
+void handle_token_delete(struct manager *manager, struct vm *vm, struct call *call);
+void handle_certificate_create(struct manager *manager, struct vm *vm, struct call *call);
+void handle_certificate_get(struct manager *manager, struct vm *vm, struct call *call);
+void handle_certificate_pem(struct manager *manager, struct vm *vm, struct call *call);
+
 /* handlers_event.c */
 void handle_event_list(struct manager *manager, struct vm *vm, struct call *call);
 

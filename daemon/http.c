@@ -2,17 +2,22 @@
 #include "daemon/http.h"
 
 #include <errno.h>
+#include <gnutls/abstract.h>
 #include <grp.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "daemon/http_access.h"
 #include "daemon/http_events.h"
 #include "daemon/http_reply.h"
 #include "daemon/http_request.h"
+#include "daemon/tls.h"
 #include "vmm/base/log.h"
 #include "vmm/base/macro.h"
 
@@ -20,14 +25,24 @@
 #define MEMORY_LIMIT (32 * 1024) /* of a connection: bounds the head of a request (431) */
 #define REFUSED_MAX 16           /* connections beyond the limit that are told so */
 
+/* Neither's clients can keep the other's out. */
+enum { UNIX, TLS, _LISTENERS_MAX };
+
+struct http_listener {
+	struct http_server *server;
+	struct MHD_Daemon *mhd; /* NULL: it is not served */
+	sd_event_source *source;
+	unsigned n_clients; /* but those evicted */
+	unsigned n_ending;  /* after their WebSockets */
+};
+
 struct http_server {
 	struct manager *manager;
 	struct http_config config;
 	gid_t group; /* (gid_t)-1, which no process has: there is none */
-	struct MHD_Daemon *mhd;
-	sd_event_source *mhd_source, *again, *timer;
+	struct http_listener listeners[_LISTENERS_MAX];
+	sd_event_source *again, *timer;
 	struct list clients; /* struct http_client */
-	unsigned n_clients;
 	uint64_t next_deadline;     /* what the timer is set to; 0: off */
 	struct http_streams streams;
 };
@@ -104,79 +119,59 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *data)
 	return 0;
 }
 
-/* ---- who is calling ---- */
+/* ---- limits ---- */
 
-static bool in_peer_groups(int fd, gid_t group)
+static bool is_rival(const struct http_client *client, const struct http_client *other)
 {
-	AUTO(free) gid_t *groups = NULL;
-	socklen_t size = 0;
-
-	/* the kernel says how much room it needs, unless there are none */
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 || errno != ERANGE)
-		return false;
-	groups = malloc(size);
-	if (!groups || getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
-		return false;
-	for (size_t i = 0; i < size / sizeof(*groups); i++)
-		if (groups[i] == group)
-			return true;
-	return false;
-}
-
-static int identify(const struct http_server *server, struct http_client *client)
-{
-	struct ucred cred;
-	socklen_t size = sizeof(cred);
-
-	if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
-		return -errno;
-	client->peer = (struct peer){ .front = "rest", .uid = cred.uid, .pid = cred.pid };
-	client->allowed = cred.uid == 0 || cred.uid == geteuid() ||
-			  cred.gid == server->group || in_peer_groups(client->fd, server->group);
-	return 0;
-}
-
-static bool of_same_peer(const struct http_client *a, const struct http_client *b)
-{
-	return a->peer.uid == b->peer.uid;
+	return other->listener == client->listener && !other->evicted;
 }
 
 /*
- * Close the connection that has waited longest for its next request, of the peer of client or of
- * all (NULL): whoever holds connections without use stands in nobody's way. Closing it is
- * libmicrohttpd's to do; its place is free at once. False: all are in use.
+ * Close the connection that has waited longest for its next request, of client's peer or of all:
+ * whoever holds connections without use stands in nobody's way. Closing it is libmicrohttpd's to
+ * do; its place is free at once. False: all are in use.
  */
-static bool evict(struct http_server *server, const struct http_client *peer)
+static bool evict(const struct http_client *client, bool of_peer)
 {
 	struct http_client *other, *victim = NULL;
 
-	list_for_each(other, &server->clients, node)
-		if (other->waiting && !other->evicted && (!peer || of_same_peer(other, peer)) &&
+	list_for_each(other, &client->server->clients, node)
+		if (is_rival(client, other) && other->waiting &&
+		    (!of_peer || http_access_same(other, client)) &&
 		    (!victim || other->waiting < victim->waiting))
 			victim = other;
 	if (!victim)
 		return false;
 	victim->evicted = true;
-	server->n_clients--;
+	victim->listener->n_clients--;
 	shutdown(victim->fd, SHUT_RDWR);
 	return true;
 }
 
-static bool within_limits(struct http_server *server, const struct http_client *client)
+/* Over TLS there is no telling before the handshake: the connection just ends. */
+static void refuse(const struct http_client *client, unsigned status, const char *code,
+		   const char *title, const char *detail)
 {
+	if (!client->remote)
+		http_refuse(client->fd, status, code, title, detail);
+}
+
+static bool within_limits(const struct http_client *client)
+{
+	const struct http_config *config = &client->server->config;
 	const struct http_client *other;
 	unsigned same = 0;
 
-	list_for_each(other, &server->clients, node)
-		same += !other->evicted && of_same_peer(other, client);
-	if (same >= server->config.max_per_uid && !evict(server, client)) {
-		http_refuse(client->fd, MHD_HTTP_TOO_MANY_REQUESTS, "too-many-connections",
-			    "Too Many Requests", "this user has too many connections");
+	list_for_each(other, &client->server->clients, node)
+		same += is_rival(client, other) && http_access_same(other, client);
+	if (same >= config->max_per_peer && !evict(client, true)) {
+		refuse(client, MHD_HTTP_TOO_MANY_REQUESTS, "too-many-connections",
+		       "Too Many Requests", "this user has too many connections");
 		return false;
 	}
-	if (server->n_clients >= server->config.max_connections && !evict(server, NULL)) {
-		http_refuse(client->fd, MHD_HTTP_SERVICE_UNAVAILABLE, "try-again",
-			    "Try again later", "all connections are taken");
+	if (client->listener->n_clients >= config->max_connections && !evict(client, false)) {
+		refuse(client, MHD_HTTP_SERVICE_UNAVAILABLE, "try-again", "Try again later",
+		       "all connections are taken");
 		return false;
 	}
 	return true;
@@ -184,22 +179,71 @@ static bool within_limits(struct http_server *server, const struct http_client *
 
 /* ---- connections ---- */
 
+static void client_free(struct http_client *client)
+{
+	list_remove(&client->node);
+	tls_identity_unref(client->tls);
+	free(client);
+}
+
+DEFINE_AUTO(struct http_client *, client_free);
+
+/*
+ * Answers are written whole: the end of one is not to wait for an acknowledgement. A client that has
+ * vanished is noticed within two minutes, also on a console that is quiet.
+ */
+static void set_tcp_options(int fd)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+		{ IPPROTO_TCP, TCP_NODELAY, 1 },   { SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, 60 }, { IPPROTO_TCP, TCP_KEEPINTVL, 15 },
+		{ IPPROTO_TCP, TCP_KEEPCNT, 4 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+}
+
+static bool begin_tls(struct http_client *client, struct MHD_Connection *connection)
+{
+	client->tls = tls_identity_get(client->server->manager->tls);
+	if (!client->tls) {
+		log_debug("a remote client is turned away: there is no certificate");
+		return false;
+	}
+	tls_identity_present(client->tls,
+			     MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)
+				     ->tls_session);
+	set_tcp_options(client->fd);
+	return true;
+}
+
 /*
  * NULL: not to be served. The socket stays libmicrohttpd's: shut down, it is closed like any
  * other whose peer is gone.
  */
-static struct http_client *client_new(struct http_server *server, int fd)
+static struct http_client *client_new(struct http_listener *listener,
+				      struct MHD_Connection *connection, int fd)
 {
-	AUTO(free) struct http_client *client = calloc(1, sizeof(*client));
+	AUTO(client_free) struct http_client *client = calloc(1, sizeof(*client));
+	struct http_server *server = listener->server;
 
 	if (!client)
 		return NULL;
+	list_init(&client->node);
 	client->server = server;
+	client->listener = listener;
 	client->fd = fd;
-	if (identify(server, client) < 0 || !within_limits(server, client))
+	client->remote = listener == &server->listeners[TLS];
+	if (http_access_identify(client, server->group) < 0 || !within_limits(client))
+		return NULL;
+	/* the last that can fail: the session must not outlive what it is given */
+	if (client->remote && !begin_tls(client, connection))
 		return NULL;
 	list_append(&server->clients, &client->node);
-	server->n_clients++;
+	listener->n_clients++;
 	client->waiting = server_now(server);
 	set_deadline(client, server->config.request_timeout);
 	return TAKE(client);
@@ -208,25 +252,25 @@ static struct http_client *client_new(struct http_server *server, int fd)
 static void on_connection(void *cls, struct MHD_Connection *connection, void **slot,
 			  enum MHD_ConnectionNotificationCode code)
 {
-	struct http_server *server = cls;
+	struct http_listener *listener = cls;
 	struct http_client *client = *slot;
 
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
 				 ->connect_fd;
 
-		*slot = client_new(server, fd);
+		*slot = client_new(listener, connection, fd);
 		if (!*slot)
 			shutdown(fd, SHUT_RDWR);
 		return;
 	}
 	if (client) {
-		list_remove(&client->node);
-		server->n_clients -= !client->evicted;
-		free(client);
+		listener->n_clients -= !client->evicted;
+		listener->n_ending -= client->ending;
+		client_free(client);
 	}
 	/* its next run accepts again, if it was at its limits; nothing else causes one */
-	http_server_wake(server);
+	http_server_wake(listener->server);
 }
 
 int http_server_add(struct http_server *server, int fd)
@@ -234,7 +278,7 @@ int http_server_add(struct http_server *server, int fd)
 	static const struct sockaddr_un address = { .sun_family = AF_UNIX };
 
 	/* closes fd when it fails */
-	if (MHD_add_connection(server->mhd, fd, (const struct sockaddr *)&address,
+	if (MHD_add_connection(server->listeners[UNIX].mhd, fd, (const struct sockaddr *)&address,
 			       sizeof(address)) != MHD_YES)
 		return -EIO;
 	return 0;
@@ -245,25 +289,42 @@ void http_server_wake(struct http_server *server)
 	sd_event_source_set_enabled(server->again, SD_EVENT_ONESHOT);
 }
 
-static void server_run(struct http_server *server)
+void http_client_end_upgrade(struct http_client *client)
+{
+	client->ending = true;
+	client->listener->n_ending++;
+	http_client_phase(client, HTTP_PHASE_REPLY);
+	MHD_upgrade_action(client->upgrade, MHD_UPGRADE_ACTION_CLOSE);
+	http_server_wake(client->server);
+}
+
+static void listener_run(struct http_listener *listener)
 {
 	MHD_UNSIGNED_LONG_LONG timeout;
 
-	MHD_run(server->mhd);
+	if (!listener->mhd)
+		return;
+	MHD_run(listener->mhd);
+	/* it only sees in the next run, which nothing else causes, that it has sent all over TLS */
+	if (listener->n_ending)
+		MHD_run(listener->mhd);
 	/* no timeouts are given to libmicrohttpd, so this says: there is more to do now */
-	if (MHD_get_timeout(server->mhd, &timeout) == MHD_YES)
-		http_server_wake(server);
+	if (MHD_get_timeout(listener->mhd, &timeout) == MHD_YES)
+		http_server_wake(listener->server);
 }
 
 static int on_mhd(sd_event_source *source, int fd, uint32_t events, void *data)
 {
-	server_run(data);
+	listener_run(data);
 	return 0;
 }
 
 static int on_again(sd_event_source *source, void *data)
 {
-	server_run(data);
+	struct http_server *server = data;
+
+	for (size_t i = 0; i < _LISTENERS_MAX; i++)
+		listener_run(&server->listeners[i]);
 	return 0;
 }
 
@@ -288,37 +349,63 @@ static size_t on_unescape(void *cls, struct MHD_Connection *connection, char *te
 	return strlen(text);
 }
 
-static int start_mhd(struct http_server *server)
+/* Every connection is given what TLS takes when it begins (begin_tls()), so that this is not called. */
+static int no_certificate(gnutls_session_t session, const gnutls_datum_t *names, int n_names,
+			  const gnutls_pk_algorithm_t *algorithms, int n_algorithms,
+			  gnutls_pcert_st **certificate, unsigned *n, gnutls_privkey_t *key)
 {
-	const struct http_config *config = &server->config;
-	bool listening = config->listen_fd >= 0;
+	return -1;
+}
 
-	server->mhd = MHD_start_daemon(
+/* fd: a listening socket, or -1: connections are given one by one. */
+static int start_listener(struct http_listener *listener, int fd, bool tls)
+{
+	struct http_server *server = listener->server;
+	const struct MHD_OptionItem tls_options[] = {
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (char *)TLS_PRIORITIES },
+		{ MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)no_certificate },
+		{ MHD_OPTION_END, 0, NULL },
+	};
+	const union MHD_DaemonInfo *info;
+
+	listener->mhd = MHD_start_daemon(
 		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG |
-			(listening ? 0 : MHD_USE_NO_LISTEN_SOCKET),
+			(fd >= 0 ? 0 : MHD_USE_NO_LISTEN_SOCKET) | (tls ? MHD_USE_TLS : 0),
 		0, NULL, NULL, http_request_handle, server,
 		MHD_OPTION_EXTERNAL_LOGGER, on_log, server,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener,
 		MHD_OPTION_NOTIFY_COMPLETED, http_request_completed, server,
 		MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, server,
-		MHD_OPTION_CONNECTION_LIMIT, config->max_connections + REFUSED_MAX,
+		MHD_OPTION_CONNECTION_LIMIT, server->config.max_connections + REFUSED_MAX,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_LIMIT,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1,
-		listening ? MHD_OPTION_LISTEN_SOCKET : MHD_OPTION_END, config->listen_fd,
+		MHD_OPTION_ARRAY, tls ? tls_options : &tls_options[ARRAY_SIZE(tls_options) - 1],
+		fd >= 0 ? MHD_OPTION_LISTEN_SOCKET : MHD_OPTION_END, fd,
 		MHD_OPTION_END);
-	return server->mhd ? 0 : -EIO;
+	if (!listener->mhd)
+		return -EIO;
+	info = MHD_get_daemon_info(listener->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+	return sd_event_add_io(server->manager->event, &listener->source, info->epoll_fd, EPOLLIN,
+			       on_mhd, listener);
+}
+
+static int start_listeners(struct http_server *server)
+{
+	int r;
+
+	for (size_t i = 0; i < _LISTENERS_MAX; i++)
+		server->listeners[i].server = server;
+	r = start_listener(&server->listeners[UNIX], server->config.listen_fd, false);
+	if (r >= 0 && server->config.tls_fd > 0)
+		r = start_listener(&server->listeners[TLS], server->config.tls_fd, true);
+	return r;
 }
 
 static int add_sources(struct http_server *server)
 {
 	sd_event *event = server->manager->event;
-	const union MHD_DaemonInfo *info =
-		MHD_get_daemon_info(server->mhd, MHD_DAEMON_INFO_EPOLL_FD);
 	int r;
 
-	r = sd_event_add_io(event, &server->mhd_source, info->epoll_fd, EPOLLIN, on_mhd, server);
-	if (r < 0)
-		return r;
 	r = sd_event_add_defer(event, &server->again, on_again, server);
 	if (r < 0)
 		return r;
@@ -333,7 +420,7 @@ static void set_defaults(struct http_config *config)
 {
 	config->group = config->group ? config->group : "hvd";
 	config->max_connections = config->max_connections ? config->max_connections : 512;
-	config->max_per_uid = config->max_per_uid ? config->max_per_uid : 256;
+	config->max_per_peer = config->max_per_peer ? config->max_per_peer : 256;
 	config->request_timeout = config->request_timeout ? config->request_timeout : 20;
 	config->idle_timeout = config->idle_timeout ? config->idle_timeout : 60;
 	config->max_streams = config->max_streams ? config->max_streams : 64;
@@ -356,15 +443,16 @@ int http_server_new(struct manager *manager, const struct http_config *config,
 	group = getgrnam(server->config.group);
 	server->group = group ? group->gr_gid : (gid_t)-1;
 
-	r = start_mhd(server);
+	r = add_sources(server);
 	if (r >= 0)
-		r = add_sources(server);
+		r = start_listeners(server);
 	if (r >= 0)
 		r = http_streams_init(&server->streams, manager, server->config.max_streams,
 				      server->config.heartbeat);
 	if (r < 0) {
-		if (server->mhd) /* the socket stays the caller's */
-			MHD_quiesce_daemon(server->mhd);
+		for (size_t i = 0; i < _LISTENERS_MAX; i++)
+			if (server->listeners[i].mhd) /* the socket stays the caller's */
+				MHD_quiesce_daemon(server->listeners[i].mhd);
 		return hvd_err(err, -r, "cannot start the HTTP server: %s", strerror(-r));
 	}
 	*ret = TAKE(server);
@@ -379,10 +467,12 @@ struct http_server *http_server_free(struct http_server *server)
 		return NULL;
 	list_for_each(client, &server->clients, node)
 		http_client_abandon(client);
-	sd_event_source_disable_unref(server->mhd_source);
-	/* calls back for each connection */
-	if (server->mhd)
-		MHD_stop_daemon(server->mhd);
+	for (size_t i = 0; i < _LISTENERS_MAX; i++) {
+		sd_event_source_disable_unref(server->listeners[i].source);
+		/* calls back for each connection */
+		if (server->listeners[i].mhd)
+			MHD_stop_daemon(server->listeners[i].mhd);
+	}
 	http_streams_clear(&server->streams);
 	sd_event_source_disable_unref(server->again);
 	sd_event_source_disable_unref(server->timer);

@@ -6,21 +6,13 @@
 
 #include "api/json.h"
 #include "daemon/http.h"
+#include "daemon/http_access.h"
 #include "daemon/http_events.h"
 #include "daemon/http_prefer.h"
 #include "daemon/http_request_private.h"
 #include "daemon/manager.h"
 
 #define WAIT_DEFAULT 60 /* seconds, for an operation that takes time */
-
-static int check_access(struct http_request *req)
-{
-	if (req->client->allowed)
-		return 0;
-	return hvd_err(&req->error, EACCES,
-		       "user %u may not manage VMs: use sudo, or become a member of group hvd",
-		       req->client->peer.uid);
-}
 
 static enum MHD_Result count_framing(void *ctx, enum MHD_ValueKind kind, const char *key,
 				     const char *value)
@@ -295,13 +287,17 @@ int http_head_check(struct http_request *req, const char *url, const char *metho
 		    const char *version)
 {
 	uint64_t length = http_head_length(req);
+	enum role role = ROLE_READER;
 	int r;
 
 	r = check_framing(req);
 	if (r >= 0)
-		r = check_access(req);
+		r = http_access_authenticate(req->client, req->connection, &req->call.peer, &role,
+					     &req->error);
 	if (r >= 0)
 		r = check_route(req, url, method);
+	if (r >= 0 && !req->answer.status)
+		r = http_access_authorise(&req->call.peer, role, req->call.op, &req->error);
 	if (r < 0 || req->answer.status)
 		return r;
 	if (req->call.op->effect != EFFECT_NONE)

@@ -13,6 +13,8 @@
 #include "daemon/hash.h"
 #include "vmm/base/macro.h"
 
+#define BEARER "Bearer realm=\"hvd\"" /* RFC 6750 §3 */
+
 void http_answer_clear(struct http_answer *answer)
 {
 	free(answer->body);
@@ -109,6 +111,9 @@ int http_answer_error(const struct hvd_error *err, unsigned allow, struct http_a
 				     .type = HTTP_PROBLEM_TYPE };
 	if (ret->status == MHD_HTTP_METHOD_NOT_ALLOWED)
 		ret->allow = allow;
+	if (ret->status == MHD_HTTP_UNAUTHORIZED)
+		ret->challenge = err->code == -EKEYREJECTED ? BEARER ", error=\"invalid_token\""
+							    : BEARER;
 	ret->body = problem ? json_line(problem) : NULL;
 	return ret->body ? 0 : -ENOMEM;
 }
@@ -145,6 +150,7 @@ static enum MHD_Result add_headers(struct MHD_Response *response, const struct h
 		{ MHD_HTTP_HEADER_RETRY_AFTER, again ? HTTP_RETRY_AFTER : NULL },
 		{ MHD_HTTP_HEADER_CONNECTION, answer->close ? "close" : NULL },
 		{ MHD_HTTP_HEADER_ALLOW, answer->allow ? allowed : NULL },
+		{ MHD_HTTP_HEADER_WWW_AUTHENTICATE, answer->challenge },
 		/* also the answer to a wrong Sec-WebSocket-Version (RFC 6455 §4.4) */
 		{ "Sec-WebSocket-Version",
 		  answer->status == MHD_HTTP_UPGRADE_REQUIRED ? "13" : NULL },

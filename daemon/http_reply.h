@@ -24,6 +24,7 @@ struct http_answer {
 	bool async;       /* Preference-Applied: respond-async */
 	bool replayed;    /* Idempotency-Replayed: true */
 	unsigned allow;   /* 405, and of OPTIONS: the methods that the path has */
+	const char *challenge; /* of 401: WWW-Authenticate, a constant */
 	bool close;       /* where the next request would begin is not to be trusted */
 };
 

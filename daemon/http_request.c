@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "api/errors.h"
 #include "api/json.h"
@@ -98,6 +99,8 @@ static void keep_answer(struct http_request *req)
 	/* when hvd ends it goes on without this answer */
 	bool known = begun ? !req->call.manager->stopping : !req->error.code;
 
+	if (req->call.op->secret)
+		known = false;
 	if (known && make_answer(req) < 0)
 		known = false;
 	idempotent_end(req->idempotent, known ? &req->answer : NULL);
@@ -171,12 +174,13 @@ static int check_idempotency(struct http_request *req)
 {
 	struct idempotency *store = http_server_manager(req->client->server)->idempotency;
 	struct idempotent *found;
-	char client[40];
+	char client[40 + PEER_NAME_SIZE];
 	int r;
 
 	if (!req->key[0])
 		return 0;
-	snprintf(client, sizeof(client), "%s:%u", req->client->peer.front, req->client->peer.uid);
+	snprintf(client, sizeof(client), "%s:%u%s%s", req->call.peer.front, req->call.peer.uid,
+		 req->call.peer.name[0] ? ":" : "", req->call.peer.name);
 	r = idempotency_begin(store, client, req->key, request_hash(req), &found, &req->error);
 	if (r == 0)
 		req->idempotent = found;
@@ -194,14 +198,13 @@ static void request_dispatch(struct http_request *req)
 	if (req->stream || req->answer.status)
 		return;
 	if (req->error.code || take_body(req) < 0) {
-		log_debug("refused a request of user %u: %s", req->client->peer.uid,
-			  req->error.msg);
+		log_debug("refused a request of %s: %s",
+			  req->call.peer.name[0] ? req->call.peer.name : "a user", req->error.msg);
 		return;
 	}
 	if (check_idempotency(req))
 		return;
 	req->state = REQUEST_PENDING;
-	req->call.peer = req->client->peer;
 	req->call.done = request_done;
 	req->call.began = request_began;
 	req->call.front_data = req;
@@ -214,8 +217,29 @@ static void websocket_closed(void *ctx)
 	struct http_client *client = ctx;
 
 	client->websocket = websocket_free(client->websocket);
-	MHD_upgrade_action(client->upgrade, MHD_UPGRADE_ACTION_CLOSE);
-	http_server_wake(client->server);
+	client->hangup = sd_event_source_disable_unref(client->hangup);
+	http_client_end_upgrade(client);
+}
+
+static int on_hangup(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+	websocket_closed(data);
+	return 0;
+}
+
+/*
+ * Over TLS libmicrohttpd stands between client and session, and does not pass on that the client has
+ * gone. After everything else that is to be done: what the client sent last comes first.
+ */
+static int watch_hangup(struct http_client *client)
+{
+	int r;
+
+	if (!client->remote)
+		return 0;
+	r = sd_event_add_io(http_server_manager(client->server)->event, &client->hangup, client->fd,
+			    EPOLLRDHUP, on_hangup, client);
+	return r < 0 ? r : sd_event_source_set_priority(client->hangup, SD_EVENT_PRIORITY_IDLE);
 }
 
 static void request_upgraded(void *cls, struct MHD_Connection *connection, void *slot,
@@ -235,12 +259,15 @@ static void request_upgraded(void *cls, struct MHD_Connection *connection, void 
 
 	client->upgrade = upgrade;
 	r = websocket_new(http_server_manager(client->server)->event, &config, &client->websocket);
+	if (r >= 0)
+		req->call.stream = -1;
+	if (r >= 0)
+		r = watch_hangup(client);
 	if (r < 0) {
 		log_warning("%s %s: %s", req->call.op->name, req->call.name, strerror(-r));
 		websocket_closed(client);
 		return;
 	}
-	req->call.stream = -1;
 	http_client_phase(client, HTTP_PHASE_BUSY);
 }
 

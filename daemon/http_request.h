@@ -12,6 +12,7 @@
 #include <microhttpd.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <systemd/sd-event.h>
 
 #include "daemon/call.h"
 #include "vmm/base/list.h"
@@ -19,20 +20,27 @@
 struct http_server;
 struct http_request;
 struct http_streams;
+struct tls_identity;
 struct websocket;
 
 struct http_client {
 	struct list node;
 	struct http_server *server;
+	struct http_listener *listener; /* http.c */
 	int fd; /* libmicrohttpd's */
 	struct peer peer;
-	bool allowed;                 /* root, hvd's user, or in the group */
+	bool allowed;                 /* over the unix socket: root, hvd's user, or in the group */
+	bool remote;                  /* over TLS */
+	struct tls_identity *tls;     /* what its handshake began with */
+	uint8_t address[9];           /* over TLS: 4 or 6, and of whom (daemon/http_access.h) */
 	uint64_t deadline;            /* CLOCK_MONOTONIC in microseconds, 0: none */
 	uint64_t waiting;             /* for a whole request since then; 0: one is being served */
 	bool evicted;                 /* its place is another's, its end under way */
+	bool ending;                  /* after its WebSocket */
 	struct http_request *pending; /* its call is with the core, the connection suspended */
 	struct websocket *websocket;  /* after an upgrade */
 	struct MHD_UpgradeResponseHandle *upgrade;
+	sd_event_source *hangup;      /* of a remote one's WebSocket */
 	struct http_stream *stream;   /* of events (daemon/http_events.h) */
 };
 
@@ -46,6 +54,9 @@ enum http_phase {
 void http_client_phase(struct http_client *client, enum http_phase phase);
 struct manager *http_server_manager(const struct http_server *server);
 struct http_streams *http_server_streams(struct http_server *server);
+
+/* Its WebSocket is over: the client has the request timeout to take what there is for it still. */
+void http_client_end_upgrade(struct http_client *client);
 
 /* Have libmicrohttpd run: it does not notice by itself that a connection was resumed. */
 void http_server_wake(struct http_server *server);

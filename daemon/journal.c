@@ -45,10 +45,12 @@ static int priority_of(const struct event *event)
 	return is(event->outcome, outcome_names[OUTCOME_FAILED]) ? LOG_WARNING : LOG_INFO;
 }
 
-/* "uid 0 pid 812 (rest)" */
+/* "uid 0 pid 812 (rest)", "token:ci (rest)" */
 static void describe_actor(const struct actor *by, char *buf, size_t size)
 {
-	if (by->pid)
+	if (by->name)
+		snprintf(buf, size, "%s (%s)", by->name, by->front);
+	else if (by->pid)
 		snprintf(buf, size, "uid %u pid %u (%s)", by->uid, by->pid, by->front);
 	else
 		snprintf(buf, size, "uid %u (%s)", by->uid, by->front);
@@ -59,7 +61,7 @@ static void describe(const struct event *event, char *buf, size_t size)
 {
 	const char *detail = event->detail ? event->detail : "";
 	const char *colon = event->detail ? ": " : "";
-	char who[64];
+	char who[128];
 
 	switch (event->type) {
 	case EVENT_STARTED:
@@ -133,6 +135,10 @@ static void put_event(struct entry *entry, const struct event *event)
 	if (!event->by.front)
 		return;
 	put(entry, "HVD_FRONT=%s", event->by.front);
+	if (event->by.name) {
+		put_text(entry, "HVD_PEER", event->by.name);
+		return;
+	}
 	put(entry, "HVD_UID=%u", event->by.uid);
 	put(entry, "HVD_PID=%u", event->by.pid);
 }

@@ -18,6 +18,8 @@
 #include "daemon/manager.h"
 #include "daemon/networkd.h"
 #include "daemon/store.h"
+#include "daemon/tcp_listen.h"
+#include "daemon/tls.h"
 #include "vmm/base/log.h"
 #include "vmm/base/macro.h"
 
@@ -28,6 +30,7 @@
 struct options {
 	struct manager_paths paths;
 	const char *socket; /* NULL: "<runtime>/hvd.sock" */
+	const char *listen; /* ADDRESS:PORT for TLS; NULL: none */
 	bool no_bus;
 	int log_level;
 };
@@ -60,6 +63,7 @@ static void usage(void)
 	       "  --state-dir DIR    definitions of VMs and networks (%s)\n"
 	       "  --runtime-dir DIR  sockets of running VMs (/run/hvd)\n"
 	       "  --socket PATH      REST socket, where systemd passes none (RUNTIME/hvd.sock)\n"
+	       "  --listen ADDRESS:PORT  REST over TLS as well, for tokens and client certificates\n"
 	       "  --worker PATH      the VMM program (%s/hvd-vmm)\n"
 	       "  --no-bus           do without the system bus: VMs can be defined, not started\n"
 	       "  --log-level LEVEL  error, warning, notice, info (default) or debug\n"
@@ -79,12 +83,13 @@ static int parse_log_level(const char *text)
 /* Returns 1 to go on, 0 when all is done, -EINVAL. */
 static int parse_options(int argc, char **argv, struct options *o)
 {
-	enum { OPT_STATE = 256, OPT_RUNTIME, OPT_SOCKET, OPT_WORKER, OPT_NO_BUS, OPT_LEVEL,
+	enum { OPT_STATE = 256, OPT_RUNTIME, OPT_SOCKET, OPT_LISTEN, OPT_WORKER, OPT_NO_BUS, OPT_LEVEL,
 	       OPT_VERSION, OPT_HELP };
 	static const struct option options[] = {
 		{ "state-dir", required_argument, NULL, OPT_STATE },
 		{ "runtime-dir", required_argument, NULL, OPT_RUNTIME },
 		{ "socket", required_argument, NULL, OPT_SOCKET },
+		{ "listen", required_argument, NULL, OPT_LISTEN },
 		{ "worker", required_argument, NULL, OPT_WORKER },
 		{ "no-bus", no_argument, NULL, OPT_NO_BUS },
 		{ "log-level", required_argument, NULL, OPT_LEVEL },
@@ -104,6 +109,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_SOCKET:
 			o->socket = optarg;
+			break;
+		case OPT_LISTEN:
+			o->listen = optarg;
 			break;
 		case OPT_WORKER:
 			o->paths.worker = optarg;
@@ -140,7 +148,20 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
 	return sd_event_exit(userdata, 0);
 }
 
-static int handle_signals(sd_event *event)
+/* systemctl reload: other certificates. */
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+	struct hvd *hvd = userdata;
+	struct hvd_error err = { 0 };
+
+	if (hvd->manager && tls_load(hvd->manager->tls, &err) < 0)
+		log_err("certificates stay as they were: %s", err.msg);
+	else
+		log_info("certificates were read again");
+	return 0;
+}
+
+static int handle_signals(struct hvd *hvd)
 {
 	sigset_t set;
 	int r;
@@ -149,10 +170,13 @@ static int handle_signals(sd_event *event)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
-	r = sd_event_add_signal(event, NULL, SIGTERM, on_signal, event);
-	return r < 0 ? r : sd_event_add_signal(event, NULL, SIGINT, on_signal, event);
+	r = sd_event_add_signal(hvd->event, NULL, SIGTERM, on_signal, hvd->event);
+	if (r >= 0)
+		r = sd_event_add_signal(hvd->event, NULL, SIGINT, on_signal, hvd->event);
+	return r < 0 ? r : sd_event_add_signal(hvd->event, NULL, SIGHUP, on_reload, hvd);
 }
 
 static int on_bus_lost(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
@@ -212,6 +236,27 @@ static int own_socket(const char *path, struct hvd_error *err)
 	return TAKE_FD(fd);
 }
 
+/* Where that is wanted. Without a certificate clients are turned away until there is one. */
+static int listen_tls(struct manager *manager, const struct options *o, struct http_config *config,
+		      struct hvd_error *err)
+{
+	struct certificate_info info = { 0 };
+	struct hvd_error why = { 0 };
+
+	config->tls_fd = -1;
+	if (!o->listen)
+		return 0;
+	config->tls_fd = tcp_listen(o->listen, err);
+	if (config->tls_fd < 0)
+		return hvd_err_prefix(err, config->tls_fd, "--listen");
+	if (tls_describe(manager->tls, &info, &why) < 0)
+		log_warning("remote clients are turned away: %s", why.msg);
+	else
+		log_info("remote clients are served at %s, as %s", o->listen, info.name);
+	schema_clear(&certificate_schema, &info);
+	return 0;
+}
+
 static int listen_rest(struct hvd *hvd, const struct options *o, struct hvd_error *err)
 {
 	struct http_config config = { .listen_fd = passed_socket(), .group = HVD_GROUP };
@@ -224,9 +269,13 @@ static int listen_rest(struct hvd *hvd, const struct options *o, struct hvd_erro
 		if (config.listen_fd < 0)
 			return config.listen_fd;
 	}
-	r = http_server_new(hvd->manager, &config, &hvd->http, err);
-	if (r < 0)
+	r = listen_tls(hvd->manager, o, &config, err);
+	if (r >= 0)
+		r = http_server_new(hvd->manager, &config, &hvd->http, err);
+	if (r < 0) {
 		close(config.listen_fd);
+		auto_close(&config.tls_fd);
+	}
 	return r;
 }
 
@@ -270,7 +319,7 @@ static int hvd_start(struct hvd *hvd, const struct options *o, struct hvd_error 
 
 	r = sd_event_default(&hvd->event);
 	if (r >= 0)
-		r = handle_signals(hvd->event);
+		r = handle_signals(hvd);
 	if (r >= 0)
 		r = sd_event_set_watchdog(hvd->event, true);
 	if (r >= 0 && !o->no_bus)

@@ -16,6 +16,8 @@
 #include "daemon/network.h"
 #include "daemon/operation.h"
 #include "daemon/store.h"
+#include "daemon/tls.h"
+#include "daemon/token.h"
 #include "daemon/unit_properties.h"
 #include "daemon/vm_private.h"
 #include "vmm/base/log.h"
@@ -201,6 +203,17 @@ static int open_history(struct manager *manager, struct hvd_error *err)
 	return r;
 }
 
+static int open_access(struct manager *manager, struct hvd_error *err)
+{
+	char folder[PATH_MAX];
+	int r;
+
+	r = tokens_new(manager->paths.state, &manager->tokens, err);
+	if (r >= 0)
+		r = state_path(manager, "tls", folder, err);
+	return r < 0 ? r : tls_new(folder, &manager->tls, err);
+}
+
 int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
 		struct manager **ret, struct hvd_error *err)
 {
@@ -221,6 +234,8 @@ int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
 	if (r < 0)
 		return hvd_err(err, -r, "out of memory");
 	r = open_history(manager, err);
+	if (r >= 0)
+		r = open_access(manager, err);
 	if (r >= 0)
 		r = network_load_all(manager, err);
 	if (r >= 0)
@@ -253,6 +268,8 @@ struct manager *manager_free(struct manager *manager)
 		network_free(network_next(manager, NULL));
 	operations_free(manager->operations);
 	idempotency_free(manager->idempotency);
+	tokens_free(manager->tokens);
+	tls_free(manager->tls);
 	event_log_free(manager->events);
 	schema_clear(&host_schema, &manager->host);
 	sd_bus_unref(manager->bus);

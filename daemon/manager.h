@@ -17,6 +17,8 @@
 struct idempotency;
 struct network;
 struct operations;
+struct tls;
+struct tokens;
 
 struct manager_paths {
 	const char *state;   /* /var/lib/hvd */
@@ -52,6 +54,8 @@ struct manager {
 	struct event_log *events;
 	struct operations *operations;
 	struct idempotency *idempotency;
+	struct tls *tls;       /* of remote clients, as are tokens */
+	struct tokens *tokens;
 	bool stopping; /* hvd ends: what is pending is called back, and goes on without it */
 	unsigned adopting;     /* VMs of which it is not known yet whether they run */
 };

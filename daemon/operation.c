@@ -245,6 +245,7 @@ static int fill_info(struct operation *operation, const struct vm *vm)
 	info->by.front = strdup(run->peer.front);
 	info->by.uid = run->peer.uid;
 	info->by.pid = (uint32_t)run->peer.pid;
+	info->by.name = run->peer.name[0] ? strdup(run->peer.name) : NULL;
 	memcpy(info->vm_uuid, run->vm_uuid, sizeof(info->vm_uuid));
 	info->generation = vm ? vm_generation(vm) : 0;
 	info->created_usec = now_usec();

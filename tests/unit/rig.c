@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -259,6 +260,19 @@ static void *hvd_thread(void *arg)
 	return NULL;
 }
 
+static void listen_tls(struct rig *rig)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof(addr);
+
+	rig->http.tls_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_int_equal(bind(rig->http.tls_fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(rig->http.tls_fd, 128), 0);
+	assert_int_equal(getsockname(rig->http.tls_fd, (struct sockaddr *)&addr, &size), 0);
+	rig->port = ntohs(addr.sin_port);
+}
+
 void rig_start(struct rig *rig)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -270,6 +284,9 @@ void rig_start(struct rig *rig)
 	assert_int_equal(chmod(rig->socket, 0666), 0);
 	assert_int_equal(listen(fd, 128), 0);
 	rig->http.listen_fd = fd;
+	rig->http.tls_fd = -1;
+	if (rig->tls)
+		listen_tls(rig);
 	rig->stop_fd = eventfd(0, EFD_CLOEXEC);
 	sem_init(&rig->ready, 0, 0);
 	assert_int_equal(pthread_create(&rig->thread, NULL, hvd_thread, rig), 0);

@@ -18,7 +18,9 @@
 
 struct rig {
 	char dir[64], state[80], runtime[80], socket[80];
-	struct http_config http; /* to be set before rig_start(); listen_fd is the rig's */
+	struct http_config http; /* to be set before rig_start(); its sockets are the rig's */
+	bool tls;                /* to be set before rig_start(): REST over TLS at this port of */
+	unsigned short port;     /* 127.0.0.1 as well */
 	char bus_address[256];   /* "" without rig_start_bus() */
 	pid_t bus_pid;
 

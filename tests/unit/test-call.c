@@ -33,8 +33,8 @@ static void on_done(struct call *call, int r, const struct hvd_error *err)
 static void run(struct scene *scene, struct outcome *o, enum op_id op, const char *name, json_t *args,
 		const char *text)
 {
-	*o = (struct outcome){ .call = { .op = &ops[op], .peer = { "test", 0, 1 }, .args = args,
-					 .text = text, .done = on_done } };
+	*o = (struct outcome){ .call = { .op = &ops[op], .peer = { .front = "test", .pid = 1 },
+					 .args = args, .text = text, .done = on_done } };
 	o->call.front_data = o;
 	strcpy(o->call.name, name);
 	call_dispatch(scene->manager, &o->call);

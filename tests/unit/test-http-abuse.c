@@ -131,7 +131,7 @@ static void test_idle(void **state)
 	size_t before;
 
 	rig_init(&rig);
-	rig.http.max_per_uid = CONNECTIONS;
+	rig.http.max_per_peer = CONNECTIONS;
 	start(&rig);
 	expect_served(&rig);
 	before = resident();
@@ -167,7 +167,7 @@ static void test_too_many_in_use(void **state)
 	struct rig rig;
 
 	rig_init(&rig);
-	rig.http.max_per_uid = 3;
+	rig.http.max_per_peer = 3;
 	start(&rig);
 	for (int i = 0; i < 3; i++)
 		open_stream(&many[i], &rig);
@@ -239,7 +239,7 @@ static void test_many_drips(void **state)
 	int open;
 
 	rig_init(&rig);
-	rig.http.max_per_uid = CONNECTIONS;
+	rig.http.max_per_peer = CONNECTIONS;
 	rig.http.request_timeout = 1;
 	start(&rig);
 	for (int i = 0; i < n; i++) {

@@ -37,7 +37,8 @@ static void test_complete(void **state)
 		assert_true(!op_is_update(op) || strstr(op->path, "{vm}"));
 		/* what only reads must be GET, and GET must be safe to repeat */
 		assert_true((op->method == HTTP_GET) ==
-			    (op->access == ACCESS_READ || op->result == RESULT_STREAM));
+			    (op->access == ACCESS_READ || op->result == RESULT_STREAM ||
+			     op->result == RESULT_LIST));
 		/* states are those of a VM, so that the path must name one */
 		assert_true(!op->states || strstr(op->path, "{vm}"));
 		assert_true(op->states < OP_STATE(_VM_STATE_MAX));
