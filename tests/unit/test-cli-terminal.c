@@ -63,7 +63,7 @@ static int make_file(const char *path)
 {
 	int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
 
-	return fd < 0 ? -1 : close(fd);
+	return fd < 0 || ftruncate(fd, 1 << 20) < 0 ? -1 : close(fd);
 }
 
 static int load(void **state)
@@ -86,6 +86,8 @@ static int load(void **state)
 	setenv("TERM", "dumb", 1);
 	setenv("LC_ALL", "C.UTF-8", 1);
 	path_in(dir, "only-one.img", path);
+	assert_int_equal(make_file(path), 0);
+	path_in(dir, "a.img", path);
 	assert_int_equal(make_file(path), 0);
 	start_hvd();
 	while (run("hvcli vm list >/dev/null 2>&1") != 0) {
@@ -218,8 +220,12 @@ static void complete_in(const char *const *argv, const char *setup)
 	pty_type(&pty, line);
 
 	command_in(&pty, "hvcli vm sho\tde\t-o json\n", "\"name\": \"demo\"");
-	command_in(&pty, "hvcli disk attach demo /bin/sh --format=r\t--cache un\t-o json\n", "\"cache\": \"unsafe\"");
-	command_in(&pty, "hvcli vm create other --ker\t/bin/sh --disk path=/bin/sh,cache=un\t-o json\n", "\"cache\": \"unsafe\"");
+	snprintf(line, sizeof(line),
+		 "hvcli disk attach demo %s/only-one.img --format=r\t--cache un\t-o json\n", dir);
+	command_in(&pty, line, "\"cache\": \"unsafe\"");
+	snprintf(line, sizeof(line),
+		 "hvcli vm create other --ker\t/bin/sh --disk path=%s/a.img,cache=un\t-o json\n", dir);
+	command_in(&pty, line, "\"cache\": \"unsafe\"");
 	snprintf(line, sizeof(line), "hvcli vm create more --kernel %s/only-o\t-o json\n", dir);
 	command_in(&pty, line, "/only-one.img\",");
 	pty_expect(&pty, "ready> ");
