@@ -98,6 +98,55 @@ void commands_init(struct commands *commands)
 	}
 }
 
+struct named_flag {
+	const char *flag;
+	bool found;
+};
+
+static void compare_flag(void *ctx, const char *flag, const char *hint, const struct field *field)
+{
+	struct named_flag *named = ctx;
+
+	named->found |= !strcmp(named->flag, flag);
+}
+
+bool command_takes(const struct command *command, const struct option_spec *spec)
+{
+	struct named_flag named = { .flag = spec->flag };
+	char name[40];
+
+	command_name(command, name);
+	if (command->settings)
+		args_each(command->settings, compare_flag, &named);
+	if (command->how)
+		args_each(command->how, compare_flag, &named);
+	return !named.found && option_applies(spec, name);
+}
+
+const char *command_noun_help(const char *noun)
+{
+	static const struct {
+		const char *noun, *help;
+	} nouns[] = {
+		{ "vm", "virtual machines" },
+		{ "disk", "disks of a VM" },
+		{ "nic", "network interfaces of a VM" },
+		{ "vcpus", "the vCPUs of a VM" },
+		{ "memory", "the memory of a VM" },
+		{ "resources", "the limits of a VM" },
+		{ "network", "virtual networks" },
+		{ "operation", "what takes time" },
+		{ "events", "what has happened" },
+		{ "host", "the host" },
+		{ "openapi", "the REST interface" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(nouns); i++)
+		if (!strcmp(nouns[i].noun, noun))
+			return nouns[i].help;
+	return noun;
+}
+
 void command_name(const struct command *command, char name[static 40])
 {
 	snprintf(name, 40, "%s%s%s", command->noun, *command->verb ? " " : "", command->verb);
@@ -221,18 +270,21 @@ static int unknown_flag(const struct command *command, const char *name, const c
 	return hvd_err(err, EINVAL, "no option %s; hvcli %s --help lists all", typed, name);
 }
 
-/* One option or setting: 1 when taken, else -EINVAL. */
+/*
+ * One option or setting: 1 when taken, else -EINVAL. A setting goes before an option of the same name
+ * (--socket), which can stand before the command.
+ */
 static int take_flag(struct invocation *inv, const char *name, int argc, char **argv, int *index,
 		     struct hvd_error *err)
 {
 	const struct schema *settings = inv->command->settings, *how = inv->command->how;
 	int r;
 
-	r = options_take(&inv->options, name, argc, argv, index, err);
-	if (r == 0 && settings)
-		r = args_take(settings, argc, argv, index, inv->body, err);
+	r = settings ? args_take(settings, argc, argv, index, inv->body, err) : 0;
 	if (r == 0 && how)
 		r = args_take(how, argc, argv, index, inv->query, err);
+	if (r == 0)
+		r = options_take(&inv->options, name, argc, argv, index, err);
 	if (r == 0)
 		return unknown_flag(inv->command, name, argv[*index], err);
 	return r;

@@ -63,6 +63,12 @@ void commands_init(struct commands *commands);
 void command_operands(const struct command *command, char text[static 40]);
 
 /* "vm start", or "host" where there is no verb. */
+/* Does it take the option behind its verb? Not where a setting has that name. */
+bool command_takes(const struct command *command, const struct option_spec *spec);
+
+/* What a noun is about: "virtual machines". */
+const char *command_noun_help(const char *noun);
+
 void command_name(const struct command *command, char name[static 40]);
 
 /*

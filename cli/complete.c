@@ -109,14 +109,14 @@ static bool takes_value(struct completion *c, const char *flag, size_t len,
 	c->flag_len = len;
 	c->field = NULL;
 	c->found = false;
-	*spec = option_find(flag, c->name);
-	if (*spec)
-		return (*spec)->hint != NULL;
+	*spec = NULL;
 	if (command->settings)
 		args_each(command->settings, take_field, c);
 	if (command->how)
 		args_each(command->how, take_field, c);
-	return c->found;
+	if (!c->found)
+		*spec = option_find(flag, c->name);
+	return c->found || (*spec && (*spec)->hint);
 }
 
 static void offer_value(struct completion *c, const struct field *field)
@@ -185,7 +185,7 @@ static void offer_flag(void *ctx, const char *flag, const char *hint, const stru
 static void complete_flag(struct completion *c)
 {
 	for (size_t i = 0; i < n_option_specs; i++)
-		if (option_applies(&option_specs[i], c->name))
+		if (command_takes(c->command, &option_specs[i]))
 			offer(c, option_specs[i].flag, "", option_specs[i].help);
 	if (c->command->settings)
 		args_each(c->command->settings, offer_flag, c);
@@ -261,7 +261,7 @@ static void complete_words(const struct completion *c, const struct commands *co
 		if (noun && !strcmp(command->noun, noun))
 			offer(c, command->verb, "", command->help);
 		else if (!noun && strcmp(command->noun, previous))
-			offer(c, command->noun, "", *command->verb ? NULL : command->help);
+			offer(c, command->noun, "", command_noun_help(command->noun));
 		previous = command->noun;
 	}
 }

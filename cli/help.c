@@ -25,8 +25,9 @@ static void print_option(const struct option_spec *spec, FILE *f, unsigned width
 
 enum which { OPTIONS_ALL, OPTIONS_OWN, OPTIONS_COMMON };
 
-static void print_options(const char *title, const char *command, enum which which, FILE *f,
-			  unsigned width)
+/* command: NULL where it is a noun, or nothing, that name names. */
+static void print_options(const char *title, const struct command *command, const char *name,
+			  enum which which, FILE *f, unsigned width)
 {
 	bool any = false;
 
@@ -34,7 +35,9 @@ static void print_options(const char *title, const char *command, enum which whi
 		const struct option_spec *spec = &option_specs[i];
 		enum which is = spec->commands[0] ? OPTIONS_OWN : OPTIONS_COMMON;
 
-		if (!option_applies(spec, command) || (which != OPTIONS_ALL && which != is))
+		if (which != OPTIONS_ALL && which != is)
+			continue;
+		if (command ? !command_takes(command, spec) : !option_applies(spec, name))
 			continue;
 		if (!any)
 			fprintf(f, "\n%s\n", title);
@@ -75,7 +78,7 @@ void help_overview(const struct commands *commands, const char *noun, FILE *f)
 		previous = command->noun;
 		print_command(command, f, width);
 	}
-	print_options("Options", noun ? noun : "", OPTIONS_ALL, f, width);
+	print_options("Options", NULL, noun ? noun : "", OPTIONS_ALL, f, width);
 	if (noun)
 		return;
 	fputs("\nhvcli vm create --help, and so on, tells all about a command.\n"
@@ -97,12 +100,12 @@ void help_command(const struct command *command, FILE *f)
 	else if (!strcmp(command->operand, "FILE"))
 		fputs("FILE is a path, or - for standard input.\n", f);
 
-	print_options("Options of this command", name, OPTIONS_OWN, f, width);
+	print_options("Options of this command", command, name, OPTIONS_OWN, f, width);
 	if (command->how) {
 		fputs("\nHow it is done\n", f);
 		args_help(command->how, f, width);
 	}
-	print_options("Options of all commands", name, OPTIONS_COMMON, f, width);
+	print_options("Options of all commands", command, name, OPTIONS_COMMON, f, width);
 	if (command->settings) {
 		fputs("\nSettings\n", f);
 		args_help(command->settings, f, width);

@@ -369,9 +369,28 @@ static void test_diff(void **state)
 	}
 }
 
+/* A setting goes before an option of all commands that has its name. */
+static void test_setting_before_option(void **state)
+{
+	struct line line;
+
+	assert_int_equal(parse(&line, "disk attach demo --socket /run/nbd.sock --output json"), 0);
+	assert_body(&line, "{\"nbd\": {\"socket\": \"/run/nbd.sock\"}}");
+	assert_string_equal(line.inv.options.socket, options_default().socket);
+	for (size_t i = 0; i < n_option_specs; i++)
+		if (!strcmp(option_specs[i].flag, "--socket"))
+			assert_false(command_takes(line.inv.command, &option_specs[i]));
+	done(&line);
+
+	assert_int_equal(parse(&line, "disk detach demo vda --socket /run/hvd.sock"), 0);
+	assert_string_equal(line.inv.options.socket, "/run/hvd.sock");
+	done(&line);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_setting_before_option),
 		cmocka_unit_test(test_every_op_is_a_command),
 		cmocka_unit_test(test_nouns_stand_together),
 		cmocka_unit_test(test_create),
