@@ -137,6 +137,8 @@ const char *command_noun_help(const char *noun)
 		{ "network", "virtual networks" },
 		{ "operation", "what takes time" },
 		{ "events", "what has happened" },
+		{ "token", "tokens of remote clients" },
+		{ "certificate", "the certificate for remote clients" },
 		{ "host", "the host" },
 		{ "openapi", "the REST interface" },
 	};
