@@ -194,11 +194,13 @@ static void take_config(struct worker *worker, const struct vm_config *config, u
 static void on_updated(void *ctx, int r, const struct hvd_error *err)
 {
 	struct worker *worker = ctx;
+	struct vm_config config = worker->update.config;
 
+	worker->update.config = (struct vm_config){ 0 };
 	if (r >= 0)
-		take_config(worker, &worker->update.config, worker->update.request.arg);
+		take_config(worker, &config, worker->update.request.arg);
 	else
-		schema_clear(&vm_schema, &worker->update.config);
+		schema_clear(&vm_schema, &config);
 	if (worker->update.conn)
 		answer(worker->update.conn, &worker->update.request, r, err);
 	worker->update.conn = NULL;

@@ -53,7 +53,10 @@ ok "a disk that was detached is free"
 
 out=$(hvcli disk attach "$V" "$WORK/missing.img" 2>&1) && fail "attached a file that is not there: $out"
 equal "disks, after one that could not be attached" "$(ids disks)" '["vda"]'
-vm_gone "$V"
+console_type "$V" 'poweroff -f'
+vm_wait "$V" shutoff
+ok "a clean end"
+must hvcli vm delete "$V"
 
 V=${P}tiny
 vm_up "$V" idle --profile micro
