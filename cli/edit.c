@@ -8,9 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "api/errors.h"
 #include "cli/body.h"
 #include "cli/output.h"
 #include "cli/operation.h"
+#include "cli/text.h"
 #include "cli/value.h"
 #include "cli/vm_state.h"
 
@@ -125,6 +127,46 @@ static int send_changes(struct client *client, const struct invocation *inv, con
 	return r < 0 ? r : 1;
 }
 
+/* What can be mended in the text that was written. */
+static bool is_in_text(int r)
+{
+	return r == -EBADMSG || r == -EINVAL || r == -ERANGE;
+}
+
+/* On a terminal: show what is wrong, and let the user go on with the text. */
+static bool edit_again(const struct hvd_error *err)
+{
+	char text[ERROR_TEXT_SIZE], answer[16];
+	AUTO(free) char *clean = NULL;
+
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		return false;
+	error_text(err, text);
+	clean = text_clean(text);
+	fprintf(stderr, "%s\nEdit again? [Y/n] ", clean ? clean : "");
+	return fgets(answer, sizeof(answer), stdin) && answer[0] != 'n' && answer[0] != 'N';
+}
+
+/* Until the text can be sent or the user gives up. 1: sent, 0: nothing has changed. */
+static int edit(struct client *client, const struct invocation *inv, const json_t *vm,
+		const char *path, struct hvd_error *err)
+{
+	for (;;) {
+		struct hvd_error why = { 0 };
+		int r = run_editor(path, err);
+
+		if (r < 0)
+			return r;
+		r = send_changes(client, inv, vm, path, &why);
+		if (r >= 0)
+			return r;
+		if (is_in_text(r) && edit_again(&why))
+			continue;
+		*err = why;
+		return r;
+	}
+}
+
 int vm_edit(struct client *client, const struct invocation *inv, struct hvd_error *err)
 {
 	AUTO(json_decref) json_t *vm = NULL;
@@ -138,9 +180,7 @@ int vm_edit(struct client *client, const struct invocation *inv, struct hvd_erro
 	if (r < 0)
 		return r;
 
-	r = run_editor(path, err);
-	if (r == 0)
-		r = send_changes(client, inv, vm, path, err);
+	r = edit(client, inv, vm, path, err);
 	if (r < 0)
 		return hvd_err_prefix(err, r, "your text is kept in %s", path);
 	unlink(path);

@@ -2,6 +2,7 @@
 #include "cli/operation.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -14,8 +15,11 @@
 #include "cli/terminal.h"
 #include "cli/text.h"
 #include "cli/value.h"
+#include "vmm/base/macro.h"
 
-#define PATIENT "wait=600"
+#define PATIENT   "wait=600"
+#define BAR_WIDTH 20
+#define BAR_SIZE  (sizeof("[] ") + BAR_WIDTH)
 
 static const char *text_at(const json_t *operation, const char *place)
 {
@@ -53,20 +57,38 @@ static void format_progress(const json_t *operation, char *buf, size_t size)
 
 /* ---- waiting ---- */
 
+/* "[#####...............] ", "" when it is not known how much there is to do. */
+static void format_bar(const json_t *operation, char bar[static BAR_SIZE])
+{
+	double done = (double)json_integer_value(value_at(operation, "progress.done"));
+	double total = (double)json_integer_value(value_at(operation, "progress.total"));
+
+	*bar = '\0';
+	if (total <= 0)
+		return;
+	strcpy(bar, "[....................] ");
+	for (int i = 0; i < BAR_WIDTH && (i + 1) * total <= done * BAR_WIDTH; i++)
+		bar[1 + i] = '#';
+}
+
 /* One line that is written over. */
 static void show_progress(const json_t *operation)
 {
+	char bar[BAR_SIZE];
 	time_t begun = (time_t)(json_integer_value(value_at(operation, "created_usec")) / 1000000);
 	time_t now = time(NULL);
 	AUTO(free) char *clean = NULL;
 	char progress[64], line[256];
 
 	format_progress(operation, progress, sizeof(progress));
-	snprintf(line, sizeof(line), "%s %s: %s%s%lld s", text_at(operation, "kind"),
-		 resource_of(operation), progress, *progress ? ", " : "",
-		 now > begun ? (long long)(now - begun) : 0);
+	format_bar(operation, bar);
+	snprintf(line, sizeof(line), "%s%s%s%lld s, %s %s", bar, progress, *progress ? ", " : "",
+		 now > begun ? (long long)(now - begun) : 0, text_at(operation, "kind"),
+		 resource_of(operation));
 	clean = text_clean(line);
-	fprintf(stderr, "\r\033[K%s", clean ? clean : "");
+	/* a line that goes on below could not be written over */
+	fprintf(stderr, "\r\033[K%.*s",
+		clean ? (int)text_fit(clean, MAX(terminal_width(stderr), 2u) - 1) : 0, clean ? clean : "");
 }
 
 static void hide_progress(void)
@@ -95,6 +117,34 @@ static int ask(struct client *client, const char *id, unsigned seconds, json_t *
 	return 0;
 }
 
+/* ^C ends the waiting, not what is waited for. Blocked while there is something to say of that. */
+static void hold_interrupt(sigset_t *saved)
+{
+	sigset_t interrupt;
+
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	sigprocmask(SIG_BLOCK, &interrupt, saved);
+}
+
+static void release_interrupt(const sigset_t *saved, const char *id)
+{
+	sigset_t pending;
+
+	sigpending(&pending);
+	if (sigismember(&pending, SIGINT))
+		fprintf(stderr, "\r\033[KIt goes on. To wait again: hvcli operation wait %s\n"
+				"To end it: hvcli operation cancel %s\n", id, id);
+	sigprocmask(SIG_SETMASK, saved, NULL);
+}
+
+static bool is_interrupted(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 && sigismember(&pending, SIGINT) == 1;
+}
+
 /* *operation is replaced by what it has become. -ETIMEDOUT after so many seconds. */
 static int wait_for_end(struct client *client, json_t **operation, unsigned seconds,
 			struct hvd_error *err)
@@ -103,8 +153,11 @@ static int wait_for_end(struct client *client, json_t **operation, unsigned seco
 	bool tty = isatty(STDERR_FILENO);
 	time_t end = time(NULL) + seconds;
 	int r = id ? 0 : hvd_err(err, ENOMEM, "out of memory");
+	sigset_t saved;
 
-	while (r == 0 && !has_ended(*operation)) {
+	if (r == 0 && tty)
+		hold_interrupt(&saved);
+	while (r == 0 && !has_ended(*operation) && !(tty && is_interrupted())) {
 		time_t left = end - time(NULL);
 
 		if (left <= 0)
@@ -117,6 +170,8 @@ static int wait_for_end(struct client *client, json_t **operation, unsigned seco
 				err);
 	}
 	hide_progress();
+	if (id && tty)
+		release_interrupt(&saved, id);
 	return r;
 }
 

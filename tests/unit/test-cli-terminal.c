@@ -16,7 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -201,6 +203,94 @@ static void test_interrupt(void **state)
 	pty_free(&pty);
 }
 
+/* An hvd in which starting a VM goes on for ever: one request on each connection. */
+static void serve_endless_start(int listener)
+{
+	static const char operation[] =
+		"{\"id\": \"0123456789ab\", \"kind\": \"vm.start\", \"resource\": \"/v1/vms/demo\","
+		" \"state\": \"running\", \"created_usec\": 1, \"cancellable\": true,"
+		" \"progress\": {\"done\": 1, \"total\": 4, \"unit\": \"steps\"}}";
+	char request[4096], answer[1024];
+
+	snprintf(answer, sizeof(answer),
+		 "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nConnection: close\r\n"
+		 "Content-Length: %zu\r\n\r\n%s", strlen(operation), operation);
+	for (;;) {
+		int fd = accept(listener, NULL, NULL);
+
+		if (fd < 0 || read(fd, request, sizeof(request)) <= 0 ||
+		    write(fd, answer, strlen(answer)) != (ssize_t)strlen(answer))
+			_exit(1);
+		close(fd);
+	}
+}
+
+/* ^C in the middle of what takes time: it is told how to come back to it. */
+static void test_interrupted_wait(void **state)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), status;
+	struct pty pty;
+	pid_t server;
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/endless", dir);
+	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(listener, 8), 0);
+	server = fork();
+	assert_true(server >= 0);
+	if (!server)
+		serve_endless_start(listener);
+	pty_start(&pty, HVCLI("--socket", addr.sun_path, "vm", "start", "demo"), 80);
+	pty_expect(&pty, "[#####...............] 1 of 4 steps, ");
+	pty_type(&pty, "\003");
+	pty_expect(&pty, "It goes on. To wait again: hvcli operation wait 0123456789ab");
+	pty_expect(&pty, "To end it: hvcli operation cancel 0123456789ab");
+	status = pty_end(&pty);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+	pty_free(&pty);
+	kill(server, SIGKILL);
+	waitpid(server, NULL, 0);
+	close(listener);
+}
+
+/* What cannot be read is shown, and the editor opened again. */
+static void test_edit_again(void **state)
+{
+	struct pty pty;
+	char editor[PATH_MAX];
+	const char *kept;
+	FILE *f;
+
+	path_in(dir, "editor", editor);
+	f = fopen(editor, "w");
+	assert_non_null(f);
+	fputs("#!/bin/sh\n[ -e $1.again ] && { rm $1.again; sed -i -e 's/,broken/,/' -e 's/536870912/268435456/' $1; "
+	      "exit; }\ntouch $1.again\nsed -i 's/536870912,/536870912,broken/' $1\n", f);
+	fclose(f);
+	chmod(editor, 0755);
+	setenv("EDITOR", editor, 1);
+	pty_start(&pty, HVCLI("vm", "edit", "demo"), 80);
+	pty_expect(&pty, "Edit again? [Y/n] ");
+	pty_type(&pty, "\n");
+	pty_expect(&pty, "VM demo changed");
+	assert_int_equal(pty_end(&pty), 0);
+	pty_free(&pty);
+	assert_int_equal(run("hvcli vm show demo -o json | grep -q '\"memory\": 268435456'"), 0);
+
+	setenv("EDITOR", "sed -i s/268435456/1/", 1);
+	pty_start(&pty, HVCLI("vm", "edit", "demo"), 80);
+	pty_expect(&pty, "memory");
+	pty_expect(&pty, "Edit again? [Y/n] ");
+	pty_type(&pty, "n\n");
+	pty_expect(&pty, "your text is kept in ");
+	assert_int_equal(WEXITSTATUS(pty_end(&pty)), 1);
+	kept = pty.text + pty.seen;
+	snprintf(editor, sizeof(editor), "%.*s", (int)strcspn(kept, ":"), kept);
+	assert_int_equal(unlink(editor), 0);
+	pty_free(&pty);
+	unsetenv("EDITOR");
+}
+
 /* Type keys at the shell's prompt; the command that they become prints this. */
 static void command_in(struct pty *pty, const char *keys, const char *printed)
 {
@@ -287,7 +377,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_width),	  cmocka_unit_test(test_colour),
-		cmocka_unit_test(test_interrupt), cmocka_unit_test(test_bash),
+		cmocka_unit_test(test_interrupt), cmocka_unit_test(test_interrupted_wait),
+		cmocka_unit_test(test_edit_again), cmocka_unit_test(test_bash),
 		cmocka_unit_test(test_zsh),	  cmocka_unit_test(test_fish),
 	};
 	const char *build = getenv("top_builddir");

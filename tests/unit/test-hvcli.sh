@@ -151,6 +151,16 @@ export EDITOR
 expect 0 '^VM demo changed$' hvcli vm edit demo
 expect 0 '^  memory +256M$' hvcli vm show demo
 expect 0 '^VM demo not changed$' hvcli vm edit demo
+# Somebody else is quicker: nothing is overwritten, and the text is not lost.
+printf '#!/bin/sh\n%s vm set demo --description quicker >/dev/null\nsed -i s/268435456/134217728/ "$1"\n' \
+	"${top_builddir:-.}/hvcli" >"$dir/slow-editor"
+chmod +x "$dir/slow-editor"
+expect 4 'your text is kept in /tmp/hvcli-edit-.*changed meanwhile' env EDITOR="$dir/slow-editor" \
+	"${top_builddir:-.}/hvcli" vm edit demo
+kept=$(printf '%s\n' "$output" | grep -oE '/tmp/hvcli-edit-[A-Za-z0-9]+\.json')
+expect 0 134217728 cat "$kept"
+rm -f "$kept"
+expect 0 '^  memory +256M$' hvcli vm show demo
 expect 1 'editor "false" failed' env EDITOR=false "${top_builddir:-.}/hvcli" vm edit demo
 
 # Out and in again.
