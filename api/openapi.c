@@ -86,11 +86,9 @@ static json_t *object_content(const struct op *op)
 					    openapi_ref("schemas", plan_schema.name, "")));
 }
 
-static json_t *etag_header(void)
+static json_t *text_header(const char *help)
 {
-	return json_pack("{s:{s:s, s:{s:s}}}", "ETag", "description",
-			 "Of the generation of the spec, for If-Match and If-None-Match", "schema", "type",
-			 "string");
+	return json_pack("{s:s, s:{s:s}}", "description", help, "schema", "type", "string");
 }
 
 /* Can an answer be told from another one? Lists of all that there is cannot. */
@@ -111,7 +109,16 @@ static bool changes(const struct op *op)
 
 static json_t *success(const struct op *op)
 {
-	AUTO(json_decref) json_t *etag = has_etag(op) ? etag_header() : NULL;
+	AUTO(json_decref) json_t *headers = json_object();
+	int r = 0;
+
+	if (has_etag(op))
+		r = put(headers, "ETag",
+			text_header("Of the generation of the spec, for If-Match and If-None-Match"));
+	if (r == 0 && op_success_status(op) == 201)
+		r = put(headers, "Location", text_header("Path of what was made"));
+	if (r < 0)
+		return NULL;
 
 	switch (op->result) {
 	case RESULT_NONE:
@@ -119,19 +126,17 @@ static json_t *success(const struct op *op)
 	case RESULT_STREAM:
 		return json_pack("{s:s}", "description", "The connection becomes a WebSocket");
 	default:
-		return json_pack("{s:s, s:o, s:O*}", "description", "Done", "content",
-				 object_content(op), "headers", etag);
+		return json_pack("{s:s, s:o, s:O}", "description", "Done", "content",
+				 object_content(op), "headers", headers);
 	}
 }
 
 /* It has not ended yet. */
 static json_t *accepted(void)
 {
-	return json_pack("{s:s, s:o, s:{s:{s:s, s:{s:s}}}}", "description",
-			 "It goes on: the operation", "content",
+	return json_pack("{s:s, s:o, s:{s:o}}", "description", "It goes on: the operation", "content",
 			 content(JSON_TYPE, openapi_ref("schemas", operation_schema.name, "")),
-			 "headers", "Location", "description", "Path of the operation", "schema",
-			 "type", "string");
+			 "headers", "Location", text_header("Path of the operation"));
 }
 
 static bool takes_generation(const struct op *op)
@@ -139,44 +144,60 @@ static bool takes_generation(const struct op *op)
 	return op->options && schema_field(op->options, "generation");
 }
 
-/* Which problems an operation may answer with, by what it is. */
+/* Does a change of this reach the VM's process while it runs? */
+static bool any_live(const struct schema *schema)
+{
+	for (size_t i = 0; i < schema->n_fields; i++)
+		if (schema->fields[i].applies == APPLIES_LIVE && !schema->fields[i].host)
+			return true;
+	return false;
+}
+
+/* Is the VM's process asked? */
+static bool asks_process(const struct op *op)
+{
+	if (op_is_update(op))
+		return any_live(op->args ? op->args : &vm_schema);
+	return op->states & OP_STATE(VM_RUNNING) && op->effect == EFFECT_NONE;
+}
+
+/* Which problems an operation may answer with, by what it is. Any other is in "default". */
 static bool may_fail_with(const struct op *op, unsigned status)
 {
-	bool body = op->args || op->body_type, update = op_is_update(op);
-	bool network = op->method != HTTP_GET && strstr(op->path, "/networks/{network}");
-	bool starts = op->states & OP_STATE(VM_SHUTOFF) && op->method == HTTP_POST;
+	bool about_vm = changes(op) && strstr(op->path, "{vm}"), update = op_is_update(op);
+	bool body = op->args || op->body_type;
+	bool undefines = op == &ops[OP_VM_DELETE] || op == &ops[OP_NETWORK_DELETE];
 
 	switch (status) {
+	case 400:
 	case 401:
 	case 403:
+	case 422:
 	case 429:
 	case 503:
-	case 500:
 		return true;
+	case 404:
+		return strchr(op->path, '{');
 	case 406:
 		return has_body(op);
-	case 426:
-		return op->result == RESULT_STREAM;
-	case 400:
-		return changes(op) || op->options;
+	case 409:
+		return about_vm || op->states || body || op == &ops[OP_NETWORK_DELETE] ||
+		       op == &ops[OP_NETWORK_STOP] || op == &ops[OP_OPERATION_CANCEL];
 	case 412:
 		return takes_generation(op);
 	case 413:
 	case 415:
 		return body;
-	case 404:
-		return strchr(op->path, '{');
-	case 409:
-		return op->states || update || body || network ||
-		       op == &ops[OP_OPERATION_CANCEL];
-	case 422:
-		return changes(op) || op->options;
+	case 426:
+		return op->result == RESULT_STREAM;
+	case 500:
+		return body || update || undefines || asks_process(op);
 	case 501:
-		return starts || update;
+		return op->effect == EFFECT_RUNS || asks_process(op);
 	case 504:
-		return op->states || update || network;
+		return asks_process(op);
 	case 507:
-		return body || starts || update;
+		return body || update;
 	default:
 		return false;
 	}
@@ -205,6 +226,8 @@ static json_t *responses(const struct op *op)
 		snprintf(status, sizeof(status), "%u", error_classes[i].status);
 		r = put(all, status, openapi_ref("responses", "Problem", status));
 	}
+	if (r == 0)
+		r = put(all, "default", openapi_ref("responses", "Problem", ""));
 	return r == 0 ? TAKE(all) : NULL;
 }
 
@@ -427,6 +450,10 @@ static json_t *problem_responses(void)
 				  "headers", retry_header(status))) < 0)
 			return NULL;
 	}
+	if (put(all, "Problem",
+		json_pack("{s:s, s:o}", "description", "Any other problem", "content",
+			  content(PROBLEM_TYPE, openapi_ref("schemas", "Problem", "")))) < 0)
+		return NULL;
 	return TAKE(all);
 }
 

@@ -130,7 +130,7 @@ const struct op ops[_OP_MAX] = {
 			 PART(vm_vcpus_schema), .help = "Show the virtual CPUs that a VM is to have" },
 	[OP_VCPUS_PATCH] = { "vcpus.patch", HTTP_PATCH, "/v1/vms/{vm}/vcpus", "UpdateVCPUs",
 			   "vcpus set", ACCESS_MANAGE, .args = &vm_vcpus_schema, .args_partial = true,
-			   UPDATE, .result = RESULT_OBJECT, PART(vm_vcpus_schema),
+			   .options = &update_options_schema, .result = RESULT_OBJECT, PART(vm_vcpus_schema),
 			   .help = "Change the number of virtual CPUs of a VM" },
 	[OP_MEMORY_GET] = { "memory.get", HTTP_GET, "/v1/vms/{vm}/memory", "GetMemory",
 			 "memory show", ACCESS_READ, .result = RESULT_OBJECT,

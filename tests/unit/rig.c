@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -21,6 +22,7 @@
 
 #include "daemon/control.h"
 #include "daemon/control_client.h"
+#include "daemon/network.h"
 #include "vmm/base/log.h"
 #include "vmm/vmm.h"
 
@@ -64,6 +66,8 @@ bool rig_start_bus(struct rig *rig)
 		char config[128];
 
 		snprintf(config, sizeof(config), "--config-file=%s", path);
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		dup2(STDERR_FILENO, STDOUT_FILENO);
 		dup2(fds[1], 3);
 		execlp("dbus-daemon", "dbus-daemon", config, "--nofork", "--nopidfile",
 		       "--nosyslog", "--print-address=3", NULL);
@@ -109,6 +113,18 @@ static bool answer(struct rig *rig, int sock)
 	if (control_recv(sock, &msg, fds, &n) <= 0)
 		return false;
 	reply.serial = msg.serial;
+	if (atomic_load(&rig->vmm_mute) || atomic_load(&rig->vmm_error)) {
+		struct hvd_error err = { 0 };
+
+		reply.state = rig->vmm_paused ? VMM_PAUSED : VMM_RUNNING;
+		while (n > 0)
+			close(fds[--n]);
+		control_set_error(&reply, hvd_err(&err, atomic_load(&rig->vmm_error), "no"), &err);
+		if (!atomic_load(&rig->vmm_mute))
+			return control_send(sock, &reply, NULL, 0) >= 0;
+		atomic_fetch_add(&rig->vmm_held, 1);
+		return true;
+	}
 	if (msg.type == CONTROL_PAUSE || msg.type == CONTROL_RESUME)
 		rig->vmm_paused = msg.type == CONTROL_PAUSE;
 	reply.state = rig->vmm_paused ? VMM_PAUSED : VMM_RUNNING;
@@ -154,10 +170,30 @@ static void *vmm_thread(void *arg)
 	return NULL;
 }
 
+static void add_devices(struct manager *manager, struct vm_config *config)
+{
+	struct hvd_error err = { 0 };
+	struct network_config lab;
+	struct network *network;
+	struct disk_config *disk = field_list_append(schema_field(&vm_schema, "disks"), config);
+	struct nic_config *nic = field_list_append(schema_field(&vm_schema, "nics"), config);
+
+	assert_true(disk && nic);
+	disk->path = strdup("/bin/ls");
+	disk->read_only = true;
+	config->balloon = true;
+	nic->network = strdup("lab");
+	assert_int_equal(schema_init(&network_schema, &lab), 0);
+	lab.name = strdup("lab");
+	if (network_define(manager, &lab, &network, &err) < 0)
+		fail_msg("network_define: %s", err.msg);
+}
+
 static void define(struct rig *rig, const char *name)
 {
 	struct manager_paths paths = { rig->state, rig->runtime, "/nonexistent", rig->dir };
 	AUTO(manager_free) struct manager *manager = NULL;
+	struct hvd_error err = { 0 };
 	struct vm_config config;
 	sd_event *event;
 	struct vm *vm;
@@ -168,7 +204,10 @@ static void define(struct rig *rig, const char *name)
 	config.name = strdup(name);
 	config.boot.kernel = strdup("/bin/sh");
 	config.memory = 64 * 1024 * 1024;
-	assert_int_equal(vm_define(manager, &config, &vm, NULL), 0);
+	if (rig->devices)
+		add_devices(manager, &config);
+	if (vm_define(manager, &config, &vm, &err) < 0)
+		fail_msg("vm_define: %s", err.msg);
 	sd_event_unref(event);
 }
 

@@ -34,7 +34,10 @@ struct rig {
 	bool vmm_running;     /* the thread */
 	bool vmm_paused;      /* what it says of the VM */
 	atomic_bool vmm_hold; /* do not answer PAUSE */
-	atomic_int vmm_held;  /* PAUSE requests that were not answered */
+	atomic_int vmm_held;  /* requests that were not answered */
+	atomic_bool vmm_mute; /* do not answer anything */
+	atomic_int vmm_error; /* errno to answer everything with; 0: what is asked is done */
+	bool devices;         /* the VM has a disk "vda" and, on a network "lab", a NIC "net0", and a balloon; before rig_start_vmm() */
 };
 
 void rig_init(struct rig *rig);
