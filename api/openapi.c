@@ -165,8 +165,9 @@ static bool asks_process(const struct op *op)
 static bool may_fail_with(const struct op *op, unsigned status)
 {
 	bool about_vm = changes(op) && strstr(op->path, "{vm}"), update = op_is_update(op);
-	bool body = op->args || op->body_type;
-	bool undefines = op == &ops[OP_VM_DELETE] || op == &ops[OP_NETWORK_DELETE];
+	bool body = op->args || op->body_type, stores = update || (body && !op->states);
+	bool undefines = op == &ops[OP_VM_DELETE] || op == &ops[OP_NETWORK_DELETE] ||
+			 op == &ops[OP_TOKEN_DELETE];
 
 	switch (status) {
 	case 400:
@@ -177,11 +178,13 @@ static bool may_fail_with(const struct op *op, unsigned status)
 	case 503:
 		return true;
 	case 404:
-		return strchr(op->path, '{');
+		return strchr(op->path, '{') || op == &ops[OP_CERTIFICATE_GET] ||
+		       op == &ops[OP_CERTIFICATE_PEM];
 	case 406:
 		return has_body(op);
 	case 409:
-		return about_vm || op->states || body || op == &ops[OP_NETWORK_DELETE] ||
+		return about_vm || op->states || (body && op != &ops[OP_CERTIFICATE_CREATE]) ||
+		       op == &ops[OP_NETWORK_DELETE] ||
 		       op == &ops[OP_NETWORK_STOP] || op == &ops[OP_OPERATION_CANCEL];
 	case 412:
 		return takes_generation(op);
@@ -191,13 +194,13 @@ static bool may_fail_with(const struct op *op, unsigned status)
 	case 426:
 		return op->result == RESULT_STREAM;
 	case 500:
-		return body || update || undefines || asks_process(op);
+		return stores || undefines || asks_process(op);
 	case 501:
 		return op->effect == EFFECT_RUNS || asks_process(op);
 	case 504:
 		return asks_process(op);
 	case 507:
-		return body || update;
+		return stores;
 	default:
 		return false;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hvd as test-rest-document.py drives it: the rig with a VM "up", its state on a small file system of its
- * own. Says the path of the socket in a line, then does what each line says, and answers "ok".
+ * own. Says the path of the socket and the port for TLS in a line, then does what each line says, and answers "ok".
  *
  *	error N		the VM's process answers all with this errno; 0: as ever
  *	mute		it answers nothing
@@ -89,14 +89,15 @@ int main(int argc, char **argv)
 	if (mount_state(&rig) < 0)
 		return 77;
 	if (argc == 3) {
-		rig.http.max_per_uid = (unsigned)atoi(argv[1]);
+		rig.http.max_per_peer = (unsigned)atoi(argv[1]);
 		rig.http.max_connections = (unsigned)atoi(argv[2]);
 	}
 	rig.devices = true;
+	rig.tls = true;
 	rig_start_bus(&rig);
 	rig_start_vmm(&rig, "up");
 	rig_start(&rig);
-	puts(rig.socket);
+	printf("%s %u\n", rig.socket, rig.port);
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin)) {
 		line[strcspn(line, "\n")] = '\0';

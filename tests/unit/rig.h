@@ -37,7 +37,8 @@ struct rig {
 	atomic_int vmm_held;  /* requests that were not answered */
 	atomic_bool vmm_mute; /* do not answer anything */
 	atomic_int vmm_error; /* errno to answer everything with; 0: what is asked is done */
-	bool devices;         /* the VM has a disk "vda" and, on a network "lab", a NIC "net0", and a balloon; before rig_start_vmm() */
+	bool devices;         /* before rig_start_vmm(): the VM has a disk "vda", on a network "lab" */
+			      /* a NIC "net0", and a balloon */
 };
 
 void rig_init(struct rig *rig);
