@@ -71,6 +71,82 @@ static void test_round_trip(void **state)
 	round_trips(&network_schema, &network_schema, 0, &network);
 }
 
+/* Fields that had a value of their own in a round trip. */
+struct covered {
+	const struct field *fields[256];
+	size_t n;
+};
+
+static bool is_covered(const struct covered *covered, const struct field *field)
+{
+	for (size_t i = 0; i < covered->n; i++)
+		if (covered->fields[i] == field)
+			return true;
+	return false;
+}
+
+static void cover(struct covered *covered, const struct schema *schema, const void *obj)
+{
+	for (size_t i = 0; i < schema->n_fields; i++) {
+		const struct field *field = &schema->fields[i];
+
+		if (field->type == FIELD_STRUCT) {
+			cover(covered, field->sub, field_ptr(field, obj));
+			continue;
+		}
+		if (field->type == FIELD_LIST)
+			for (size_t n = 0; n < *field_count(field, obj); n++)
+				cover(covered, field->sub, field_list_item(field, obj, n));
+		if (field_is_default(field, obj) || is_covered(covered, field))
+			continue;
+		assert_true(covered->n < ARRAY_SIZE(covered->fields));
+		covered->fields[covered->n++] = field;
+	}
+}
+
+static void assert_covered(const struct covered *covered, const struct schema *schema)
+{
+	for (size_t i = 0; i < schema->n_fields; i++) {
+		const struct field *field = &schema->fields[i];
+
+		if (field->sub)
+			assert_covered(covered, field->sub);
+		if (field->type != FIELD_STRUCT && !is_covered(covered, field) && !fill_is_constant(field))
+			fail_msg("no round trip has %s.%s", schema->name, field->name);
+	}
+}
+
+/* Some fields exclude each other: each has been through XML in one variant or another. */
+static void cover_variants(struct covered *covered, const struct schema *schema, void *obj)
+{
+	for (unsigned variant = 0; variant < 40; variant++) {
+		fill_obj(schema, obj, variant);
+		round_trip(schema, obj);
+		cover(covered, schema, obj);
+		schema_clear(schema, obj);
+	}
+}
+
+static void test_every_field(void **state)
+{
+	static const char no_dhcp[] = "<network><name>n</name><ip address='10.0.0.1' prefix='24'/></network>";
+	struct covered covered = { .n = 0 };
+	struct network_config network;
+	struct vm_config vm;
+
+	cover_variants(&covered, &vm_schema, &vm);
+	assert_covered(&covered, &vm_schema);
+
+	covered.n = 0;
+	cover_variants(&covered, &network_schema, &network);
+	/* no variant has this before the fields that need the opposite */
+	assert_int_equal(xml_to_obj(&network_schema, no_dhcp, strlen(no_dhcp), &network, NULL), 0);
+	round_trip(&network_schema, &network);
+	cover(&covered, &network_schema, &network);
+	schema_clear(&network_schema, &network);
+	assert_covered(&covered, &network_schema);
+}
+
 /* What `virsh dumpxml` prints for a running guest of machine virt. */
 static const char dump[] =
 	"<domain type='kvm' id='1'>\n"
@@ -453,6 +529,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_every_field),
 		cmocka_unit_test(test_libvirt),
 		cmocka_unit_test(test_libvirt_network),
 		cmocka_unit_test(test_libvirt_places),
