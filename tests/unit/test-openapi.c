@@ -135,8 +135,8 @@ static void test_every_operation(void **state)
 				    role_names[role_for(op->access)]);
 		assert_int_equal(json_object_get(o, "requestBody") != NULL,
 				 op->args || op->body_type);
-		assert_int_equal(json_object_get(get(o, "responses"), "404") != NULL,
-				 strchr(op->path, '{') != NULL);
+		if (strchr(op->path, '{'))
+			get(get(o, "responses"), "404");
 		assert_int_equal(json_object_get(o, "x-hvd-states") != NULL, op->states != 0);
 	}
 	json_object_foreach(get(document, "paths"), path, methods) n += json_object_size(methods);
