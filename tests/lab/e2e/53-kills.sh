@@ -1,0 +1,198 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# hvd is killed while it does something, KILLS times (57: each action three times), at a moment that chance chooses: after each the VM or
+# network is as it was before or as it was to be, no operation is left open, and in the end nothing has leaked.
+. "${0%/*}/vm.sh"
+KILLS=${KILLS:-57}
+V=${P}v
+N=${P}n
+CURL=(curl -s -S --max-time 120 --unix-socket /run/hvd/hvd.sock)
+guest_files
+truncate -s 1M "$WORK/a.img" "$WORK/b.img"
+chmod 600 "$WORK"/*.img
+
+# call METHOD PATH [BODY [TYPE]]: prints the answer's body, and its status on the last line.
+call() {
+	local args=(-X "$1" -H 'Prefer: wait=100' -w '\n%{http_code}')
+	(($# < 3)) || args+=(-H "Content-Type: ${4:-application/json}" --data-binary "$3")
+	"${CURL[@]}" "${args[@]}" "http://hvd$2"
+}
+# done_by METHOD PATH…: what prepares a kill, which has to work.
+done_by() {
+	local out
+	out=$(call "$@")
+	[[ ${out##*$'\n'} == 2* ]] || fail "$1 $2: $out"
+}
+get() { "${CURL[@]}" "http://hvd$1"; }
+
+SPEC=$(jq -n --arg name "$V" --arg kernel "$KERNEL" --arg initrd "$INITRD" --arg disk "$WORK/a.img" '{name: $name,
+	profile: "standard", vcpus: 1, memory: "128M", boot: {kernel: $kernel, initrd: $initrd, cmdline: "console=ttyAMA0 quiet do=idle"},
+	disks: [{path: $disk}], nics: [{network: "default", mac: "52:54:00:53:00:01"}],
+	resources: {cpu_weight: 100}}')
+WEIGHT=100
+
+# A resource's state, or the code of the error.
+STATE='if (.status | type) == "object" then .status.state else .code end'
+
+# settle: wait until the VM is not on its way from one state to another; SETTLED is its state.
+SETTLED=
+settled() {
+	SETTLED=$(get "/v1/vms/$V" | jq -r "$STATE")
+	[[ $SETTLED != starting && $SETTLED != stopping && -n $SETTLED ]]
+}
+settle() { wait_for "VM $V to settle" settled; }
+
+is_defined() { [[ $SETTLED != not-found ]]; }
+is_off() { [[ $SETTLED == shutoff || $SETTLED == failed ]]; }
+be_gone() {
+	is_defined || return 0
+	be_off
+	done_by DELETE "/v1/vms/$V"
+}
+be_defined() { is_defined || done_by POST /v1/vms "$SPEC"; settle; WEIGHT=$(weight); }
+be_off() {
+	be_defined
+	is_off || done_by POST "/v1/vms/$V/actions/stop"
+	settle
+}
+be_running() {
+	be_defined
+	if is_off; then
+		done_by POST "/v1/vms/$V/actions/start"
+	elif [[ $SETTLED == paused ]]; then
+		done_by POST "/v1/vms/$V/actions/resume"
+	fi
+	settle
+}
+be_paused() {
+	be_running
+	done_by POST "/v1/vms/$V/actions/pause"
+	settle
+}
+weight() { get "/v1/vms/$V" | jq .spec.resources.cpu_weight; }
+disks() { get "/v1/vms/$V" | jq -c '[.spec.disks[].id]'; }
+nics() { get "/v1/vms/$V" | jq -c '[.spec.nics[].id]'; }
+network() { get "/v1/networks/$N" | jq -r "$STATE"; }
+no_network() { [[ $(network) == not-found ]] || done_by DELETE "/v1/networks/$N"; }
+a_network() { [[ $(network) != not-found ]] || done_by POST /v1/networks "{\"name\": \"$N\", \"mode\": \"isolated\", \"address\": \"10.53.0.1/24\"}"; }
+network_off() { a_network; [[ $(network) == inactive ]] || done_by POST "/v1/networks/$N/actions/stop"; }
+network_on() { a_network; [[ $(network) == active ]] || done_by POST "/v1/networks/$N/actions/start"; }
+one_disk() { be_running; [[ $(disks) == '["vda"]' ]] || done_by DELETE "/v1/vms/$V/disks/b"; }
+two_disks() { be_running; [[ $(disks) == '["vda","b"]' ]] || done_by POST "/v1/vms/$V/disks" "{\"path\": \"$WORK/b.img\", \"id\": \"b\"}"; }
+one_nic() { be_running; [[ $(nics) == '["net0"]' ]] || done_by DELETE "/v1/vms/$V/nics/x"; }
+two_nics() { be_running; [[ $(nics) == '["net0","x"]' ]] || done_by POST "/v1/vms/$V/nics" '{"network": "default", "id": "x"}'; }
+
+# one of WANTED…: GOT has to be.
+one_of() {
+	local what=$1 got=$2 want
+	shift 2
+	for want; do
+		[[ $got != "$want" ]] || return 0
+	done
+	fail "kill $KILL of $KILLS, at $what: now \"$got\", none of: $*"
+}
+
+# Each: what has to be before, the request, and what may be after.
+ACTIONS=(create start pause resume patch attach-disk detach-disk attach-nic detach-nic reset stop patch-off
+	delete import network-create network-start network-patch network-stop network-delete)
+before() {
+	case $1 in
+	create | import) be_gone ;;
+	start | patch-off | delete) be_off ;;
+	resume) be_paused ;;
+	pause | patch | reset | stop) be_running ;;
+	attach-disk) one_disk ;;
+	detach-disk) two_disks ;;
+	attach-nic) one_nic ;;
+	detach-nic) two_nics ;;
+	network-create) no_network ;;
+	network-start) network_off ;;
+	network-stop) network_on ;;
+	network-*) a_network ;;
+	esac
+}
+request() {
+	case $1 in
+	create) call POST /v1/vms "$SPEC" ;;
+	import) call POST /v1/vms/import "$XML" application/xml ;;
+	start | pause | resume | reset | stop) call POST "/v1/vms/$V/actions/$1" ;;
+	patch*) call PATCH "/v1/vms/$V" "{\"resources\": {\"cpu_weight\": $((WEIGHT + 1))}}" \
+		application/merge-patch+json ;;
+	delete) call DELETE "/v1/vms/$V" ;;
+	attach-disk) call POST "/v1/vms/$V/disks" "{\"path\": \"$WORK/b.img\", \"id\": \"b\"}" ;;
+	detach-disk) call DELETE "/v1/vms/$V/disks/b" ;;
+	attach-nic) call POST "/v1/vms/$V/nics" '{"network": "default", "id": "x"}' ;;
+	detach-nic) call DELETE "/v1/vms/$V/nics/x" ;;
+	network-create) call POST /v1/networks "{\"name\": \"$N\", \"mode\": \"isolated\", \"address\": \"10.53.0.1/24\"}" ;;
+	network-start | network-stop) call POST "/v1/networks/$N/actions/${1#network-}" ;;
+	network-patch) call PATCH "/v1/networks/$N" "{\"mtu\": $((1400 + KILL % 50))}" application/merge-patch+json ;;
+	network-delete) call DELETE "/v1/networks/$N" ;;
+	esac
+}
+after() {
+	case $1 in
+	create | import) one_of "$1" "$SETTLED" not-found shutoff ;;
+	start | stop) one_of "$1" "$SETTLED" shutoff running failed ;;
+	pause | resume) one_of "$1" "$SETTLED" running paused ;;
+	reset) one_of "$1" "$SETTLED" running ;;
+	patch*) one_of "$1" "$(weight)" "$WEIGHT" $((WEIGHT + 1)) ;;
+	delete) one_of "$1" "$SETTLED" not-found shutoff failed ;;
+	*-disk) one_of "$1" "$(disks)" '["vda"]' '["vda","b"]' ;;
+	*-nic) one_of "$1" "$(nics)" '["net0"]' '["net0","x"]' ;;
+	network-*) one_of "$1" "$(network)" not-found active inactive ;;
+	esac
+}
+
+hvd_pid() { systemctl show -P MainPID hvd; }
+state() {
+	echo "units: $(systemctl list-units --all --no-legend 'hvd-vm*' | tr -s ' ')"
+	echo "links: $(ls -x -w 1000 /sys/class/net | tr -s ' ')"
+	echo "runtime: $(cd /run/hvd && find . -path ./root -prune -o -print | sort | tr '\n' ' ')"
+	echo "stored: $(cd /var/lib/hvd && find . -path './events*' -prune -o -path './operations*' -prune -o -print | sort | tr '\n' ' ')"
+	echo "networkd: $(ls -x -w 1000 /run/systemd/network)"
+	echo "cgroups: $(ls -d /sys/fs/cgroup/hvd.slice/hvd* 2>/dev/null)"
+	echo "processes: $(pgrep -x hvd-vmm | wc -l)"
+}
+no_operation_runs() { [[ $(get '/v1/operations' | jq '[.items[] | select(.state == "running" or .state == "pending")] | length') == 0 ]]; }
+
+settle
+be_running # which makes the bridge of the network, and that stays
+XML=$(get "/v1/vms/$V/xml")
+be_gone
+settle
+BEFORE=$(state)
+declare -A TAKEN=() COUNT=()
+for ((KILL = 1; KILL <= KILLS; KILL++)); do
+	action=${ACTIONS[KILL % ${#ACTIONS[@]}]}
+	settle
+	before "$action"
+	pid=$(hvd_pid)
+	request "$action" >"$WORK/answer" 2>&1 &
+	child=$!
+	# from before the request is read to after it is answered
+	sleep "0.$(printf %03d $((RANDOM % 80)))"
+	kill -9 "$pid"
+	wait "$child"
+	[[ $(tail -n 1 "$WORK/answer") != 2* ]] || TAKEN[$action]=$((${TAKEN[$action]:-0} + 1))
+	COUNT[$action]=$((${COUNT[$action]:-0} + 1))
+	systemctl reset-failed hvd 2>/dev/null
+	must systemctl start hvd
+	settle
+	after "$action"
+	wait_for "operations to be resolved after kill $KILL, at $action" no_operation_runs
+done
+for action in "${ACTIONS[@]}"; do
+	say "$action: killed ${COUNT[$action]:-0} times, answered before that ${TAKEN[$action]:-0}"
+done
+ok "$KILLS kills: all was as before or as it was to be"
+
+settle
+be_gone
+no_network
+as_before() { [[ $(state) == "$BEFORE" ]]; }
+for _ in {1..30}; do
+	as_before && break
+	sleep 1
+done
+as_before || fail "left: $(diff <(echo "$BEFORE") <(state))"
+ok "nothing has leaked"
