@@ -8,7 +8,7 @@
 #include "api/errors.h"
 
 struct client {
-	const char *socket;
+	const struct target *target;
 	const char *prefer;
 	CURL *curl;
 };
@@ -19,13 +19,13 @@ struct buffer {
 	bool too_big;
 };
 
-int client_new(const char *socket, struct client **ret, struct hvd_error *err)
+int client_new(const struct target *target, struct client **ret, struct hvd_error *err)
 {
 	AUTO(client_free) struct client *client = calloc(1, sizeof(*client));
 
 	if (!client)
 		return hvd_err(err, ENOMEM, "out of memory");
-	client->socket = socket;
+	client->target = target;
 	client->curl = curl_easy_init();
 	if (!client->curl)
 		return hvd_err(err, ENOMEM, "cannot set up libcurl");
@@ -42,9 +42,9 @@ struct client *client_free(struct client *client)
 	return NULL;
 }
 
-const char *client_socket(const struct client *client)
+const struct target *client_target(const struct client *client)
 {
-	return client->socket;
+	return client->target;
 }
 
 void client_prefer(struct client *client, const char *prefer)
@@ -72,18 +72,6 @@ static size_t take_data(char *data, size_t size, size_t n, void *ctx)
 	return n;
 }
 
-int client_connect_error(const char *socket, int errnum, struct hvd_error *err)
-{
-	if (errnum == EACCES || errnum == EPERM)
-		return hvd_err(err, EACCES,
-			       "you may not use %s; join group hvd (as root: "
-			       "usermod -aG hvd USER, then log in again) or use sudo",
-			       socket);
-	return hvd_err(err, ENOTCONN,
-		       "cannot reach hvd at %s: %s; is it running? systemctl start hvd", socket,
-		       strerror(errnum));
-}
-
 int client_problem(unsigned status, const char *text, size_t len, struct hvd_error *err)
 {
 	AUTO(json_decref) json_t *json = NULL;
@@ -102,35 +90,25 @@ int client_problem(unsigned status, const char *text, size_t len, struct hvd_err
 static int transfer_error(struct client *client, CURLcode code, const struct buffer *buffer,
 			  struct hvd_error *err)
 {
-	long errnum = 0;
-
-	curl_easy_getinfo(client->curl, CURLINFO_OS_ERRNO, &errnum);
-	if (code == CURLE_COULDNT_CONNECT)
-		return client_connect_error(client->socket, errnum ? (int)errnum : ECONNREFUSED,
-					    err);
-	if (code == CURLE_OUT_OF_MEMORY)
-		return hvd_err(err, ENOMEM, "out of memory");
 	if (buffer->too_big)
 		return hvd_err(err, EIO, "the answer is larger than %u MiB",
 			       CLIENT_ANSWER_MAX / (1024 * 1024));
-	return hvd_err(err, EIO, "talking to hvd at %s: %s", client->socket,
-		       curl_easy_strerror(code));
+	return target_error(client->target, client->curl, code, err);
 }
 
-/* Everything about the request but its body. */
-static void prepare(CURL *curl, const char *socket, enum http_method method, const char *url,
-		    struct buffer *buffer)
+/* Everything about the request but its body. -ENOMEM. */
+static int prepare(const struct client *client, enum http_method method, const char *path,
+		   struct buffer *buffer)
 {
-	curl_easy_reset(curl);
-	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
-	curl_easy_setopt(curl, CURLOPT_PROXY, "");
-	curl_easy_setopt(curl, CURLOPT_URL, url);
-	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	CURL *curl = client->curl;
+
+	if (target_apply(client->target, curl, path) < 0)
+		return -ENOMEM;
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, http_method_names[method]);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "hvcli/" PACKAGE_VERSION);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_data);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, buffer);
+	return 0;
 }
 
 /* 0 or -ENOMEM. */
@@ -172,15 +150,10 @@ static int transfer(struct client *client, enum http_method method, const char *
 		    struct hvd_error *err)
 {
 	struct curl_slist *headers = NULL;
-	AUTO(free) char *url = NULL;
 	CURLcode code;
 
-	if (asprintf(&url, "http://hvd%s", path) < 0) {
-		url = NULL;
-		return hvd_err(err, ENOMEM, "out of memory");
-	}
-	prepare(client->curl, client->socket, method, url, buffer);
-	if (add_body(client, method, body, &headers) < 0) {
+	if (prepare(client, method, path, buffer) < 0 ||
+	    add_body(client, method, body, &headers) < 0) {
 		curl_slist_free_all(headers);
 		return hvd_err(err, ENOMEM, "out of memory");
 	}
@@ -269,17 +242,14 @@ int client_follow(struct client *client, const char *path, client_line_fn fn, vo
 {
 	struct stream stream = { .curl = client->curl, .fn = fn, .ctx = ctx };
 	struct curl_slist *headers = curl_slist_append(NULL, "Accept: text/event-stream");
-	AUTO(free) char *url = NULL;
 	CURLcode code;
 	long status = 0;
 	int r = 0;
 
-	if (!headers || asprintf(&url, "http://hvd%s", path) < 0) {
-		url = NULL;
+	if (!headers || prepare(client, HTTP_GET, path, &stream.line) < 0) {
 		curl_slist_free_all(headers);
 		return hvd_err(err, ENOMEM, "out of memory");
 	}
-	prepare(client->curl, client->socket, HTTP_GET, url, &stream.line);
 	curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, take_lines);
 	curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &stream);

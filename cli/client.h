@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The REST API over hvd's unix socket: one request at a time, answers read whole.
+ * The REST API, over hvd's unix socket or TLS: one request at a time, answers read whole.
  */
 #pragma once
 
@@ -8,10 +8,10 @@
 
 #include "api/json.h"
 #include "api/ops.h"
+#include "cli/target.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/err.h"
 
-#define CLIENT_SOCKET     "/run/hvd/hvd.sock"
 #define CLIENT_ANSWER_MAX (64 * 1024 * 1024)
 
 struct client;
@@ -28,12 +28,12 @@ struct client_answer {
 	json_t *json; /* the body as JSON when it is some, or NULL */
 };
 
-/* socket must outlive the client. Does not connect yet. -ENOMEM. */
-int client_new(const char *socket, struct client **ret, struct hvd_error *err);
+/* target must outlive the client. Does not connect yet. -ENOMEM. */
+int client_new(const struct target *target, struct client **ret, struct hvd_error *err);
 struct client *client_free(struct client *client);
 DEFINE_AUTO(struct client *, client_free);
 
-const char *client_socket(const struct client *client);
+const struct target *client_target(const struct client *client);
 
 /* Send the header Prefer with requests, until it is NULL again; a constant. */
 void client_prefer(struct client *client, const char *prefer);
@@ -69,9 +69,6 @@ static inline void auto_client_answer_clear(struct client_answer *answer)
  */
 int client_path(const char *template, const char *name, const char *item, const json_t *query,
 		char **ret, struct hvd_error *err);
-
-/* What a connect(2) that failed with errnum means for a person. Returns -ENOTCONN or -EACCES. */
-int client_connect_error(const char *socket, int errnum, struct hvd_error *err);
 
 /* The error that an answer with this status and body is. Never returns 0. */
 int client_problem(unsigned status, const char *text, size_t len, struct hvd_error *err);

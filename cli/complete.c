@@ -48,13 +48,15 @@ static void offer_all(const struct completion *c, const char *const *words)
 static void offer_names(const struct completion *c, const struct op *list, const char *of)
 {
 	AUTO(client_answer_clear) struct client_answer answer = { 0 };
+	AUTO(target_clear) struct target target = { 0 };
 	AUTO(client_free) struct client *client = NULL;
 	AUTO(free) char *path = NULL;
 	size_t index;
 	json_t *item;
 
 	if (client_path(list->path, of, NULL, NULL, &path, NULL) < 0 ||
-	    client_new(c->options.socket, &client, NULL) < 0 ||
+	    target_init(&target, &c->options, NULL) < 0 ||
+	    client_new(&target, &client, NULL) < 0 ||
 	    client_call(client, list->method, path, NULL, &answer, NULL) < 0)
 		return;
 	json_array_foreach(json_object_get(answer.json, "items"), index, item) {

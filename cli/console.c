@@ -164,7 +164,7 @@ static int follow(struct session *session, struct hvd_error *err)
 	} while (r == 1);
 	if (r != -EIO)
 		return r;
-	session->ws = websocket_free(session->ws);
+	session->ws = websocket_close(session->ws);
 	replay_settle(&session->replay);
 	return session->output_error ? hvd_err(err, -session->output_error, "standard output: %s",
 					       strerror(-session->output_error))
@@ -209,7 +209,7 @@ static int reconnect(struct session *session, struct hvd_error *err)
 				session->terminal ? "\r" : "");
 			said = true;
 		}
-		if (r == 1 && websocket_open(target->socket, target->path, replay_data, &session->replay,
+		if (r == 1 && websocket_open(target->target, target->path, replay_data, &session->replay,
 					     &session->ws, &why) == 0) {
 			session->connected_ms = now_ms();
 			return replay_again(&session->replay) < 0 ? hvd_err(err, ENOMEM, "out of memory") : 1;
@@ -246,7 +246,7 @@ int console_run(const struct console_target *target, struct hvd_error *err)
 	int r;
 
 	/* Frames that come with the answer are written from the loop on, in raw mode already. */
-	r = websocket_open(target->socket, target->path, replay_data, &session.replay, &session.ws, err);
+	r = websocket_open(target->target, target->path, replay_data, &session.replay, &session.ws, err);
 	if (r == 0)
 		r = session.signals = signals = open_signals(err);
 	if (r >= 0 && session.terminal) {
@@ -262,7 +262,7 @@ int console_run(const struct console_target *target, struct hvd_error *err)
 	terminal_raw_leave(&raw);
 	if (session.terminal && r >= 0)
 		fputc('\n', stderr);
-	websocket_free(session.ws);
+	websocket_close(session.ws);
 	replay_clear(&session.replay);
 	return r;
 }

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 
+#include "cli/target.h"
 #include "vmm/base/err.h"
 
 #define CONSOLE_ESCAPE 0x1d /* ^], as telnet and virsh have it */
@@ -19,7 +20,7 @@
 #define CONSOLE_PATIENCE 60 /* seconds without a connection, before it is given up */
 
 struct console_target {
-	const char *socket; /* hvd's */
+	const struct target *target; /* hvd */
 	const char *path;   /* of the console resource */
 	const char *name;   /* the VM's, for messages */
 	/*

@@ -38,11 +38,14 @@ static int usage(const char *command, const struct hvd_error *err)
 
 static int run(const struct invocation *inv, const char *name)
 {
+	AUTO(target_clear) struct target target = { 0 };
 	AUTO(client_free) struct client *client = NULL;
 	struct hvd_error err = { 0 };
 	int r;
 
-	r = client_new(inv->options.socket, &client, &err);
+	r = target_init(&target, &inv->options, &err);
+	if (r == 0)
+		r = client_new(&target, &client, &err);
 	if (r == 0)
 		r = inv->command->run(client, inv, &err);
 	if (r == 0 && (fflush(stdout) < 0 || ferror(stdout)))

@@ -2,11 +2,11 @@
 #include "cli/options.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/ops.h"
-#include "cli/client.h"
 #include "vmm/base/macro.h"
 
 #define TIMEOUT_DEFAULT 120
@@ -49,19 +49,42 @@ const struct option_spec option_specs[] = {
 	{ "--output", 'o', OPTION_FORMAT, AT(format), "FORMAT",
 	  "How to print: table, wide, json, yaml or name (default: table)", { NULL } },
 	{ "--socket", 0, OPTION_TEXT, AT(socket), "PATH",
-	  "The socket of hvd (default: $HVD_SOCKET or " CLIENT_SOCKET ")", { NULL } },
+	  "The socket of hvd (default: $HVD_SOCKET or " OPTIONS_SOCKET ")", { NULL } },
+	{ "--host", 0, OPTION_TEXT, AT(host), "URL",
+	  "Another machine's hvd, https://NAME:PORT (default: $HVD_HOST)", { NULL } },
+	{ "--token-file", 0, OPTION_FILE, AT(token_file), "FILE",
+	  "The token for it (default: $HVD_TOKEN is the token itself)", { NULL } },
+	{ "--cacert", 0, OPTION_FILE, AT(cacert), "FILE",
+	  "What to know it by: its certificate or that of its authority (default: $HVD_CACERT, "
+	  "or the system's)", { NULL } },
+	{ "--pin", 0, OPTION_TEXT, AT(pin), "HASH",
+	  "What to know it by instead: the pin of hvcli certificate show there", { NULL } },
+	{ "--cert", 0, OPTION_FILE, AT(cert), "FILE", "A client's certificate, instead of a token",
+	  { NULL } },
+	{ "--key", 0, OPTION_FILE, AT(key), "FILE", "Its private key, if in another file",
+	  { NULL } },
 	{ "--help", 'h', OPTION_BOOL, AT(help), NULL,
 	  "Show what there is; behind a command, all about it", { NULL } },
 	{ "--version", 0, OPTION_BOOL, AT(version), NULL, "Show the version", { "" } },
 };
 const size_t n_option_specs = ARRAY_SIZE(option_specs);
 
+/* Empty is not set. */
+static const char *from_environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
 struct options options_default(void)
 {
-	const char *socket = getenv("HVD_SOCKET");
+	const char *socket = from_environment("HVD_SOCKET");
 
 	return (struct options){
-		.socket = socket && *socket ? socket : CLIENT_SOCKET,
+		.socket = socket ? socket : OPTIONS_SOCKET,
+		.host = from_environment("HVD_HOST"),
+		.cacert = from_environment("HVD_CACERT"),
 		.until = vm_state_names[VM_RUNNING],
 		.timeout = TIMEOUT_DEFAULT,
 	};

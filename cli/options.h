@@ -17,6 +17,8 @@ extern const char *const output_format_names[_OUTPUT_MAX + 1]; /* NULL-terminate
 
 struct options {
 	const char *socket;
+	/* of a remote hvd; NULL where not given */
+	const char *host, *token_file, *cacert, *cert, *key, *pin;
 	enum output_format format;
 	bool help, version;
 
@@ -26,7 +28,9 @@ struct options {
 	unsigned timeout;      /* seconds */
 };
 
-/* Defaults, and the environment's HVD_SOCKET. */
+#define OPTIONS_SOCKET "/run/hvd/hvd.sock"
+
+/* Defaults, and the environment's HVD_SOCKET, HVD_HOST and HVD_CACERT. */
 struct options options_default(void);
 
 enum option_type {

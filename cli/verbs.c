@@ -75,7 +75,7 @@ static int follow_console(struct client *client, const struct invocation *inv, c
 	AUTO(free) char *path = NULL, *query = NULL;
 	struct followed followed = { client, vm };
 	struct console_target target = {
-		.socket = client_socket(client), .name = vm, .goes_on = goes_on, .ctx = &followed
+		.target = client_target(client), .name = vm, .goes_on = goes_on, .ctx = &followed
 	};
 	int r;
 

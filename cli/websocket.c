@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/websocket.h"
 
+#include <curl/curl.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <wslay/wslay.h>
 
 #include "cli/client.h"
@@ -22,7 +20,9 @@
 #define ACCEPT_LEN           29 /* base64 of 20 bytes, and NUL */
 
 struct websocket {
-	int fd;
+	const struct target *target;
+	CURL *curl;
+	int fd; /* curl's */
 	wslay_event_context_ptr wslay;
 	websocket_data_fn fn;
 	void *ctx;
@@ -34,22 +34,21 @@ struct websocket {
 	size_t head_len, head_used;
 };
 
-static int connect_unix(const char *socket_path, int *ret, struct hvd_error *err)
+/* By libcurl, which knows how to get there; what is spoken then is ours. */
+static int connect_to(struct websocket *ws, const char *path, struct hvd_error *err)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	AUTO(close) int fd = -1;
+	curl_socket_t fd = CURL_SOCKET_BAD;
+	CURLcode code;
 
-	if (strlen(socket_path) >= sizeof(addr.sun_path))
-		return hvd_err(err, ENAMETOOLONG, "%s: longer than a socket's name may be (%zu)",
-			       socket_path, sizeof(addr.sun_path) - 1);
-	strcpy(addr.sun_path, socket_path);
-
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return hvd_err(err, errno, "cannot make a socket: %s", strerror(errno));
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return client_connect_error(socket_path, errno, err);
-	*ret = TAKE_FD(fd);
+	if (target_apply(ws->target, ws->curl, path) < 0)
+		return hvd_err(err, ENOMEM, "out of memory");
+	curl_easy_setopt(ws->curl, CURLOPT_CONNECT_ONLY, 1L);
+	code = curl_easy_perform(ws->curl);
+	if (code == CURLE_OK)
+		code = curl_easy_getinfo(ws->curl, CURLINFO_ACTIVESOCKET, &fd);
+	if (code != CURLE_OK || fd == CURL_SOCKET_BAD)
+		return target_error(ws->target, ws->curl, code, err);
+	ws->fd = fd;
 	return 0;
 }
 
@@ -77,38 +76,52 @@ static int accept_for(const char *key, char accept[static ACCEPT_LEN])
 	return base64(hash, sizeof(hash), accept, ACCEPT_LEN);
 }
 
-static int send_all(int fd, const char *data, size_t len)
+static int wait_for(const struct websocket *ws, short events)
 {
-	while (len) {
-		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+	struct pollfd pfd = { .fd = ws->fd, .events = events };
+	int n = poll(&pfd, 1, HANDSHAKE_TIMEOUT_MS);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
+	return n > 0 ? 0 : n ? -errno : -ETIMEDOUT;
+}
+
+static int send_all(const struct websocket *ws, const char *data, size_t len)
+{
+	int r = 0;
+
+	while (len && r == 0) {
+		size_t n = 0;
+		CURLcode code = curl_easy_send(ws->curl, data, len, &n);
+
+		if (code == CURLE_AGAIN)
+			r = wait_for(ws, POLLOUT);
+		else if (code != CURLE_OK)
+			r = -EPIPE;
 		data += n;
-		len -= (size_t)n;
+		len -= n;
 	}
-	return 0;
+	return r;
 }
 
 /* One more piece of the answer. 1, 0 at its end, -errno. */
 static int read_head(struct websocket *ws)
 {
-	struct pollfd pfd = { .fd = ws->fd, .events = POLLIN };
-	ssize_t n;
+	CURLcode code;
+	size_t n;
+	int r;
 
 	if (ws->head_len == HEAD_MAX)
 		return -EMSGSIZE;
-	n = poll(&pfd, 1, HANDSHAKE_TIMEOUT_MS);
-	if (n <= 0)
-		return n ? -errno : -ETIMEDOUT;
-	n = recv(ws->fd, ws->head + ws->head_len, HEAD_MAX - ws->head_len, 0);
-	if (n <= 0)
-		return n ? -errno : 0;
-	ws->head_len += (size_t)n;
+	while ((code = curl_easy_recv(ws->curl, ws->head + ws->head_len, HEAD_MAX - ws->head_len,
+				      &n)) == CURLE_AGAIN) {
+		r = wait_for(ws, POLLIN);
+		if (r < 0)
+			return r;
+	}
+	if (code != CURLE_OK)
+		return -ECONNRESET;
+	ws->head_len += n;
 	ws->head[ws->head_len] = '\0';
-	return 1;
+	return n > 0;
 }
 
 /* Value of a header in head, or NULL; *len is its length. */
@@ -174,6 +187,7 @@ static int check_answer(struct websocket *ws, const char *key, struct hvd_error 
 
 static int handshake(struct websocket *ws, const char *path, struct hvd_error *err)
 {
+	const char *token = ws->target->token;
 	AUTO(free) char *request = NULL;
 	unsigned char nonce[16];
 	char key[KEY_LEN];
@@ -184,17 +198,19 @@ static int handshake(struct websocket *ws, const char *path, struct hvd_error *e
 		return hvd_err(err, EIO, "cannot make a random key");
 	if (asprintf(&request,
 		     "GET %s HTTP/1.1\r\n"
-		     "Host: hvd\r\n"
+		     "Host: %s\r\n"
+		     "%s%s%s"
 		     "User-Agent: hvcli/" PACKAGE_VERSION "\r\n"
 		     "Connection: Upgrade\r\n"
 		     "Upgrade: websocket\r\n"
 		     "Sec-WebSocket-Version: 13\r\n"
 		     "Sec-WebSocket-Key: %s\r\n\r\n",
-		     path, key) < 0) {
+		     path, target_authority(ws->target), token ? "Authorization: Bearer " : "",
+		     token ? token : "", token ? "\r\n" : "", key) < 0) {
 		request = NULL;
 		return hvd_err(err, ENOMEM, "out of memory");
 	}
-	r = send_all(ws->fd, request, strlen(request));
+	r = send_all(ws, request, strlen(request));
 	if (r < 0)
 		return hvd_err(err, -r, "cannot send to hvd: %s", strerror(-r));
 	return check_answer(ws, key, err);
@@ -204,7 +220,8 @@ static ssize_t on_recv(wslay_event_context_ptr wslay, uint8_t *buf, size_t len, 
 		       void *ctx)
 {
 	struct websocket *ws = ctx;
-	ssize_t n;
+	CURLcode code;
+	size_t n = 0;
 
 	/* What came together with the answer to the handshake is first. */
 	if (ws->head_used < ws->head_len) {
@@ -213,14 +230,12 @@ static ssize_t on_recv(wslay_event_context_ptr wslay, uint8_t *buf, size_t len, 
 		ws->head_used += len;
 		return (ssize_t)len;
 	}
-	do
-		n = recv(ws->fd, buf, len, 0);
-	while (n < 0 && errno == EINTR);
-	if (n > 0)
-		return n;
-	ws->eof = n == 0 || errno == ECONNRESET;
-	wslay_event_set_error(wslay, n < 0 && errno == EAGAIN ? WSLAY_ERR_WOULDBLOCK
-							      : WSLAY_ERR_CALLBACK_FAILURE);
+	code = curl_easy_recv(ws->curl, buf, len, &n);
+	if (code == CURLE_OK && n > 0)
+		return (ssize_t)n;
+	ws->eof = code != CURLE_AGAIN;
+	wslay_event_set_error(wslay, code == CURLE_AGAIN ? WSLAY_ERR_WOULDBLOCK
+							 : WSLAY_ERR_CALLBACK_FAILURE);
 	return -1;
 }
 
@@ -228,16 +243,14 @@ static ssize_t on_send(wslay_event_context_ptr wslay, const uint8_t *data, size_
 		       void *ctx)
 {
 	struct websocket *ws = ctx;
-	ssize_t n;
+	size_t n = 0;
+	CURLcode code = curl_easy_send(ws->curl, data, len, &n);
 
-	do
-		n = send(ws->fd, data, len, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	if (n >= 0)
-		return n;
-	ws->eof = errno == EPIPE || errno == ECONNRESET;
-	wslay_event_set_error(wslay,
-			      errno == EAGAIN ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
+	if (code == CURLE_OK)
+		return (ssize_t)n;
+	ws->eof = code != CURLE_AGAIN;
+	wslay_event_set_error(wslay, code == CURLE_AGAIN ? WSLAY_ERR_WOULDBLOCK
+							 : WSLAY_ERR_CALLBACK_FAILURE);
 	return -1;
 }
 
@@ -266,10 +279,10 @@ static const struct wslay_event_callbacks callbacks = {
 	.on_msg_recv_callback = on_message,
 };
 
-int websocket_open(const char *socket, const char *path, websocket_data_fn fn, void *ctx,
+int websocket_open(const struct target *target, const char *path, websocket_data_fn fn, void *ctx,
 		   struct websocket **ret, struct hvd_error *err)
 {
-	AUTO(websocket_free) struct websocket *ws = calloc(1, sizeof(*ws));
+	AUTO(websocket_close) struct websocket *ws = calloc(1, sizeof(*ws));
 	int r;
 
 	if (!ws)
@@ -277,14 +290,15 @@ int websocket_open(const char *socket, const char *path, websocket_data_fn fn, v
 	ws->fd = -1;
 	ws->fn = fn;
 	ws->ctx = ctx;
-	r = connect_unix(socket, &ws->fd, err);
+	ws->target = target;
+	ws->curl = curl_easy_init();
+	if (!ws->curl)
+		return hvd_err(err, ENOMEM, "cannot set up libcurl");
+	r = connect_to(ws, path, err);
+	if (r == 0)
+		r = handshake(ws, path, err);
 	if (r < 0)
 		return r;
-	r = handshake(ws, path, err);
-	if (r < 0)
-		return r;
-	if (fcntl(ws->fd, F_SETFL, O_NONBLOCK) < 0)
-		return hvd_err(err, errno, "socket: %s", strerror(errno));
 	if (wslay_event_context_client_init(&ws->wslay, &callbacks, ws) < 0) {
 		ws->wslay = NULL;
 		return hvd_err(err, ENOMEM, "out of memory");
@@ -293,7 +307,7 @@ int websocket_open(const char *socket, const char *path, websocket_data_fn fn, v
 	return 0;
 }
 
-struct websocket *websocket_free(struct websocket *ws)
+struct websocket *websocket_close(struct websocket *ws)
 {
 	if (!ws)
 		return NULL;
@@ -302,7 +316,7 @@ struct websocket *websocket_free(struct websocket *ws)
 		wslay_event_send(ws->wslay); /* an answer to the server's own close as well */
 		wslay_event_context_free(ws->wslay);
 	}
-	auto_close(&ws->fd);
+	curl_easy_cleanup(ws->curl);
 	free(ws);
 	return NULL;
 }

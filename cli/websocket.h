@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Client of a WebSocket (RFC 6455) on hvd's unix socket: handshake, then binary messages both
+ * Client of a WebSocket (RFC 6455) of hvd: handshake, then binary messages both
  * ways. Non-blocking after the handshake: the caller polls.
  */
 #pragma once
@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cli/target.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/err.h"
 
@@ -21,12 +22,12 @@ typedef int (*websocket_data_fn)(void *ctx, const uint8_t *data, size_t len);
  * Connect, and ask for path ("/v1/vms/demo/console"). A refusal is the error that the server's
  * problem+json says. -ENOTCONN and -EACCES as client_call().
  */
-int websocket_open(const char *socket, const char *path, websocket_data_fn fn, void *ctx,
+int websocket_open(const struct target *target, const char *path, websocket_data_fn fn, void *ctx,
 		   struct websocket **ret, struct hvd_error *err);
 
 /* Says good-bye when that does not block, then closes. */
-struct websocket *websocket_free(struct websocket *ws);
-DEFINE_AUTO(struct websocket *, websocket_free);
+struct websocket *websocket_close(struct websocket *ws);
+DEFINE_AUTO(struct websocket *, websocket_close);
 
 int websocket_fd(const struct websocket *ws);
 short websocket_events(const struct websocket *ws); /* for poll(2) */

@@ -323,7 +323,7 @@ static void test_socket_of_environment(void **state)
 	assert_int_equal(setenv("HVD_SOCKET", "/env.sock", 1), 0);
 	assert_string_equal(options_default().socket, "/env.sock");
 	assert_int_equal(setenv("HVD_SOCKET", "", 1), 0);
-	assert_string_equal(options_default().socket, CLIENT_SOCKET);
+	assert_string_equal(options_default().socket, OPTIONS_SOCKET);
 	unsetenv("HVD_SOCKET");
 }
 

@@ -148,7 +148,10 @@ static void accept_with(int fd, const void *more, size_t len)
 static int connect_to(struct server *server, struct received *received, struct websocket **ws,
 		      struct hvd_error *err)
 {
-	return websocket_open(server->path, "/v1/vms/demo/console", keep, received, ws, err);
+	static struct target target;
+
+	target.socket = server->path;
+	return websocket_open(&target, "/v1/vms/demo/console", keep, received, ws, err);
 }
 
 static int handle_once(struct websocket *ws, struct hvd_error *err)
@@ -207,7 +210,7 @@ static void test_frames(void **state)
 	assert_int_equal(run_to_end(ws, NULL), 0);
 	assert_int_equal(received.len, 5);
 	assert_memory_equal(received.data, "hello", 5);
-	websocket_free(ws);
+	websocket_close(ws);
 	server_stop(&server);
 }
 
@@ -238,7 +241,7 @@ static void test_send(void **state)
 	assert_int_equal(run_to_end(ws, NULL), 0); /* ends without a close frame */
 	assert_int_equal(received.len, 5);
 	assert_memory_equal(received.data, "a\0\xff" "bc", 5);
-	websocket_free(ws);
+	websocket_close(ws);
 	server_stop(&server);
 }
 
@@ -329,9 +332,10 @@ static void test_refusals(void **state)
 static void test_nobody_there(void **state)
 {
 	struct hvd_error err = { 0 };
+	const struct target target = { .socket = "/nonexistent/hvd.sock" };
 	struct websocket *ws = NULL;
 
-	assert_int_equal(websocket_open("/nonexistent/hvd.sock", "/v1/vms/x/console", keep, NULL,
+	assert_int_equal(websocket_open(&target, "/v1/vms/x/console", keep, NULL,
 					&ws, &err),
 			 -ENOTCONN);
 	assert_non_null(strstr(err.msg, "systemctl start hvd"));
@@ -378,7 +382,8 @@ static int goes_on(void *ctx, struct hvd_error *err)
 /* What console_run() prints, with nothing on standard input. */
 static int run_console(const char *path, char *output, size_t size, struct hvd_error *err)
 {
-	struct console_target target = { .socket = path, .path = "/v1/vms/demo/console",
+	const struct target hvd = { .socket = path };
+	struct console_target target = { .target = &hvd, .path = "/v1/vms/demo/console",
 					 .name = "demo", .goes_on = goes_on };
 	int in = dup(STDIN_FILENO), out = dup(STDOUT_FILENO), error = dup(STDERR_FILENO), ends[2], r;
 	ssize_t n;
