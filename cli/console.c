@@ -16,10 +16,16 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/macro.h"
 
-#define SETTLE_MS     300 /* without a byte: there is no more scrollback to come */
-#define SETTLE_MAX_MS 1500 /* since the connection, however much the guest writes */
-#define RETRY_MS      250
-#define SILENT_TRIES  4   /* a VM that has just ended is about to be known to be off */
+/*
+ * Scrollback has no mark at its end. Where what was shown before has come again, it is over after a moment
+ * without a byte, or a second since the connection; where it has not, more of it may be on its way.
+ */
+#define SETTLE_MS         300
+#define SETTLE_FOUND_MS   1000
+#define SETTLE_UNKNOWN_MS 5000
+
+#define RETRY_MS     250
+#define SILENT_TRIES 4 /* a VM that has just ended is about to be known to be off */
 
 enum { POLL_SOCKET, POLL_INPUT, POLL_SIGNAL, N_POLL };
 
@@ -123,6 +129,15 @@ static bool take_signal(const struct session *session)
 	return true;
 }
 
+static bool is_settled(const struct session *session, bool quiet)
+{
+	uint64_t passed = now_ms() - session->connected_ms;
+
+	if (passed > SETTLE_UNKNOWN_MS)
+		return true;
+	return (quiet || passed > SETTLE_FOUND_MS) && replay_is_found(&session->replay);
+}
+
 /* One round of poll(2). 1: go on, SESSION_LEFT, -EIO: the connection has ended, other -errno. */
 static int turn(struct session *session, struct hvd_error *err)
 {
@@ -138,8 +153,7 @@ static int turn(struct session *session, struct hvd_error *err)
 	n = poll(fds, N_POLL, holds ? SETTLE_MS : -1);
 	if (n < 0 && errno != EINTR)
 		return hvd_err(err, errno, "poll: %s", strerror(errno));
-	if (holds && (n == 0 || now_ms() - session->connected_ms > SETTLE_MAX_MS) &&
-	    replay_settle(&session->replay) < 0)
+	if (holds && is_settled(session, n == 0) && replay_settle(&session->replay) < 0)
 		return -EIO;
 	if (fds[POLL_SIGNAL].revents && !take_signal(session))
 		return SESSION_LEFT;
@@ -190,6 +204,12 @@ static bool pause_or_leave(const struct session *session)
 	return n == 0 || (n > 0 && memchr(data, CONSOLE_ESCAPE, (size_t)n));
 }
 
+/* On a line of its own, beside what the guest writes. */
+static void say(const struct session *session, const char *text)
+{
+	fprintf(stderr, "%s%s%s\n", session->terminal ? "\r\n" : "", text, session->terminal ? "\r" : "");
+}
+
 /* 1: there is a connection again, SESSION_LEFT: the user left or the VM has stopped; -errno. */
 static int reconnect(struct session *session, struct hvd_error *err)
 {
@@ -205,12 +225,13 @@ static int reconnect(struct session *session, struct hvd_error *err)
 		if (r < 0 && r != -EAGAIN)
 			return hvd_err(err, -r, "%s", why.msg);
 		if (!said && (r == -EAGAIN || tries > SILENT_TRIES)) {
-			fprintf(stderr, "%sConnection lost, reconnecting…%s\n", session->terminal ? "\r\n" : "",
-				session->terminal ? "\r" : "");
+			say(session, "Connection lost, reconnecting…");
 			said = true;
 		}
 		if (r == 1 && websocket_open(target->target, target->path, replay_data, &session->replay,
 					     &session->ws, &why) == 0) {
+			if (!said)
+				say(session, "Connection lost, reconnected");
 			session->connected_ms = now_ms();
 			return replay_again(&session->replay) < 0 ? hvd_err(err, ENOMEM, "out of memory") : 1;
 		}

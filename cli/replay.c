@@ -45,6 +45,11 @@ static size_t known(const struct replay *replay)
 	return 0;
 }
 
+bool replay_is_found(const struct replay *replay)
+{
+	return !replay->n_tail || known(replay) > 0;
+}
+
 int replay_settle(struct replay *replay)
 {
 	uint8_t *held = replay->held;

@@ -34,6 +34,9 @@ static inline bool replay_holds(const struct replay *replay)
 	return replay->held != NULL;
 }
 
+/* Has the end of what was shown come again? More of the scrollback may be behind it. */
+bool replay_is_found(const struct replay *replay);
+
 /* Bytes that came: a websocket_data_fn. */
 int replay_data(void *replay, const uint8_t *data, size_t len);
 

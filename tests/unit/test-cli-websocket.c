@@ -417,7 +417,8 @@ static void test_console_reconnects(void **state)
 	server_start(&server, serve_twice);
 	assert_int_equal(run_console(server.path, output, sizeof(output), &err), 0);
 	assert_int_equal(err.code, 0);
-	assert_string_equal(output, "one\nConnection lost, reconnecting…\ntwo\nmore than scrollback holds\n");
+	assert_string_equal(output, "one\nConnection lost, reconnecting…\ntwo\n"
+				    "Connection lost, reconnected\nmore than scrollback holds\n");
 	assert_int_equal(asked, 4);
 	server_stop(&server);
 }

@@ -51,7 +51,7 @@ watched_beyond() { (($(watched) > $1)); }
 watcher_goes_on() {
 	wait_for "the watcher to go on after $1" watched_beyond "$(count "$V")"
 	equal "$1: lines seen twice" "$(tr -d '\r' <"$WORK/watch.log" | grep -a -E '^COUNT [0-9]+$' | sort | uniq -d | wc -l)" 0
-	matches "$1: the watcher is told" "$(cat "$WORK/watch.err")" 'Connection lost, reconnecting'
+	matches "$1: the watcher is told" "$(cat "$WORK/watch.err")" 'Connection lost, reconnect'
 }
 
 # No guest clock stands still while there is no hvd: the bridge's NIC keeps it reachable, too.
