@@ -365,6 +365,12 @@ WRONG = (("full", "507"), ("read-only", "500"), ("error 5", "500"), ("error 95",
          ("error 110", "504"))
 
 
+def definitions(client):
+    """What must not get lost."""
+    return [[item["spec"] for item in json.loads(client.ask(name)[1])["items"]]
+            for name in ("vm.list", "network.list")]
+
+
 def wrong(document):
     """One hvd after the other; in none of them anything is done."""
     for line, status in WRONG:
@@ -376,6 +382,7 @@ def wrong(document):
         with Rig() as rig, Rig() as paused:
             client, other = set_up(rig, document), set_up(paused, document)
             other.ask("vm.pause", ("up",))
+            before = definitions(client)
             rig.tell(line)
             paused.tell(line)
             for name in document.operations:
@@ -388,6 +395,12 @@ def wrong(document):
                     continue
                 bench.attempt(other if name == "vm.resume" else client, status,
                               query="?next_boot=true" if late else "", **bench.live)
+            for again in range(2): # and a hvd that starts on it
+                if definitions(client) != before:
+                    raise AssertionError(f"{line}: something has changed or is lost")
+                if not again:
+                    rig.tell("restart")
+                    client = Client(rig, document)
 
 
 def refused(document):
