@@ -77,6 +77,7 @@ static const struct {
 	{ "VM", OP_VM_LIST },
 	{ "NETWORK", OP_NETWORK_LIST },
 	{ "OPERATION", OP_OPERATION_LIST },
+	{ "TOKEN", OP_TOKEN_LIST },
 };
 
 static bool offer_named(const struct completion *c, const char *what)
