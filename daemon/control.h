@@ -19,6 +19,7 @@
 
 #include "vmm/balloon.h"
 #include "vmm/base/err.h"
+#include "vmm/counters.h"
 #include "vmm/files.h"
 
 #define CONTROL_VERSION 1
@@ -49,6 +50,18 @@ enum control_type {
 	CONTROL_DISK,    /* field: id; fds: a socket to the disk's next storage daemon */
 	CONTROL_DISK_LOST, /* like CONTROL_EVENT: field: id of a disk whose storage daemon has ended */
 	CONTROL_RESIZE_CONSOLE, /* arg: columns, and rows in the upper 16 bits */
+	CONTROL_COUNT,     /* CONTROL_COUNTERS come before the reply */
+	CONTROL_COUNTERS,  /* counters; field: id of a disk or NIC; serial: that of CONTROL_COUNT */
+};
+
+/* Counters of one kind (vmm/counters.h): of some vCPUs, or of one disk or NIC. */
+#define CONTROL_COUNTERS_MAX 50
+struct control_counters {
+	uint32_t kind;   /* enum counters_kind */
+	uint32_t first;  /* vCPU */
+	uint32_t n;      /* of vCPUs, else 1 */
+	uint32_t stride; /* values of each, in the order of its enum */
+	uint64_t values[CONTROL_COUNTERS_MAX];
 };
 
 struct control_message {
@@ -62,6 +75,7 @@ struct control_message {
 	union {
 		char text[432]; /* of struct hvd_error; NUL-terminated */
 		struct balloon_info balloon; /* CONTROL_BALLOON */
+		struct control_counters counters; /* CONTROL_COUNTERS */
 	};
 };
 

@@ -20,6 +20,7 @@ struct request {
 	struct control_client *client;
 	uint32_t serial;
 	sd_event_source *timer;
+	control_counters_fn part; /* NULL: of another request than CONTROL_COUNT */
 	control_reply_fn fn;
 	void *ctx;
 };
@@ -82,6 +83,17 @@ static void client_close(struct control_client *client, bool *freed)
 	client->ops->closed(client->ctx);
 }
 
+static void handle_counters(struct request *req, const struct control_message *msg)
+{
+	const struct control_counters *c = &msg->counters;
+
+	/* the sender is less trusted than we */
+	if (req->part && c->kind < _COUNTERS_KIND_MAX && c->stride <= CONTROL_COUNTERS_MAX &&
+	    c->n <= CONTROL_COUNTERS_MAX && c->n * c->stride <= CONTROL_COUNTERS_MAX &&
+	    c->first < VM_MAX_VCPUS && c->n <= VM_MAX_VCPUS - c->first)
+		req->part(req->ctx, c, msg->field);
+}
+
 static void handle_message(struct control_client *client, const struct control_message *msg)
 {
 	struct hvd_error err = { 0 };
@@ -96,9 +108,11 @@ static void handle_message(struct control_client *client, const struct control_m
 		client->ops->disk_lost(client->ctx, msg->field);
 		return;
 	}
-	req = msg->type == CONTROL_REPLY ? find_request(client, msg->serial) : NULL;
-	if (!req)
-		return; /* the reply to a request that has timed out */
+	req = find_request(client, msg->serial);
+	if (req && msg->type == CONTROL_COUNTERS)
+		handle_counters(req, msg);
+	if (!req || msg->type != CONTROL_REPLY)
+		return; /* of a request that has timed out, or nothing that is known */
 
 	r = control_get_error(msg, &err);
 	request_finish(req, r, msg, r < 0 ? &err : NULL);
@@ -190,6 +204,8 @@ static uint64_t timeout_of(enum control_type type)
 	switch (type) {
 	case CONTROL_START:
 		return CONTROL_START_TIMEOUT_USEC;
+	case CONTROL_COUNT:
+		return CONTROL_COUNT_TIMEOUT_USEC;
 	case CONTROL_UPDATE:
 		return CONTROL_UPDATE_TIMEOUT_USEC;
 	default:
@@ -198,7 +214,8 @@ static uint64_t timeout_of(enum control_type type)
 }
 
 static int send_request(struct control_client *client, struct control_message *msg, const int *fds,
-			size_t n, control_reply_fn fn, void *ctx, struct hvd_error *err)
+			size_t n, control_counters_fn part, control_reply_fn fn, void *ctx,
+			struct hvd_error *err)
 {
 	struct request *req;
 	int r;
@@ -210,7 +227,7 @@ static int send_request(struct control_client *client, struct control_message *m
 	if (!req)
 		return hvd_err(err, ENOMEM, "out of memory");
 
-	*req = (struct request){ .client = client, .fn = fn, .ctx = ctx };
+	*req = (struct request){ .client = client, .part = part, .fn = fn, .ctx = ctx };
 	req->serial = msg->serial = ++client->serial;
 	list_append(&client->requests, &req->node);
 
@@ -231,7 +248,15 @@ int control_client_request(struct control_client *client, enum control_type type
 {
 	struct control_message msg = { .version = CONTROL_VERSION, .type = type, .arg = arg };
 
-	return send_request(client, &msg, fds, n, fn, ctx, err);
+	return send_request(client, &msg, fds, n, NULL, fn, ctx, err);
+}
+
+int control_client_count(struct control_client *client, control_counters_fn part,
+			 control_reply_fn fn, void *ctx, struct hvd_error *err)
+{
+	struct control_message msg = { .version = CONTROL_VERSION, .type = CONTROL_COUNT };
+
+	return send_request(client, &msg, NULL, 0, part, fn, ctx, err);
 }
 
 int control_client_send_disk(struct control_client *client, const char *id, int sock,
@@ -240,7 +265,7 @@ int control_client_send_disk(struct control_client *client, const char *id, int 
 	struct control_message msg = { .version = CONTROL_VERSION, .type = CONTROL_DISK };
 
 	snprintf(msg.field, sizeof(msg.field), "%s", id);
-	return send_request(client, &msg, &sock, 1, fn, ctx, err);
+	return send_request(client, &msg, &sock, 1, NULL, fn, ctx, err);
 }
 
 static int control_address(const char *path, struct sockaddr_un *ret)

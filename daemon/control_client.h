@@ -17,6 +17,8 @@
 #define CONTROL_TIMEOUT_USEC (10 * 1000000ULL)
 /* A whole start, from systemd's job to a guest that runs. Terabytes of huge pages take minutes to clear. */
 #define CONTROL_START_TIMEOUT_USEC (180 * 1000000ULL)
+/* Whoever asks for metrics wants some soon rather than all late. */
+#define CONTROL_COUNT_TIMEOUT_USEC (2 * 1000000ULL)
 #define CONTROL_UPDATE_TIMEOUT_USEC (45 * 1000000ULL) /* a guest has 30 s to let go of a device */
 
 struct control_client;
@@ -46,6 +48,15 @@ DEFINE_AUTO(struct control_client *, control_client_free);
 int control_client_request(struct control_client *client, enum control_type type, uint32_t arg,
 			   const int *fds, size_t n, control_reply_fn fn, void *ctx,
 			   struct hvd_error *err);
+
+/*
+ * CONTROL_COUNT, likewise: part is called with each CONTROL_COUNTERS before fn, checked: n times stride
+ * values are within it, the vCPUs within VM_MAX_VCPUS. hvd-vmm has CONTROL_COUNT_TIMEOUT_USEC.
+ */
+typedef void (*control_counters_fn)(void *ctx, const struct control_counters *counters,
+				    const char *id);
+int control_client_count(struct control_client *client, control_counters_fn part,
+			 control_reply_fn fn, void *ctx, struct hvd_error *err);
 
 /* CONTROL_DISK, likewise. */
 int control_client_send_disk(struct control_client *client, const char *id, int sock,

@@ -12,6 +12,7 @@
 #include "api/vm_schema.h"
 #include "daemon/control.h"
 #include "daemon/worker.h"
+#include "daemon/worker_counters.h"
 #include "vmm/base/log.h"
 #include "vmm/vmm.h"
 
@@ -273,7 +274,7 @@ typedef int (*request_fn)(struct worker *worker, const struct control_message *m
 static int do_status(struct worker *worker, const struct control_message *msg, int *fds, size_t *n,
 		     struct hvd_error *err)
 {
-	return 0; /* every reply has the state */
+	return 0; /* every reply has the state; reply() adds the rest */
 }
 
 static int do_pause(struct worker *worker, const struct control_message *msg, int *fds, size_t *n,
@@ -363,6 +364,17 @@ static int do_stop(struct worker *worker, const struct control_message *msg, int
 	return 0; /* after the reply: see reply() */
 }
 
+/* Sent before the reply, which r makes a failure when some could not be. */
+static int send_counters(struct connection *conn, uint32_t serial, struct hvd_error *err)
+{
+	AUTO(counters_clear) struct counters_list list = { 0 };
+	int r = vmm_count(conn->worker->vmm, &list);
+
+	if (r >= 0)
+		r = worker_send_counters(conn->src.fd, serial, &list);
+	return r < 0 ? hvd_err(err, -r, "counters: %s", strerror(-r)) : 0;
+}
+
 static int do_console(struct worker *worker, const struct control_message *msg, int *fds, size_t *n,
 		      struct hvd_error *err)
 {
@@ -383,6 +395,7 @@ static const request_fn requests[] = {
 	[CONTROL_RESIZE_CONSOLE] = do_resize_console,
 	[CONTROL_UPDATE] = do_update,
 	[CONTROL_DISK] = do_disk,
+	[CONTROL_COUNT] = do_status,
 };
 
 static int handle(struct worker *worker, const struct control_message *msg, int *fds, size_t *n,
@@ -412,6 +425,8 @@ static void reply(struct connection *conn, const struct control_message *msg, in
 	int r;
 
 	r = handle(worker, msg, fds, &n, &err);
+	if (msg->type == CONTROL_COUNT && r >= 0)
+		r = send_counters(conn, msg->serial, &err);
 	for (size_t i = 0; i < n; i++)
 		close(fds[i]);
 	if (r == 1)

@@ -78,6 +78,11 @@ bool vmm_disk_is_lost(const struct vmm *vmm, const char *id)
 	return false;
 }
 
+int vmm_count(const struct vmm *vmm, struct counters_list *ret)
+{
+	return -EOPNOTSUPP;
+}
+
 enum vmm_state vmm_state(const struct vmm *vmm)
 {
 	return VMM_STOPPED;

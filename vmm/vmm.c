@@ -29,7 +29,10 @@ struct vmm {
 	struct io_thread io[VM_MAX_IO_THREADS];
 	struct loop *loops[VM_MAX_IO_THREADS]; /* theirs */
 	unsigned n_io;
+	struct vcpu_crew *crew;
 
+	struct counters_list counted; /* by machines that are no more */
+	uint64_t resets;
 	struct machine *machine; /* NULL once stopped */
 	enum vmm_state state;
 	bool remarked; /* see remark() */
@@ -45,6 +48,19 @@ static void set_state(struct vmm *vmm, enum vmm_state state, enum vmm_reason rea
 	vmm->state = state;
 	vmm->remarked = false;
 	vmm->hooks->state_changed(vmm->ctx, state, reason, err);
+}
+
+/* What the machine has counted stays the VM's. Without memory it begins anew. */
+static void keep_counters(struct vmm *vmm)
+{
+	AUTO(counters_clear) struct counters_list list = { 0 };
+
+	if (!vmm->machine || machine_count(vmm->machine, &list) < 0)
+		return;
+	counters_add(&list, &vmm->counted);
+	counters_clear(&vmm->counted);
+	vmm->counted = list;
+	list = (struct counters_list){ 0 };
 }
 
 static void stop(struct vmm *vmm, enum vmm_reason reason, const struct hvd_error *err)
@@ -73,13 +89,13 @@ static int make_machine(struct vmm *vmm, struct hvd_error *err)
 		.loops = vmm->loops,
 		.n_loops = vmm->n_io,
 		.console = vmm->console,
+		.crew = vmm->crew,
 		.on_event = on_event,
 		.on_io_error = on_io_error,
 		.on_disk_lost = on_disk_lost,
 		.on_panic = on_panic,
 		.on_watchdog = on_watchdog,
 		.on_balloon = on_balloon,
-		.on_vcpu_thread = on_vcpu_thread,
 		.on_detached = on_detached,
 		.detach_seconds = VMM_DETACH_SECONDS,
 		.ctx = vmm,
@@ -114,6 +130,7 @@ static void end_machine(struct vmm *vmm)
 	bool detaching = vmm->detaching;
 
 	vmm->detaching = false;
+	keep_counters(vmm);
 	vmm->machine = machine_free(vmm->machine);
 	vmm->detaching = detaching;
 	on_detached(vmm, 0, NULL);
@@ -135,6 +152,7 @@ static int reset(struct vmm *vmm, struct hvd_error *ret_err)
 		return r;
 	}
 
+	vmm->resets++;
 	vmm->remarked = false;
 	if (vmm->state == VMM_RUNNING)
 		machine_run(vmm->machine);
@@ -413,6 +431,9 @@ int vmm_create(const struct vm_config *config, struct vm_files *files, struct lo
 		return r;
 
 	kvm_kick_signal_install();
+	r = vcpu_crew_new(vmm->config.vcpus, on_vcpu_thread, vmm, &vmm->crew, err);
+	if (r < 0)
+		return r;
 	r = make_machine(vmm, err);
 	if (r < 0)
 		return r;
@@ -428,6 +449,8 @@ struct vmm *vmm_free(struct vmm *vmm)
 
 	vmm->detaching = false;
 	machine_free(vmm->machine);
+	vcpu_crew_free(vmm->crew);
+	counters_clear(&vmm->counted);
 	for (unsigned i = 0; i < vmm->n_io; i++)
 		end_io(&vmm->io[i]);
 	console_free(vmm->console);
@@ -532,6 +555,24 @@ int vmm_update(struct vmm *vmm, const struct vm_config *config, struct vm_files 
 		r = update(vmm, config, files, err);
 	vm_files_close(files);
 	return r;
+}
+
+int vmm_count(const struct vmm *vmm, struct counters_list *ret)
+{
+	AUTO(counters_clear) struct counters_list list = { 0 };
+	struct counters *own = counters_append(&list, COUNTERS_VM, 0, NULL);
+	int r;
+
+	if (!own)
+		return -ENOMEM;
+	own->values[VM_RESETS] = vmm->resets;
+	r = vmm->machine ? machine_count(vmm->machine, &list) : 0;
+	if (r < 0)
+		return r;
+	counters_add(&list, &vmm->counted);
+	*ret = list;
+	list = (struct counters_list){ 0 };
+	return 0;
 }
 
 enum vmm_state vmm_state(const struct vmm *vmm)

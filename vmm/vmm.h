@@ -18,6 +18,7 @@
 #include "vmm/base/loop.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
+#include "vmm/counters.h"
 #include "vmm/files.h"
 
 struct vmm;
@@ -125,6 +126,9 @@ int vmm_update(struct vmm *vmm, const struct vm_config *config, struct vm_files 
  */
 int vmm_reconnect_disk(struct vmm *vmm, const char *id, int sock, struct hvd_error *err);
 bool vmm_disk_is_lost(const struct vmm *vmm, const char *id);
+
+/* What it has counted since it was started; the guest may run. counters_clear() frees it. 0 or -ENOMEM. */
+int vmm_count(const struct vmm *vmm, struct counters_list *ret);
 
 enum vmm_state vmm_state(const struct vmm *vmm);
 struct console *vmm_console(struct vmm *vmm);

@@ -8,7 +8,7 @@ cd "${top_srcdir:-$(dirname "$0")/../..}"
 # that fits a file counts.
 folders='
 vmm/base/         -
-vmm/balloon.h     -
+vmm/balloon.h vmm/counters.h     -
 vmm/config.h      -
 vmm/plain_file.   -
 vmm/firmware.     vmm/config.h vmm/plain_file.h vmm/hw/flash.h
@@ -21,11 +21,11 @@ vmm/bus/          vmm/kvm/ vmm/mem/
 vmm/hw/           vmm/kvm/ vmm/mem/ vmm/bus/ vmm/console.h
 vmm/block/        vmm/mem/ vmm/config.h
 vmm/net/          vmm/mem/ vmm/config.h
-vmm/virtio/       vmm/kvm/ vmm/mem/ vmm/bus/ vmm/block/ vmm/net/ vmm/console.h vmm/config.h vmm/balloon.h
-vmm/arch/         vmm/kvm/ vmm/mem/ vmm/bus/ vmm/hw/ vmm/virtio/ vmm/console.h vmm/config.h vmm/files.h vmm/balloon.h
+vmm/virtio/       vmm/kvm/ vmm/mem/ vmm/bus/ vmm/block/ vmm/net/ vmm/console.h vmm/config.h vmm/balloon.h vmm/counters.h
+vmm/arch/         vmm/kvm/ vmm/mem/ vmm/bus/ vmm/hw/ vmm/virtio/ vmm/console.h vmm/config.h vmm/files.h vmm/balloon.h vmm/counters.h
 vmm/              vmm/
-api/              vmm/config.h vmm/balloon.h
-daemon/           api/ vmm/config.h vmm/vmm.h vmm/console.h vmm/files.h vmm/firmware.h vmm/balloon.h
+api/              vmm/config.h vmm/balloon.h vmm/counters.h
+daemon/           api/ vmm/config.h vmm/vmm.h vmm/console.h vmm/files.h vmm/firmware.h vmm/balloon.h vmm/counters.h
 cli/              api/
 '
 

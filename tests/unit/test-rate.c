@@ -265,6 +265,7 @@ static void test_gate(void **state)
 	assert_true(v.passed >= 10);
 	loop_run(v.loop); /* for ever, if the gate does not open */
 	assert_int_equal(v.passed, 30);
+	assert_true(counter_get(&v.gate.shut_ns) > 0);
 	rate_gate_stop(&v.gate);
 	rate_gate_destroy(&v.gate);
 	loop_free(v.loop);

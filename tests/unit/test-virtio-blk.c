@@ -72,6 +72,33 @@ static void test_write_and_flush(void **state)
 	assert_memory_equal(back, blk_data(f), 512);
 }
 
+static void test_counters(void **state)
+{
+	struct blk_rig *f = *state;
+	uint64_t counted[COUNTERS_MAX] = { 0 };
+	const uint64_t want[COUNTERS_MAX] = {
+		[DISK_READS] = 2,    [DISK_READ_BYTES] = 8192 + 512, [DISK_WRITES] = 1,
+		[DISK_FLUSHES] = 1,  [DISK_WRITTEN_BYTES] = 512,     [DISK_DISCARDS] = 2,
+		[DISK_DISCARDED_BYTES] = 12 * 512,
+	};
+
+	blk_request(f, VIRTIO_BLK_T_IN, 3, 8192, true);
+	blk_request(f, VIRTIO_BLK_T_IN, 0, 512, true);
+	blk_request(f, VIRTIO_BLK_T_OUT, 7, 512, false);
+	blk_request(f, VIRTIO_BLK_T_FLUSH, 0, 0, false);
+	blk_range(f, VIRTIO_BLK_T_DISCARD, 0, 8, 0);
+	blk_range(f, VIRTIO_BLK_T_WRITE_ZEROES, 8, 4, 0);
+	/* the guest's mistakes are no requests of the disk */
+	blk_request(f, VIRTIO_BLK_T_IN, BLK_SECTORS, 512, true);
+	blk_request(f, VIRTIO_BLK_T_GET_ID, 0, 20, true);
+
+	f->d.dev->ops->count(f->d.dev, counted);
+	for (size_t i = 0; i < COUNTERS_MAX; i++)
+		assert_int_equal(counted[i], want[i]);
+	f->d.dev->ops->count(f->d.dev, counted); /* is added to what is there */
+	assert_int_equal(counted[DISK_READS], 4);
+}
+
 static void test_serial(void **state)
 {
 	struct blk_rig *f = *state;
@@ -407,6 +434,7 @@ int main(void)
 		TEST(test_config),
 		TEST(test_read),
 		TEST(test_write_and_flush),
+		TEST(test_counters),
 		TEST(test_serial),
 		TEST(test_unknown_types),
 		TEST(test_out_of_disk_cve_2023_3180),

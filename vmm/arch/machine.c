@@ -107,6 +107,7 @@ static int create_vcpus(struct machine *m, struct hvd_error *err)
 		if (r < 0)
 			return r;
 	}
+	machine_count_create(m);
 	return read_affinities(m, err);
 }
 
@@ -213,7 +214,7 @@ int machine_new(const struct machine_args *args, struct machine **ret, struct hv
 	m->vcpus.bus = &m->bus;
 	m->vcpus.main = args->main;
 	m->vcpus.on_event = args->on_event;
-	m->vcpus.on_thread = args->on_vcpu_thread;
+	m->vcpus.crew = args->crew;
 	m->vcpus.ctx = args->ctx;
 	vcpu_threads_init(&m->vcpus);
 	io_fault_init(&m->io_fault, args->main, args->on_io_error, args->ctx);
@@ -223,10 +224,7 @@ int machine_new(const struct machine_args *args, struct machine **ret, struct hv
 		if (r < 0)
 			return r;
 	}
-	r = vcpu_threads_start(&m->vcpus, err);
-	if (r < 0)
-		return r;
-
+	vcpu_threads_start(&m->vcpus);
 	*ret = TAKE(m);
 	return 0;
 }

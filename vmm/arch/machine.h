@@ -3,8 +3,8 @@
  * One machine of type hvd-1.0, put together from a configuration: guest RAM with the boot images
  * loaded, vCPUs, GIC, buses and devices (vmm/arch/memmap.h has the places).
  *
- * A reset is a new machine. Main loop only; vCPU threads are the machine's own, the I/O loops
- * are the caller's and run as long as the machine exists.
+ * A reset is a new machine. Main loop only; the threads of vCPUs and the I/O loops are the
+ * caller's, and the machine has them as long as it exists.
  */
 #pragma once
 
@@ -13,6 +13,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
+#include "vmm/counters.h"
 #include "vmm/files.h"
 
 struct machine;
@@ -38,6 +39,7 @@ struct machine_args {
 	struct loop *const *loops; /* n_loops to spread queues over; io is one of them */
 	unsigned n_loops;
 	struct console *console;
+	struct vcpu_crew *crew; /* a thread for each vCPU, all of them idle */
 	vcpu_event_fn on_event;
 	/* A disk has met an error that its policy is to stop at (VIRTIO_BLK_STOP). */
 	void (*on_io_error)(void *ctx, const struct hvd_error *err);
@@ -51,7 +53,6 @@ struct machine_args {
 	void (*on_balloon)(void *ctx, const struct balloon_info *info);
 	/* Main loop: the storage daemon of a disk has ended; see machine_reconnect_disk(). */
 	void (*on_disk_lost)(void *ctx, const char *id);
-	void (*on_vcpu_thread)(void *ctx); /* on each vCPU's thread, first of all */
 	/* What machine_update() has returned 1 for, which gets so many seconds. */
 	machine_detached_fn on_detached;
 	unsigned detach_seconds;
@@ -104,6 +105,9 @@ void machine_run(struct machine *machine);
 
 /* Returns with vCPUs and devices quiet. */
 void machine_hold(struct machine *machine);
+
+/* Append what its vCPUs, disks and NICs have counted. 0 or -ENOMEM. */
+int machine_count(const struct machine *machine, struct counters_list *list);
 
 void machine_press_power_button(struct machine *machine);
 void machine_console_resized(struct machine *machine); /* console_size() is another */

@@ -7,6 +7,7 @@
  *	machine_care.c     pvpanic and watchdog
  *	machine_fw_cfg.c   what firmware is told: ACPI tables, boot order
  *	machine_virtio.c   virtio devices, made from the configuration and plugged in
+ *	machine_count.c    what all of them count
  *	machine_update.c   disks and NICs that change, come and go while the guest runs
  *	machine_pci.c      their places on PCI Express, behind a header of its own
  */
@@ -28,6 +29,7 @@
 #include "vmm/hw/pvpanic.h"
 #include "vmm/hw/sbsa_gwdt.h"
 #include "vmm/kvm/gic.h"
+#include "vmm/kvm/stats.h"
 #include "vmm/virtio/mmio.h"
 
 /* A wire from a device to an SPI. */
@@ -70,6 +72,7 @@ struct machine {
 	struct steal_time steal_time;
 	struct mmio_bus bus;
 	struct kvm_vcpu_features features;
+	struct kvm_stats_layout stats;
 	struct vcpu_threads vcpus;
 	uint64_t *mpidr; /* of each vCPU */
 	bool held; /* devices are quiesced */
@@ -97,6 +100,8 @@ struct machine {
 	unsigned n_mmio;
 	struct machine_pci *pci; /* NULL: profile micro */
 };
+
+void machine_count_create(struct machine *m); /* after the vCPUs */
 
 int machine_hw_create(struct machine *m, struct hvd_error *err);
 void machine_hw_destroy(struct machine *m);

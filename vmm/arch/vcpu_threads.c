@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/arch/vcpu_threads.h"
 
-#include <stdio.h>
-#include <string.h>
-
-#include "vmm/base/thread.h"
-
 /* Main loop: tell the owner, who will end the threads. */
 static void report(struct loop_work *work)
 {
@@ -62,34 +57,23 @@ static void leave_guest(struct vcpu_thread *t, enum vcpu_event event, const stru
 	pthread_mutex_unlock(&all->lock);
 }
 
-static void *run_vcpu(void *arg)
+static void run_vcpu(void *arg)
 {
 	struct vcpu_thread *t = arg;
 	struct hvd_error err = { 0 };
 
-	t->all->on_thread(t->all->ctx);
 	kvm_kick_signal_unblock();
 	while (enter_guest(t))
 		leave_guest(t, vcpu_loop(&t->kvm, t->all->bus, &err), &err);
-	return NULL;
 }
 
-int vcpu_threads_start(struct vcpu_threads *all, struct hvd_error *err)
+void vcpu_threads_start(struct vcpu_threads *all)
 {
 	for (unsigned i = 0; i < all->n_vcpus; i++) {
-		struct vcpu_thread *t = &all->vcpus[i];
-		char name[16];
-		int r;
-
-		snprintf(name, sizeof(name), "vcpu %u", i);
-		t->all = all;
-		r = thread_start(&t->thread, name, run_vcpu, t);
-		if (r < 0)
-			return hvd_err(err, -r, "cannot start the thread of vCPU %u: %s", i,
-				       strerror(-r));
-		t->started = true;
+		all->vcpus[i].all = all;
+		all->vcpus[i].started = true;
+		vcpu_crew_run(all->crew, i, run_vcpu, &all->vcpus[i]);
 	}
-	return 0;
 }
 
 /* Under the lock. */
@@ -97,7 +81,7 @@ static void kick_all(struct vcpu_threads *all)
 {
 	for (unsigned i = 0; i < all->n_vcpus; i++)
 		if (all->vcpus[i].started)
-			kvm_vcpu_kick(&all->vcpus[i].kvm, all->vcpus[i].thread);
+			kvm_vcpu_kick(&all->vcpus[i].kvm, vcpu_crew_thread(all->crew, i));
 }
 
 void vcpu_threads_hold(struct vcpu_threads *all)
@@ -140,7 +124,7 @@ void vcpu_threads_end(struct vcpu_threads *all)
 
 	for (unsigned i = 0; i < all->n_vcpus; i++) {
 		if (all->vcpus[i].started)
-			pthread_join(all->vcpus[i].thread, NULL);
+			vcpu_crew_wait(all->crew, i);
 		all->vcpus[i].started = false;
 	}
 	loop_cancel(all->main, &all->work);

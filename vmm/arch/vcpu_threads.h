@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The vCPU threads of one machine: started, held, let go on and ended together.
+ * The vCPUs of one machine on their threads: started, held, let go on and ended together.
  *
  * Functions are called on the main loop's thread, unless they say otherwise. What a vCPU reports (shutdown, reset, failure)
  * is posted there; the first report counts, and holds the vCPUs until they are ended.
  */
 #pragma once
 
+#include "vmm/arch/vcpu_crew.h"
 #include "vmm/arch/vcpu_loop.h"
 #include "vmm/base/loop.h"
 
@@ -15,7 +16,6 @@ struct vcpu_threads;
 struct vcpu_thread {
 	struct kvm_vcpu kvm;
 	struct vcpu_threads *all;
-	pthread_t thread;
 	bool started;
 };
 
@@ -28,7 +28,7 @@ struct vcpu_threads {
 	const struct mmio_bus *bus;
 	struct loop *main;
 	vcpu_event_fn on_event;
-	void (*on_thread)(void *ctx); /* on each thread, first of all */
+	struct vcpu_crew *crew; /* one thread for each vCPU */
 	void *ctx;
 
 	struct loop_work work;
@@ -43,8 +43,8 @@ struct vcpu_threads {
 /* After the machine has set its members. */
 void vcpu_threads_init(struct vcpu_threads *all);
 
-/* Start the threads, held. -EAGAIN: those that were started are ended by vcpu_threads_end(). */
-int vcpu_threads_start(struct vcpu_threads *all, struct hvd_error *err);
+/* Each vCPU goes to its thread, held. */
+void vcpu_threads_start(struct vcpu_threads *all);
 
 /* Returns when no vCPU runs guest code or a device's register callback. */
 void vcpu_threads_hold(struct vcpu_threads *all);
@@ -56,7 +56,7 @@ void vcpu_threads_let_go(struct vcpu_threads *all);
  */
 void vcpu_threads_ask_hold(struct vcpu_threads *all);
 
-/* End and join all threads; no event is delivered afterwards. */
+/* Returns when the threads are idle; no event is delivered afterwards. */
 void vcpu_threads_end(struct vcpu_threads *all);
 
 /* After vcpu_threads_end(). */

@@ -126,13 +126,19 @@ static void set_timer(struct rate_gate *gate, uint64_t at)
 	timerfd_settime(gate->timer.fd, TFD_TIMER_ABSTIME, &time, NULL);
 }
 
+static void open_gate(struct rate_gate *gate)
+{
+	gate->shut = false;
+	counter_add(&gate->shut_ns, rate_now() - gate->shut_at);
+}
+
 static void on_timer(struct loop_source *src, uint32_t events)
 {
 	struct rate_gate *gate = container_of(src, struct rate_gate, timer);
 
 	if (!gate->shut)
 		return;
-	gate->shut = false;
+	open_gate(gate);
 	gate->opened(gate);
 }
 
@@ -160,29 +166,42 @@ int rate_gate_start(struct rate_gate *gate, struct loop *loop)
 void rate_gate_stop(struct rate_gate *gate)
 {
 	loop_remove(&gate->timer);
+	if (gate->shut)
+		open_gate(gate);
 }
 
 /* Until at, or not at all if that is 0. */
-static void shut(struct rate_gate *gate, uint64_t at)
+static void shut(struct rate_gate *gate, uint64_t now, uint64_t at)
 {
 	gate->shut = at;
-	if (at)
-		set_timer(gate, at);
+	if (!at)
+		return;
+	gate->shut_at = now;
+	set_timer(gate, at);
 }
 
 bool rate_gate_pass(struct rate_gate *gate, uint32_t bytes)
 {
 	if (gate->shut)
 		return false;
-	if (limited(gate->rate))
-		shut(gate, rate_take(gate->rate, rate_now(), bytes));
+	if (limited(gate->rate)) {
+		uint64_t now = rate_now();
+
+		shut(gate, now, rate_take(gate->rate, now, bytes));
+	}
 	return !gate->shut;
 }
 
 void rate_gate_charge(struct rate_gate *gate, uint32_t bytes)
 {
-	if (limited(gate->rate))
-		shut(gate, rate_charge(gate->rate, rate_now(), bytes));
+	uint64_t now;
+
+	if (!limited(gate->rate))
+		return;
+	now = rate_now();
+	if (gate->shut)
+		open_gate(gate);
+	shut(gate, now, rate_charge(gate->rate, now, bytes));
 }
 
 void rate_gate_retry(struct rate_gate *gate)

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/base/counter.h"
 #include "vmm/base/loop.h"
 
 struct rate_limit {
@@ -60,6 +61,8 @@ struct rate_gate {
 	struct loop_source timer;
 	void (*opened)(struct rate_gate *gate); /* may pass again, or the limits have changed */
 	bool shut;
+	uint64_t shut_at;
+	struct counter shut_ns; /* how long it has been shut, once it has opened */
 };
 
 /* rate stays the caller's. 0 or -EMFILE, -ENFILE, -ENOMEM; to be destroyed in either outcome. */

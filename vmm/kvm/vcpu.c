@@ -59,7 +59,7 @@ static int init(struct kvm_vm *vm, struct kvm_vcpu *vcpu, const struct kvm_vcpu_
 int kvm_vcpu_create(struct kvm_vm *vm, unsigned id, const struct kvm_vcpu_features *features,
 		    bool powered_off, struct kvm_vcpu *ret, struct hvd_error *err)
 {
-	struct kvm_vcpu vcpu = { .id = id, .run_size = vm->run_size };
+	struct kvm_vcpu vcpu = { .id = id, .stats_fd = -1, .run_size = vm->run_size };
 	int r;
 
 	vcpu.fd = ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)id);
@@ -87,6 +87,8 @@ void kvm_vcpu_destroy(struct kvm_vcpu *vcpu)
 	if (!vcpu->run)
 		return;
 	munmap(vcpu->run, vcpu->run_size);
+	if (vcpu->stats_fd >= 0)
+		close(vcpu->stats_fd);
 	close(vcpu->fd);
 	vcpu->run = NULL;
 }

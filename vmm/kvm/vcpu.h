@@ -16,6 +16,7 @@
 struct kvm_vcpu {
 	int fd;
 	unsigned id;
+	int stats_fd; /* vmm/kvm/stats.h; -1: none */
 	struct kvm_run *run;
 	size_t run_size;
 };

@@ -114,6 +114,19 @@ static int blk_update(struct virtio_dev *dev, const void *update, struct hvd_err
 	return 0;
 }
 
+static void blk_count(const struct virtio_dev *dev, uint64_t *values)
+{
+	const struct virtio_blk *blk = container_of(dev, const struct virtio_blk, dev);
+
+	for (unsigned i = 0; i < dev->n_queues; i++) {
+		const struct blk_queue *q = &blk->queue[i];
+
+		for (unsigned k = 0; k < _DISK_COUNTER_MAX; k++)
+			values[k] += counter_get(&q->counters[k]);
+		values[DISK_THROTTLED_NS] += counter_get(&q->gate.shut_ns);
+	}
+}
+
 static void blk_destroy(struct virtio_dev *dev)
 {
 	struct virtio_blk *blk = to_blk(dev);
@@ -139,6 +152,7 @@ static const struct virtio_ops blk_ops = {
 	.kick = blk_kick,
 	.reset = blk_reset,
 	.update = blk_update,
+	.count = blk_count,
 	.destroy = blk_destroy,
 };
 

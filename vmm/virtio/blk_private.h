@@ -31,6 +31,7 @@ struct blk_queue {
 	struct loop_work retry;
 	struct list held; /* have failed, and are tried again when the VM goes on */
 	struct log_limit log_limit;
+	struct counter counters[_DISK_COUNTER_MAX];
 
 	struct blk_request *pool; /* NULL while not active */
 	/* A stack, so that few of them are touched when few are in flight. */

@@ -20,6 +20,7 @@ struct blk_request {
 	struct blk_queue *q;
 	struct list node; /* while held */
 	uint8_t *status;  /* in guest memory */
+	uint32_t bytes;   /* that it is about */
 	struct vq_chain chain;
 };
 
@@ -74,6 +75,7 @@ static void failed(struct blk_request *req, int error)
 	struct virtio_blk *blk = q->blk;
 
 	report(q, &req->io, error);
+	counter_add(&q->counters[DISK_ERRORS], 1);
 	if (!holds(blk, error)) {
 		answer(req, VIRTIO_BLK_S_IOERR);
 		return;
@@ -82,16 +84,35 @@ static void failed(struct blk_request *req, int error)
 	blk->failed(blk->ctx, blk->name, error);
 }
 
+static void count(const struct blk_request *req)
+{
+	static const struct {
+		enum disk_counter requests, bytes;
+	} of[] = {
+		[BLOCK_READ] = { DISK_READS, DISK_READ_BYTES },
+		[BLOCK_WRITE] = { DISK_WRITES, DISK_WRITTEN_BYTES },
+		[BLOCK_FLUSH] = { DISK_FLUSHES, DISK_WRITTEN_BYTES }, /* of no bytes */
+		[BLOCK_DISCARD] = { DISK_DISCARDS, DISK_DISCARDED_BYTES },
+		[BLOCK_WRITE_ZEROES] = { DISK_DISCARDS, DISK_DISCARDED_BYTES },
+	};
+	struct counter *counters = req->q->counters;
+
+	counter_add(&counters[of[req->io.op].requests], 1);
+	counter_add(&counters[of[req->io.op].bytes], req->bytes);
+}
+
 static void on_done(struct block_request *io, int result)
 {
 	struct blk_request *req = container_of(io, struct blk_request, io);
 
-	if (result == 0)
+	if (result == 0) {
+		count(req);
 		answer(req, VIRTIO_BLK_S_OK);
-	else if (result == -EOPNOTSUPP)
+	} else if (result == -EOPNOTSUPP) {
 		answer(req, VIRTIO_BLK_S_UNSUPP);
-	else
+	} else {
 		failed(req, result);
+	}
 }
 
 /* Sectors are checked before they become bytes, so that no product overflows. */
@@ -120,6 +141,7 @@ static void transfer(struct blk_request *req, uint64_t sector, struct block_requ
 	req->io.offset = sector << BLK_SECTOR_SHIFT;
 	req->io.durable = q->blk->durable;
 	req->io.done = on_done;
+	req->bytes = (uint32_t)io.len;
 	disk_queue_add(q->disk, &req->io);
 }
 

@@ -116,6 +116,20 @@ static int net_update(struct virtio_dev *dev, const void *update, struct hvd_err
 	return 0;
 }
 
+static void net_count(const struct virtio_dev *dev, uint64_t *values)
+{
+	const struct virtio_net *net = container_of(dev, const struct virtio_net, dev);
+
+	for (unsigned i = 0; i < net->n_pairs; i++) {
+		const struct net_pair *pair = &net->pair[i];
+
+		values[NIC_RX_DROPPED] += counter_get(&pair->rx_dropped);
+		values[NIC_TX_DROPPED] += counter_get(&pair->tx_dropped);
+		values[NIC_RX_THROTTLED_NS] += counter_get(&pair->rx_gate.shut_ns);
+		values[NIC_TX_THROTTLED_NS] += counter_get(&pair->tx_gate.shut_ns);
+	}
+}
+
 static void net_destroy(struct virtio_dev *dev)
 {
 	struct virtio_net *net = to_net(dev);
@@ -139,6 +153,7 @@ static const struct virtio_ops net_ops = {
 	.interrupt_moved = net_interrupt_moved,
 	.reset = net_reset,
 	.update = net_update,
+	.count = net_count,
 	.destroy = net_destroy,
 };
 

@@ -65,6 +65,7 @@ struct net_pair {
 	bool is_down;             /* the link, as last looked at */
 	bool awaits_up;           /* the interface is down, and the next to know when it is up */
 	struct rate_gate rx_gate, tx_gate;
+	struct counter rx_dropped, tx_dropped; /* frames that the host takes for moved */
 
 	/* With vhost. */
 	struct vhost vhost; /* fd: -1 if there is none */

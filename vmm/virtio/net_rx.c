@@ -124,8 +124,10 @@ static bool receive(struct net_pair *pair)
 	w->large_frames = (size_t)len > (n > small ? iov_len(iov, small) : room);
 
 	/* larger than what the driver has room for: lost, as on a wire */
-	if ((size_t)len > w->len)
+	if ((size_t)len > w->len) {
+		counter_add(&pair->rx_dropped, 1);
 		return true;
+	}
 	if ((size_t)len > room)
 		iov_scatter(iov + n, w->n_iov - n, w->spill, (size_t)len - room);
 	deliver(pair, (size_t)len);

@@ -12,10 +12,12 @@
  */
 static void send_frame(struct net_pair *pair, const struct vq_chain *chain)
 {
-	if (chain->out_len < TAP_HEADER || chain->out_len > TAP_FRAME_MAX || !pair->net->up)
-		return;
-	if (writev(pair->tap.fd, chain->iov, chain->n_out) < 0)
+	if (chain->out_len < TAP_HEADER || chain->out_len > TAP_FRAME_MAX || !pair->net->up) {
+		counter_add(&pair->tx_dropped, 1);
+	} else if (writev(pair->tap.fd, chain->iov, chain->n_out) < 0) {
+		counter_add(&pair->tx_dropped, 1);
 		net_pair_error(pair, errno);
+	}
 }
 
 /* The next chain is sent. False: there is none, or it may not go ahead yet. */

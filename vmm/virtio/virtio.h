@@ -25,6 +25,7 @@
 #include "vmm/base/loop.h"
 #include "vmm/base/rate.h"
 #include "vmm/console.h"
+#include "vmm/counters.h"
 #include "vmm/virtio/virtqueue.h"
 
 #define VIRTIO_MAX_QUEUES 17 /* eight pairs and a control queue */
@@ -79,6 +80,11 @@ struct virtio_ops {
 	 * not, is left alone. On failure nothing has changed. NULL: nothing can.
 	 */
 	int (*update)(struct virtio_dev *dev, const void *args, struct hvd_error *err);
+	/*
+	 * Add what it has counted to values, by the numbers of vmm/counters.h. Main loop; the device may be at
+	 * work. NULL: it counts nothing.
+	 */
+	void (*count)(const struct virtio_dev *dev, uint64_t *values);
 	/* Frees dev; it is not active, or was never built to the end. Any thread. */
 	void (*destroy)(struct virtio_dev *dev);
 };
