@@ -8,6 +8,7 @@
 #include "api/access.h"
 #include "api/event.h"
 #include "api/list.h"
+#include "api/metrics.h"
 #include "api/operation.h"
 
 const char *const http_method_names[_HTTP_METHOD_MAX] = {
@@ -89,6 +90,14 @@ const struct op ops[_OP_MAX] = {
 				   .args = &console_geometry_schema,
 				   .help = "Tell the guest the size of the terminal that shows its "
 					   "virtio console" },
+	[OP_VM_METRICS] = { "vm.metrics", HTTP_GET, "/v1/vms/{vm}/metrics", "GetMetrics",
+			    "vm metrics", ACCESS_READ, .result = RESULT_OBJECT,
+			    .result_schema = &vm_metrics_schema,
+			    .help = "Show what a VM has used: CPUs, memory, disks, network" },
+	[OP_METRICS_LIST] = { "metrics.list", HTTP_GET, "/v1/metrics/vms", "ListMetrics", "vm top",
+			      ACCESS_READ, .result = RESULT_LIST,
+			      .result_schema = &vm_metrics_schema,
+			      .help = "Show what VMs use, as it changes" },
 	[OP_DISK_LIST] = { "disk.list", HTTP_GET, "/v1/vms/{vm}/disks", "ListDisks", "disk list",
 			   ACCESS_READ, .options = &list_options_schema, .result = RESULT_LIST, DISK,
 			   .help = "List the disks of a VM" },
@@ -232,6 +241,10 @@ const struct op ops[_OP_MAX] = {
 	[OP_HOST_GET] = { "host.get", HTTP_GET, "/v1/host", "GetHost", "host", ACCESS_READ,
 			  .result = RESULT_OBJECT, .result_schema = &host_schema,
 			  .help = "Show the host and what its KVM can do" },
+	[OP_METRICS] = { "metrics.get", HTTP_GET, "/v1/metrics", "ExportMetrics", "metrics", ACCESS_READ,
+			 .result = RESULT_DOCUMENT,
+			 .result_type = "text/plain; version=0.0.4; charset=utf-8",
+			 .help = "Show metrics of host, hvd and VMs, as Prometheus takes them" },
 	[OP_OPENAPI] = { "openapi", HTTP_GET, "/v1/openapi.json", "GetOpenAPI", "openapi",
 			 ACCESS_READ, .result = RESULT_DOCUMENT, .result_type = "application/json",
 			 .help = "Show the OpenAPI description of the REST interface" },

@@ -538,7 +538,7 @@ static const struct field memory_fields[] = {
 	{ "updated_usec", NULL, GUEST_COUNT(stats_usec), .unit = "microseconds",
 	  .help = "When the guest told this, since 1970 UTC; 0: it has not" },
 };
-static const struct schema memory_schema = {
+const struct schema guest_memory_schema = {
 	.name = "VmMemory",
 	.size = sizeof(struct balloon_info),
 	SCHEMA_FIELDS(memory_fields),
@@ -561,7 +561,7 @@ static const struct field status_fields[] = {
 	  .help = "Counts changes of the spec" },
 	{ "pending", NULL, LIST(struct vm_status, pending, n_pending, pending_schema),
 	  .read_only = true, .help = "Changes of the spec that reach the VM at its next start" },
-	{ "memory", NULL, STRUCT(struct vm_status, memory, memory_schema), .read_only = true,
+	{ "memory", NULL, STRUCT(struct vm_status, memory, guest_memory_schema), .read_only = true,
 	  .help = "What the guest has of its memory, and says of its use" },
 	{ "addresses", NULL, LIST(struct vm_status, addresses, n_addresses, address_schema),
 	  .read_only = true, .help = "Addresses of the guest, as the networks' DHCP knows them" },

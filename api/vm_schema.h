@@ -53,6 +53,7 @@ struct vm_status {
 	size_t n_addresses;
 };
 extern const struct schema vm_status_schema;
+extern const struct schema guest_memory_schema; /* struct balloon_info */
 
 /* How a VM is to be changed. */
 struct update_options {

@@ -11,6 +11,7 @@
 
 #define TIMEOUT_DEFAULT 120
 #define TIMEOUT_MAX (24 * 3600)
+#define INTERVAL_DEFAULT 2
 
 const char *const output_format_names[_OUTPUT_MAX + 1] = {
 	[OUTPUT_TABLE] = "table",
@@ -42,6 +43,16 @@ const struct option_spec option_specs[] = {
 	  "Watch only, leave the keyboard to others", { "vm console" } },
 	{ "--follow", 0, OPTION_BOOL, AT(follow), NULL,
 	  "Go on with what happens from now on, or since --since", { "events" } },
+	{ "--interval", 0, OPTION_COUNT, AT(interval), "SECONDS",
+	  "Time between two looks (default: 2)", { "vm top" } },
+	{ "--count", 'n', OPTION_COUNT, AT(count), "N",
+	  "End after so many tables (default: on a terminal none, else after one)", { "vm top" } },
+	{ "--sort", 0, OPTION_SORT, AT(sort), "KEY",
+	  "What comes first: most cpu, steal, memory, disk, net or exits, or by name (default: cpu)",
+	  { "vm top" } },
+	{ "--vcpus", 0, OPTION_BOOL, AT(vcpus), NULL, "A line for each vCPU as well", { "vm top" } },
+	{ "--batch", 0, OPTION_BOOL, AT(batch), NULL,
+	  "Print tables one behind the other, as where there is no terminal", { "vm top" } },
 	{ "--file", 'f', OPTION_FILE, AT(file), "FILE",
 	  "Take settings from a JSON file first, - for standard input",
 	  { "vm create", "vm set" } },
@@ -87,6 +98,7 @@ struct options options_default(void)
 		.cacert = from_environment("HVD_CACERT"),
 		.until = vm_state_names[VM_RUNNING],
 		.timeout = TIMEOUT_DEFAULT,
+		.interval = INTERVAL_DEFAULT,
 	};
 }
 
@@ -117,6 +129,8 @@ const char *const *option_values(const struct option_spec *spec)
 		return output_format_names;
 	case OPTION_STATE:
 		return vm_state_names;
+	case OPTION_SORT:
+		return top_sort_names;
 	default:
 		return NULL;
 	}
@@ -167,17 +181,18 @@ static int check_value(const struct option_spec *spec, const char *value, size_t
 	return hvd_err(err, EINVAL, "%s: \"%s\" is none of %s", spec->flag, value, list);
 }
 
-static int set_seconds(const struct option_spec *spec, const char *value, unsigned *ret,
-		       struct hvd_error *err)
+static int set_count(const struct option_spec *spec, const char *value, unsigned min, unsigned *ret,
+		     struct hvd_error *err)
 {
 	char *end;
 	unsigned long n;
 
 	errno = 0;
 	n = strtoul(value, &end, 10);
-	if (errno || *end || end == value || *value == '-' || n > TIMEOUT_MAX)
-		return hvd_err(err, EINVAL, "%s: \"%s\" is no number of seconds up to %u",
-			       spec->flag, value, TIMEOUT_MAX);
+	if (errno || *end || end == value || *value == '-' || n < min || n > TIMEOUT_MAX)
+		return hvd_err(err, EINVAL, "%s: \"%s\" is no number%s from %u to %u", spec->flag,
+			       value, strcmp(spec->hint, "SECONDS") ? "" : " of seconds", min,
+			       TIMEOUT_MAX);
 	*ret = (unsigned)n;
 	return 0;
 }
@@ -208,7 +223,14 @@ static int set_value(struct options *options, const struct option_spec *spec, co
 			*(const char **)member = vm_state_names[index];
 		return r;
 	case OPTION_SECONDS:
-		return set_seconds(spec, value, member, err);
+		return set_count(spec, value, 0, member, err);
+	case OPTION_COUNT:
+		return set_count(spec, value, 1, member, err);
+	case OPTION_SORT:
+		r = check_value(spec, value, &index, err);
+		if (r == 0)
+			*(enum top_sort *)member = (enum top_sort)index;
+		return r;
 	}
 	return -EINVAL;
 }

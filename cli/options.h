@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cli/top_rates.h"
 #include "vmm/base/err.h"
 
 enum output_format { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON, OUTPUT_YAML, OUTPUT_NAME, _OUTPUT_MAX };
@@ -22,10 +23,14 @@ struct options {
 	enum output_format format;
 	bool help, version;
 
+	bool batch, vcpus;
 	bool start, console, wait, no_wait, read_only, follow;
 	const char *file;      /* "-": standard input */
 	const char *until;     /* a state of vm_state_names */
 	unsigned timeout;      /* seconds */
+	unsigned interval;     /* seconds, 1 or more */
+	unsigned count;        /* 0: not given */
+	enum top_sort sort;
 };
 
 #define OPTIONS_SOCKET "/run/hvd/hvd.sock"
@@ -40,6 +45,8 @@ enum option_type {
 	OPTION_FORMAT,  /* of output_format_names */
 	OPTION_STATE,   /* of vm_state_names */
 	OPTION_SECONDS,
+	OPTION_COUNT, /* 1 or more */
+	OPTION_SORT,  /* of top_sort_names */
 };
 
 /* Every command whose operation takes time. */

@@ -12,6 +12,7 @@
 #include "cli/operation.h"
 #include "cli/output.h"
 #include "cli/text.h"
+#include "cli/top.h"
 #include "cli/value.h"
 #include "cli/vm_state.h"
 #include "vmm/base/macro.h"
@@ -238,6 +239,7 @@ const struct verb verbs[] = {
 	{ .name = "vm console", .run = vm_console },
 	{ "vm edit", vm_edit, .done = "changed",
 	  .help = "Change the settings of a VM in $VISUAL, $EDITOR or vi" },
+	{ "vm top", top_run, .example = "hvcli vm top --sort disk --interval 5" },
 	{ "disk attach", change, .thing = "Disk", .done = "attached to",
 	  .example = "hvcli disk attach demo /srv/data.img --cache none" },
 	{ "disk set", change, .thing = "Disk", .done = "changed in" },

@@ -282,6 +282,7 @@ static int begin(struct bus_calls *calls, sd_bus_message *message, const struct 
 	AUTO(bus_call_free) struct bus_call *bc = NULL;
 	int r;
 
+	calls->manager->traffic.dbus_calls++;
 	if (calls->n_calls >= CALLS_MAX)
 		return hvd_err(err, EAGAIN, "too many calls are under way; try again");
 	bc = calloc(1, sizeof(*bc));

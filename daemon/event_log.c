@@ -231,6 +231,11 @@ const struct event_entry *event_log_next(const struct event_log *log, uint64_t s
 	return NULL;
 }
 
+uint64_t event_log_seq(const struct event_log *log)
+{
+	return log->seq;
+}
+
 uint64_t event_log_last(const struct event_log *log, size_t n, const struct event_filter *filter)
 {
 	for (size_t i = log->n; i; i--)

@@ -67,6 +67,9 @@ uint64_t event_log_newest(const struct event_log *log);
 int event_filter_init(struct event_filter *filter, const struct event_options *options,
 		      struct hvd_error *err);
 
+/* Of the last event ever. */
+uint64_t event_log_seq(const struct event_log *log);
+
 /* The first after seq that the filter takes, or NULL; valid until the next event_log_add(). */
 const struct event_entry *event_log_next(const struct event_log *log, uint64_t seq,
 					 const struct event_filter *filter);

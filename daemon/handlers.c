@@ -258,6 +258,7 @@ const handler_fn handlers[_OP_MAX] = {
 	[OP_VM_DEFINE_XML] = vm_define_xml,
 	[OP_VM_CONSOLE] = console,
 	[OP_VM_RESIZE_CONSOLE] = resize_console,
+	[OP_VM_METRICS] = handle_vm_metrics,
 	[OP_DISK_LIST] = handle_item_list,
 	[OP_DISK_GET] = handle_item_get,
 	[OP_DISK_ATTACH] = handle_item_attach,
@@ -295,5 +296,7 @@ const handler_fn handlers[_OP_MAX] = {
 	[OP_CERTIFICATE_GET] = handle_certificate_get,
 	[OP_CERTIFICATE_PEM] = handle_certificate_pem,
 	[OP_HOST_GET] = host_get,
+	[OP_METRICS] = handle_metrics,
+	[OP_METRICS_LIST] = handle_metrics_list,
 	[OP_OPENAPI] = openapi,
 };

@@ -15,6 +15,11 @@ void handle_certificate_pem(struct manager *manager, struct vm *vm, struct call 
 /* handlers_event.c */
 void handle_event_list(struct manager *manager, struct vm *vm, struct call *call);
 
+/* handlers_metrics.c */
+void handle_metrics(struct manager *manager, struct vm *vm, struct call *call);
+void handle_metrics_list(struct manager *manager, struct vm *vm, struct call *call);
+void handle_vm_metrics(struct manager *manager, struct vm *vm, struct call *call);
+
 /* handlers_operation.c */
 void handle_operation_list(struct manager *manager, struct vm *vm, struct call *call);
 void handle_operation_get(struct manager *manager, struct vm *vm, struct call *call);

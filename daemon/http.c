@@ -144,6 +144,7 @@ static bool evict(const struct http_client *client, bool of_peer)
 		return false;
 	victim->evicted = true;
 	victim->listener->n_clients--;
+	victim->server->manager->traffic.connections--;
 	shutdown(victim->fd, SHUT_RDWR);
 	return true;
 }
@@ -244,6 +245,7 @@ static struct http_client *client_new(struct http_listener *listener,
 		return NULL;
 	list_append(&server->clients, &client->node);
 	listener->n_clients++;
+	server->manager->traffic.connections++;
 	client->waiting = server_now(server);
 	set_deadline(client, server->config.request_timeout);
 	return TAKE(client);
@@ -266,6 +268,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
 	}
 	if (client) {
 		listener->n_clients -= !client->evicted;
+		listener->server->manager->traffic.connections -= !client->evicted;
 		listener->n_ending -= client->ending;
 		client_free(client);
 	}

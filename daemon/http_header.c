@@ -38,7 +38,8 @@ static int fit(const char *range, size_t len, const char *type)
 {
 	size_t kind = strcspn(type, "/") + 1;
 
-	if (len == strlen(type) && !strncasecmp(range, type, len))
+	/* parameters, of which neither range nor type has any that matter, are left out */
+	if (len == strcspn(type, ";") && !strncasecmp(range, type, len))
 		return 3;
 	if (len == kind + 1 && !strncasecmp(range, type, kind) && range[kind] == '*')
 		return 2;

@@ -271,7 +271,7 @@ static void request_upgraded(void *cls, struct MHD_Connection *connection, void 
 	http_client_phase(client, HTTP_PHASE_BUSY);
 }
 
-static enum MHD_Result request_reply(struct http_request *req)
+static enum MHD_Result queue_reply(struct http_request *req)
 {
 	http_client_phase(req->client, HTTP_PHASE_REPLY);
 	if (!req->error.code && req->stream &&
@@ -290,6 +290,18 @@ static enum MHD_Result request_reply(struct http_request *req)
 		req->answer.status = MHD_HTTP_NOT_MODIFIED;
 	req->answer.close = req->close;
 	return http_reply(req->connection, &req->answer);
+}
+
+static enum MHD_Result request_reply(struct http_request *req)
+{
+	struct traffic *traffic = &http_server_manager(req->client->server)->traffic;
+	enum MHD_Result r = queue_reply(req);
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(req->connection, MHD_CONNECTION_INFO_HTTP_STATUS);
+
+	if (info && info->http_status < ARRAY_SIZE(traffic->answers))
+		traffic->answers[info->http_status]++;
+	return r;
 }
 
 static enum MHD_Result request_begin(struct MHD_Connection *connection, const char *url,

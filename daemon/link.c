@@ -80,6 +80,19 @@ static void read_info(const struct nlattr *info, struct link *link)
 			copy_text(attr, link->kind, sizeof(link->kind));
 }
 
+static void read_traffic(const struct nlattr *attr, struct link *link)
+{
+	struct rtnl_link_stats64 stats = { 0 };
+
+	/* kernels differ in what they have at its end */
+	memcpy(&stats, mnl_attr_get_payload(attr),
+	       MIN((size_t)mnl_attr_get_payload_len(attr), sizeof(stats)));
+	link->rx = (struct link_traffic){ stats.rx_packets, stats.rx_bytes, stats.rx_dropped,
+					  stats.rx_errors };
+	link->tx = (struct link_traffic){ stats.tx_packets, stats.tx_bytes, stats.tx_dropped,
+					  stats.tx_errors };
+}
+
 static void read_link(const struct nlmsghdr *answer, struct link *link)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(answer);
@@ -96,6 +109,9 @@ static void read_link(const struct nlmsghdr *answer, struct link *link)
 			break;
 		case IFLA_MASTER:
 			link->master = (int)mnl_attr_get_u32(attr);
+			break;
+		case IFLA_STATS64:
+			read_traffic(attr, link);
 			break;
 		case IFLA_LINKINFO:
 			read_info(attr, link);

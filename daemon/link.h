@@ -17,6 +17,11 @@
 
 #define LINK_ALIAS_SIZE 160 /* of hvd's own */
 
+/* What an interface has moved, as the host sees it. */
+struct link_traffic {
+	uint64_t packets, bytes, dropped, errors;
+};
+
 struct link {
 	int index;
 	char name[IFNAMSIZ];
@@ -24,6 +29,7 @@ struct link {
 	char alias[LINK_ALIAS_SIZE]; /* "": none, or longer than hvd's are */
 	int master;                  /* index of the bridge or bond that it is a port of, or 0 */
 	bool up;
+	struct link_traffic rx, tx;
 };
 
 /* By its name. -ENODEV. */

@@ -13,6 +13,7 @@
 #include "daemon/event.h"
 #include "daemon/host.h"
 #include "daemon/idempotency.h"
+#include "daemon/metrics.h"
 #include "daemon/network.h"
 #include "daemon/operation.h"
 #include "daemon/store.h"
@@ -230,7 +231,10 @@ int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
 	list_init(&manager->networks);
 	list_init(&manager->listeners);
 
-	r = host_probe(&manager->host);
+	sd_event_now(event, CLOCK_REALTIME, &manager->traffic.since_usec);
+	r = metrics_new(manager, &manager->metrics);
+	if (r >= 0)
+		r = host_probe(&manager->host);
 	if (r < 0)
 		return hvd_err(err, -r, "out of memory");
 	r = open_history(manager, err);
@@ -266,6 +270,7 @@ struct manager *manager_free(struct manager *manager)
 		vm_free(vm_next(manager, NULL));
 	while (!list_empty(&manager->networks))
 		network_free(network_next(manager, NULL));
+	metrics_free(manager->metrics);
 	operations_free(manager->operations);
 	idempotency_free(manager->idempotency);
 	tokens_free(manager->tokens);

@@ -15,6 +15,7 @@
 #include "vmm/base/list.h"
 
 struct idempotency;
+struct metrics;
 struct network;
 struct operations;
 struct tls;
@@ -43,6 +44,14 @@ struct manager_listener {
 	void (*fn)(struct manager_listener *listener, enum manager_event event, struct vm *vm);
 };
 
+/* What front ends have seen, for metrics. */
+struct traffic {
+	uint64_t answers[600]; /* by HTTP status */
+	unsigned connections;
+	uint64_t dbus_calls;
+	uint64_t since_usec; /* CLOCK_REALTIME */
+};
+
 struct manager {
 	sd_event *event;
 	sd_bus *bus; /* system bus; NULL: none (VMs can be defined, not started) */
@@ -56,6 +65,8 @@ struct manager {
 	struct idempotency *idempotency;
 	struct tls *tls;       /* of remote clients, as are tokens */
 	struct tokens *tokens;
+	struct metrics *metrics;
+	struct traffic traffic;
 	bool stopping; /* hvd ends: what is pending is called back, and goes on without it */
 	unsigned adopting;     /* VMs of which it is not known yet whether they run */
 };

@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "api/metrics.h"
 #include "api/vm_schema.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/err.h"
@@ -83,6 +84,15 @@ void vm_reboot(struct vm *vm, vm_done_fn done, void *ctx);
 
 /* *fd, valid until done, gets one end of a stream socket to the VM's console. */
 void vm_console(struct vm *vm, bool writer, int *fd, vm_done_fn done, void *ctx);
+
+/*
+ * Measure it into *m, which is zeroed and the caller's (schema_clear(&vm_metrics_schema, …) frees it); done
+ * is called once, also before return, when that is complete or the VM's process does not answer. The
+ * NICs' part is vm_measure_link()'s, with each interface of the host. 0, or -ENOMEM without done.
+ */
+struct link;
+int vm_measure(struct vm *vm, struct vm_metrics *m, void (*done)(void *ctx), void *ctx);
+void vm_measure_link(const struct vm *vm, struct vm_metrics *m, const struct link *link);
 
 /* Fill a zeroed status; schema_clear(&vm_status_schema, …) frees it. 0 or -ENOMEM. */
 int vm_get_status(const struct vm *vm, struct vm_status *ret);

@@ -128,6 +128,20 @@ static const char *split_alias(const char *alias, char name[static LINK_ALIAS_SI
 	return alias + len + 1;
 }
 
+const char *vm_nic_of_link(const struct vm *vm, const struct link *link)
+{
+	char name[LINK_ALIAS_SIZE];
+	const char *nic = split_alias(link->alias, name);
+
+	if (nic)
+		return strcmp(name, vm->config.name) == 0 ? nic : NULL;
+	/* one that somebody else has made */
+	for (size_t i = 0; i < vm->running.n_nics; i++)
+		if (vm->running.nics[i].tap && strcmp(vm->running.nics[i].tap, link->name) == 0)
+			return vm->running.nics[i].id;
+	return NULL;
+}
+
 static bool process_has(const struct vm *vm, const char *nic)
 {
 	int at = vm_config_find_nic(&vm->running, nic);

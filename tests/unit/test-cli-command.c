@@ -253,6 +253,10 @@ static void test_usage(void **state)
 	assert_usage("vm wait demo --for happy", "none of shutoff");
 	assert_usage("vm wait demo --timeout -1", "no number");
 	assert_usage("vm wait demo --timeout 1x", "no number");
+	assert_usage("vm top --count 0", "no number from 1");
+	assert_usage("vm top --interval 1.5", "no number of seconds from 1");
+	assert_usage("vm top --sort size", "none of cpu, steal");
+	assert_usage("vm top demo", "one word too many");
 	assert_usage("vm start demo --wait=yes", "takes no value");
 	assert_usage("vm show demo --vcpus 2", "no option --vcpus");
 }

@@ -186,6 +186,10 @@ static void test_accepts(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		if (http_accepts(cases[i].value, "application/json") != cases[i].json)
 			fail_msg("Accept: %s", cases[i].value);
+	/* what Prometheus sends */
+	assert_true(http_accepts("application/openmetrics-text;version=1.0.0;q=0.5,"
+				 "text/plain;version=0.0.4;q=0.3,*/*;q=0", "text/plain; version=0.0.4"));
+	assert_false(http_accepts("application/json", "text/plain; version=0.0.4"));
 }
 
 static void test_not_acceptable(void **state)

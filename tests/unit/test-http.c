@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "api/ops.h"
+#include "tests/unit/exposition.h"
 #include "tests/unit/http_client.h"
 #include "tests/unit/rig.h"
 #include "vmm/base/macro.h"
@@ -181,6 +182,22 @@ static void test_every_operation(void **state)
 		assert_int_equal(http_ask(conn, "PUT", path, NULL, NULL), 405);
 		assert_non_null(strstr(http_header(conn, "Allow"), http_method_names[op->method]));
 	}
+}
+
+static void test_metrics(void **state)
+{
+	http_ask(conn, "GET", "/v1/vms/nobody", NULL, NULL);
+	assert_int_equal(http_ask(conn, "GET", "/v1/metrics", NULL, NULL), 200);
+	assert_string_equal(http_header(conn, "Content-Type"),
+			    "text/plain; version=0.0.4; charset=utf-8");
+	assert_true(exposition_check(conn->answer.body) > 10);
+	assert_non_null(exposition_find(conn->answer.body, "hvd_http_requests_total{code=\"404\"}"));
+	assert_int_equal(*exposition_find(conn->answer.body, "hvd_http_connections"), '1');
+	assert_int_equal(*exposition_find(conn->answer.body, "hvd_vm_up{vm=\"up\"}"), '1');
+	assert_int_equal(http_ask(conn, "GET", "/v1/vms/up/metrics", NULL, NULL), 200);
+	assert_non_null(strstr(conn->answer.body, "\"name\":\"up\""));
+	assert_int_equal(http_ask(conn, "GET", "/v1/metrics/vms", NULL, NULL), 200);
+	assert_memory_equal(conn->answer.body, "{\"items\":[{\"name\":", 18);
 }
 
 static void test_life_of_a_definition(void **state)
@@ -740,6 +757,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		SHARED(test_errors),
 		SHARED(test_every_operation),
+		SHARED(test_metrics),
 		SHARED(test_life_of_a_definition),
 		SHARED(test_disks),
 		SHARED(test_parts),
