@@ -218,6 +218,9 @@ static void test_no_reader(void **state)
 		assert_int_equal(ask(s, "POST", "/v1/vms/up/actions/pause"), 204);
 		assert_int_equal(ask(s, "POST", "/v1/vms/up/actions/resume"), 204);
 	}
+	/* that of the beginning has been silent for too long by now */
+	http_close(&s->stream);
+	http_connect(&s->stream, s->rig.socket);
 	open_stream(s, "/v1/events?since=0", "");
 	p = (struct pollfd){ .fd = s->stream.fd, .events = POLLRDHUP };
 	assert_int_equal(poll(&p, 1, 60000), 1);
