@@ -15,6 +15,7 @@
 
 #include "daemon/bus.h"
 #include "daemon/http.h"
+#include "daemon/machined.h"
 #include "daemon/manager.h"
 #include "daemon/networkd.h"
 #include "daemon/store.h"
@@ -42,6 +43,7 @@ struct hvd {
 	struct manager *manager;
 	struct http_server *http;
 	struct bus_server *bus_server;
+	struct machined *machined;
 	struct manager_listener listener;
 };
 
@@ -307,6 +309,7 @@ static void say_host(const struct host_info *host)
 static void hvd_clear(struct hvd *hvd)
 {
 	http_server_free(hvd->http);
+	machined_free(hvd->machined);
 	bus_server_free(hvd->bus_server);
 	manager_free(hvd->manager);
 	sd_bus_flush_close_unref(hvd->bus);
@@ -337,6 +340,8 @@ static int hvd_start(struct hvd *hvd, const struct options *o, struct hvd_error 
 		r = bus_server_new(hvd->manager, &hvd->bus_server, err);
 	if (r < 0)
 		return r;
+	if (hvd->bus && machined_new(hvd->manager, &hvd->machined) < 0)
+		return hvd_err(err, ENOMEM, "out of memory");
 
 	hvd->listener.fn = on_change;
 	list_append(&hvd->manager->listeners, &hvd->listener.node);

@@ -34,7 +34,7 @@ struct manager_paths {
 enum manager_event {
 	MANAGER_VM_ADDED,
 	MANAGER_VM_REMOVED, /* the VM is still there to be asked for its name */
-	MANAGER_VM_STATE,   /* anything of its status: state, reason, addresses */
+	MANAGER_VM_STATE,   /* anything of its status: state, reason, process, addresses */
 	MANAGER_VM_SPEC,
 };
 

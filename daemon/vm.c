@@ -109,6 +109,11 @@ enum vm_state vm_state(const struct vm *vm)
 	return vm->state;
 }
 
+uint32_t vm_pid(const struct vm *vm)
+{
+	return vm->pid;
+}
+
 uint64_t vm_generation(const struct vm *vm)
 {
 	return vm->generation;

@@ -31,6 +31,7 @@ const struct vm_config *vm_config(const struct vm *vm);
 const struct vm_config *vm_running(const struct vm *vm);
 enum vm_state vm_state(const struct vm *vm);
 bool vm_has_process(const struct vm *vm); /* neither SHUTOFF nor FAILED */
+uint32_t vm_pid(const struct vm *vm); /* of its process; 0: none, or not known yet */
 uint64_t vm_generation(const struct vm *vm); /* counts changes of the spec */
 struct vm *vm_next(const struct manager *manager, const struct vm *vm); /* NULL: the first; in name order */
 
@@ -85,12 +86,15 @@ void vm_reboot(struct vm *vm, vm_done_fn done, void *ctx);
 /* *fd, valid until done, gets one end of a stream socket to the VM's console. */
 void vm_console(struct vm *vm, bool writer, int *fd, vm_done_fn done, void *ctx);
 
+/* The id of its NIC whose interface on the host this is; NULL: of none. */
+struct link;
+const char *vm_nic_of_link(const struct vm *vm, const struct link *link);
+
 /*
  * Measure it into *m, which is zeroed and the caller's (schema_clear(&vm_metrics_schema, …) frees it); done
  * is called once, also before return, when that is complete or the VM's process does not answer. The
  * NICs' part is vm_measure_link()'s, with each interface of the host. 0, or -ENOMEM without done.
  */
-struct link;
 int vm_measure(struct vm *vm, struct vm_metrics *m, void (*done)(void *ctx), void *ctx);
 void vm_measure_link(const struct vm *vm, struct vm_metrics *m, const struct link *link);
 

@@ -106,6 +106,7 @@ static void process_ended(struct vm *vm, const struct unit_info *info)
 static void on_unit(void *ctx, int r, const struct unit_info *info, const struct hvd_error *err)
 {
 	struct vm *vm = ctx;
+	bool found;
 
 	vm->query = unit_query_free(vm->query);
 	if (r < 0) {
@@ -117,9 +118,12 @@ static void on_unit(void *ctx, int r, const struct unit_info *info, const struct
 		process_ended(vm, info);
 		return;
 	}
+	found = vm->pid != info->pid;
 	vm_apply_info(vm, info);
 	if (!vm->control)
 		wait_and_query(vm);
+	if (found)
+		manager_notify(vm->manager, MANAGER_VM_STATE, vm);
 }
 
 static void query_unit(struct vm *vm)

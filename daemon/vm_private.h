@@ -194,9 +194,6 @@ int vm_connect_taps(const struct vm *vm, const struct vm_config *config,
 		    const struct vm_files *files, struct hvd_error *err);
 /* The process is about to have config: hold its NICs to their addresses, or no longer. */
 void vm_refilter_links(const struct vm *vm, const struct vm_config *config);
-/* The id of the NIC of vm whose interface this is; NULL: of none. */
-struct link;
-const char *vm_nic_of_link(const struct vm *vm, const struct link *link);
 /* Remove the macvtaps of NICs that the process does not have; all when there is none. */
 void vm_prune_links(struct vm *vm);
 

@@ -544,7 +544,8 @@ static void on_signal(struct loop_source *src, uint32_t events)
 
 static int set_up(struct worker *worker, int sock)
 {
-	static const int signals[] = { SIGTERM, SIGINT, 0 };
+	/* the last one: machinectl poweroff */
+	const int signals[] = { SIGTERM, SIGINT, SIGRTMIN + 4, 0 };
 	int r;
 
 	list_init(&worker->connections);
