@@ -216,10 +216,35 @@ static int emit_event(struct bus_server *server, const struct event *event)
 	return r < 0 ? r : sd_bus_send(server->manager->bus, m, NULL);
 }
 
+/* What becomes of networks, which are no objects of their own. */
+static int emit_network(struct bus_server *server, const struct event *event)
+{
+	static const char *const signals[_EVENT_TYPE_MAX] = {
+		[EVENT_ADDED] = "NetworkAdded",
+		[EVENT_CHANGED] = "NetworkChanged",
+		[EVENT_REMOVED] = "NetworkRemoved",
+		[EVENT_STATE] = "NetworkStateChanged",
+	};
+	const char *path = ops[OP_NETWORK_LIST].path, *signal = signals[event->type];
+	size_t len = strlen(path);
+
+	if (!signal || strncmp(event->resource, path, len) != 0)
+		return 0;
+	if (event->type == EVENT_STATE)
+		return sd_bus_emit_signal(server->manager->bus, BUS_PATH, BUS_MANAGER, signal, "sss",
+					  event->resource + len + 1, event->state,
+					  event->detail ? event->detail : "");
+	return sd_bus_emit_signal(server->manager->bus, BUS_PATH, BUS_MANAGER, signal, "s",
+				  event->resource + len + 1);
+}
+
 static void on_logged(struct event_listener *listener, const struct event *event)
 {
-	int r = emit_event(container_of(listener, struct bus_server, event_listener), event);
+	struct bus_server *server = container_of(listener, struct bus_server, event_listener);
+	int r = emit_event(server, event);
 
+	if (r >= 0)
+		r = emit_network(server, event);
 	if (r < 0 && r != -ENOTCONN)
 		log_warning("D-Bus signal of an event: %s", strerror(-r));
 }

@@ -221,6 +221,11 @@ static int fill_manager(struct bus_table *table, const struct bus_handlers *hand
 	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("VMAdded", "so", "name\0path\0", 0);
 	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("VMRemoved", "so", "name\0path\0", 0);
 	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("Event", "a{sv}", "event\0", 0);
+	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("NetworkAdded", "s", "name\0", 0);
+	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("NetworkChanged", "s", "name\0", 0);
+	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("NetworkRemoved", "s", "name\0", 0);
+	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("NetworkStateChanged", "sss",
+							 "name\0state\0reason\0", 0);
 	*out = (sd_bus_vtable)SD_BUS_VTABLE_END;
 	return 0;
 }
@@ -252,7 +257,7 @@ static int fill_vm(struct bus_table *table, const struct bus_handlers *handlers)
 int bus_table_init(struct bus_table *table, const struct bus_handlers *handlers)
 {
 	/* all operations and fields, and what the fill functions add of their own */
-	size_t n = _OP_MAX + vm_schema.n_fields + vm_status_schema.n_fields + 6;
+	size_t n = _OP_MAX + vm_schema.n_fields + vm_status_schema.n_fields + 10;
 	int r;
 
 	table->manager = calloc(n, sizeof(*table->manager));

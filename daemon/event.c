@@ -7,6 +7,7 @@
 
 #include "api/errors.h"
 #include "daemon/journal.h"
+#include "daemon/network_private.h"
 #include "daemon/operation.h"
 #include "daemon/vm_private.h"
 
@@ -37,6 +38,21 @@ void event_vm(struct vm *vm, enum event_type type)
 		event.generation = vm->generation;
 	}
 	add(vm->manager, &event);
+}
+
+void event_network(struct network *network, enum event_type type)
+{
+	char resource[OP_RESOURCE_SIZE];
+	struct event event = { .type = type, .resource = resource };
+
+	op_resource(&ops[OP_NETWORK_GET], network->config.name, "", resource);
+	if (type == EVENT_STATE) {
+		event.state = (char *)network_state_names[network->state];
+		event.detail = network->reason[0] ? network->reason : NULL;
+	} else if (type != EVENT_REMOVED) {
+		event.generation = network->generation;
+	}
+	add(network->manager, &event);
 }
 
 enum event_outcome outcome_of(int r)

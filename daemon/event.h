@@ -15,6 +15,10 @@ void event_started(struct manager *manager);
 /* EVENT_ADDED, EVENT_CHANGED, EVENT_REMOVED or EVENT_STATE of a VM, as it is now. */
 void event_vm(struct vm *vm, enum event_type type);
 
+/* The same of a network. */
+struct network;
+void event_network(struct network *network, enum event_type type);
+
 /* Whoever returns r has succeeded, been cancelled (-ECANCELED), or failed. */
 enum event_outcome outcome_of(int r);
 

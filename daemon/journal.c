@@ -68,7 +68,8 @@ static void describe(const struct event *event, char *buf, size_t size)
 		snprintf(buf, size, "hvd %s runs", detail);
 		return;
 	case EVENT_STATE:
-		snprintf(buf, size, "VM %s: %s%s%s", event->vm, event->state, colon, detail);
+		snprintf(buf, size, "%s%s: %s%s%s", event->vm ? "VM " : "",
+			 event->vm ? event->vm : event->resource, event->state, colon, detail);
 		return;
 	case EVENT_OPERATION:
 		describe_actor(&event->by, who, sizeof(who));

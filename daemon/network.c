@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/event.h"
 #include "daemon/link.h"
 #include "daemon/network_private.h"
 #include "vmm/base/log.h"
@@ -90,10 +91,7 @@ static void set_state(struct network *network, enum network_state state, const c
 	if (network->state == state)
 		return;
 	network->state = state;
-	if (state != NETWORK_STARTING)
-		log_line(state == NETWORK_FAILED ? LOG_WARNING : LOG_INFO, "network %s: %s%s%s",
-			 network->config.name, network_state_names[state], reason ? ": " : "",
-			 reason ? reason : "");
+	event_network(network, EVENT_STATE);
 }
 
 /* The bridge's mark says whose it is, should hvd lose its files or its definition. */

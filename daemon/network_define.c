@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/event.h"
 #include "daemon/network_private.h"
 #include "daemon/store.h"
 #include "vmm/base/log.h"
@@ -84,6 +85,7 @@ int network_define(struct manager *manager, struct network_config *config, struc
 		return r;
 	take_over(network, config);
 	insert(manager, network);
+	event_network(network, EVENT_ADDED);
 	*ret = TAKE(network);
 	return 0;
 }
@@ -155,6 +157,7 @@ void network_update(struct network *network, struct network_config *config, uint
 		if (r >= 0) {
 			network->generation++;
 			take_over(network, config);
+			event_network(network, EVENT_CHANGED);
 		}
 	}
 	schema_clear(&network_schema, config);
@@ -184,6 +187,7 @@ int network_undefine(struct network *network, uint64_t generation, struct hvd_er
 	/* What stays of it, a start of hvd removes. */
 	if (network_take_down(network, err) < 0)
 		log_warning("%s", err->msg);
+	event_network(network, EVENT_REMOVED);
 	network_free(network);
 	return 0;
 }

@@ -245,6 +245,8 @@ static int on_signal(sd_bus_message *m, void *data, sd_bus_error *error)
 		sd_bus_message_read(m, "o", &path);
 	else if (sd_bus_message_has_signature(m, "so"))
 		sd_bus_message_read(m, "so", &arg, &path);
+	else if (sd_bus_message_has_signature(m, "s") || sd_bus_message_has_signature(m, "sss"))
+		sd_bus_message_read(m, "s", &arg);
 	else if (sd_bus_message_has_signature(m, "ss"))
 		sd_bus_message_read(m, "ss", &arg, &key);
 	else if (sd_bus_message_has_signature(m, "a{sv}"))
@@ -338,6 +340,26 @@ static void test_life_and_signals(void **state)
 	sd_bus_message_unref(m);
 	sd_bus_message_unref(call("/org/hvd1/vm/x_2d1", BUS_VM, "Delete", "a{sv}", 0));
 	expect_signal(&seen, "VMRemoved /org/hvd1/vm/x_2d1 x-1;");
+	sd_bus_slot_unref(slot);
+}
+
+static void test_networks(void **state)
+{
+	struct seen seen = { 0 };
+	sd_bus_slot *slot = NULL;
+
+	assert_true(sd_bus_add_match(bus, &slot, "type='signal',sender='" BUS_NAME "'", on_signal,
+				     &seen) >= 0);
+	sd_bus_message_unref(call(BUS_PATH, BUS_MANAGER, "CreateNetwork", "a{sv}", 3, "name", "s",
+				  "lab", "mode", "s", "bridge", "bridge", "s", "nobridge0"));
+	expect_signal(&seen, "Event /org/hvd1 added;NetworkAdded /org/hvd1 lab;");
+	sd_bus_message_unref(call(BUS_PATH, BUS_MANAGER, "UpdateNetwork", "sa{sv}a{sv}", "lab", 1,
+				  "autostart", "b", 0, 0));
+	expect_signal(&seen, "NetworkChanged /org/hvd1 lab;");
+	call_fails("org.hvd1.Error.Invalid", "nobridge0", BUS_PATH, BUS_MANAGER, "StartNetwork", "s", "lab");
+	expect_signal(&seen, "NetworkStateChanged /org/hvd1 lab;");
+	sd_bus_message_unref(call(BUS_PATH, BUS_MANAGER, "DeleteNetwork", "sa{sv}", "lab", 0));
+	expect_signal(&seen, "NetworkRemoved /org/hvd1 lab;");
 	sd_bus_slot_unref(slot);
 }
 
@@ -615,7 +637,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		BUS_TEST(test_introspection),    BUS_TEST(test_properties),
-		BUS_TEST(test_life_and_signals), BUS_TEST(test_object_manager),
+		BUS_TEST(test_life_and_signals), BUS_TEST(test_networks),
+		BUS_TEST(test_object_manager),
 		BUS_TEST(test_reading),          BUS_TEST(test_errors),
 		BUS_TEST(test_disks),
 		BUS_TEST(test_uuid_is_no_path),  BUS_TEST(test_console),
