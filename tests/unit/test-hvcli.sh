@@ -172,10 +172,14 @@ hvcli vm xml demo >"$dir/again.xml"
 expect 0 '' cmp "$dir/demo.xml" "$dir/again.xml"
 expect 0 '^demo$' sh -c "hvcli=\"${top_builddir:-.}/hvcli\"; \$hvcli vm delete demo >/dev/null &&
 	\$hvcli vm define - -o name <'$dir/demo.xml'"
+# What virt-install prints, with a kernel and a disk that are here.
 fixtures=${top_srcdir:-.}/tests/unit/xml
-expect 0 '^line 31-46: domain/devices/controller ignored: ' hvcli vm define "$fixtures/install-import.xml"
+truncate -s 1M "$dir/images/web.img"
+sed -e "s|/srv/images|$dir/images|" -e 's|<os firmware="efi">|<os>|' \
+	-e "s|<boot dev=\"hd\"/>|<kernel>$dir/images/vmlinuz</kernel>|" "$fixtures/install-import.xml" >"$dir/web.xml"
+expect 0 '^line 31-46: domain/devices/controller ignored: ' hvcli vm define "$dir/web.xml"
 expect 0 '"lines": "31-46"' sh -c "${top_builddir:-.}/hvcli vm delete web >/dev/null &&
-	${top_builddir:-.}/hvcli vm define -o json $fixtures/install-import.xml"
+	${top_builddir:-.}/hvcli vm define -o json $dir/web.xml"
 expect 0 'vm.define-xml web: line 7: domain/metadata ignored: ' cat "$dir/log"
 expect 1 'line 57: <tpm> is not supported: .*take it out' hvcli vm define "$fixtures/install-tpm.xml"
 expect 0 '^line 8: network/mac ignored: ' hvcli network define "$fixtures/net-dump.xml"
