@@ -3,13 +3,16 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "api/errors.h"
 
 struct client {
 	const struct target *target;
 	const char *prefer;
+	char key[33]; /* Idempotency-Key of the request, "" */
 	CURL *curl;
 };
 
@@ -135,6 +138,8 @@ static int add_body(const struct client *client, enum http_method method,
 
 	if (client->prefer)
 		r = add_header(headers, "Prefer", client->prefer);
+	if (r == 0 && client->key[0])
+		r = add_header(headers, "Idempotency-Key", client->key);
 	if (r == 0 && (body || method == HTTP_POST)) {
 		r = add_header(headers, "Content-Type", body ? body->type : NULL);
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body ? body->text : "");
@@ -145,6 +150,14 @@ static int add_body(const struct client *client, enum http_method method,
 	return r;
 }
 
+/* hvd was there, and has gone before it answered. */
+static bool is_broken(CURLcode code)
+{
+	return code == CURLE_GOT_NOTHING || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ||
+	       code == CURLE_PARTIAL_FILE;
+}
+
+/* -ECONNRESET: whether it was done is not known. */
 static int transfer(struct client *client, enum http_method method, const char *path,
 		    const struct client_body *body, struct buffer *buffer, long *status,
 		    struct hvd_error *err)
@@ -160,10 +173,41 @@ static int transfer(struct client *client, enum http_method method, const char *
 
 	code = curl_easy_perform(client->curl);
 	curl_slist_free_all(headers);
-	if (code != CURLE_OK)
-		return transfer_error(client, code, buffer, err);
+	if (code != CURLE_OK) {
+		int r = transfer_error(client, code, buffer, err);
+
+		return is_broken(code) && !buffer->too_big ? -ECONNRESET : r;
+	}
 	curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, status);
 	return 0;
+}
+
+/*
+ * When hvd ends in the middle (it is upgraded, or has crashed), the next one is asked again. What changes
+ * something has a key, so that it is not done twice.
+ */
+static int transfer_again(struct client *client, enum http_method method, const char *path,
+			  const struct client_body *body, struct buffer *buffer, long *status,
+			  struct hvd_error *err)
+{
+	struct hvd_error first = { 0 };
+	unsigned char random[16];
+	int r;
+
+	if (method != HTTP_GET && getrandom(random, sizeof(random), 0) == sizeof(random))
+		for (size_t i = 0; i < sizeof(random); i++)
+			snprintf(client->key + 2 * i, 3, "%02x", random[i]);
+	r = transfer(client, method, path, body, buffer, status, &first);
+	if (r == -ECONNRESET && (method == HTTP_GET || client->key[0])) {
+		free(buffer->data);
+		*buffer = (struct buffer){ 0 };
+		first = (struct hvd_error){ 0 };
+		r = transfer(client, method, path, body, buffer, status, &first);
+	}
+	client->key[0] = '\0';
+	if (r < 0 && err)
+		*err = first;
+	return r == -ECONNRESET ? first.code : r;
 }
 
 /* Type and content of a good answer. */
@@ -192,7 +236,7 @@ int client_call(struct client *client, enum http_method method, const char *path
 	long status = 0;
 	int r;
 
-	r = transfer(client, method, path, body, &buffer, &status, err);
+	r = transfer_again(client, method, path, body, &buffer, &status, err);
 	if (r == 0 && status >= 400)
 		r = client_problem((unsigned)status, buffer.data ? buffer.data : "", buffer.len,
 				   err);

@@ -41,7 +41,8 @@ void client_prefer(struct client *client, const char *prefer);
 /*
  * One request. path starts with "/v1/". An answer of 400 and above is an error: err is what the
  * problem+json says. -ENOTCONN: no daemon; -EACCES: may not talk to it; -EIO: the connection broke
- * or the answer makes no sense. *ret (may be NULL) is the caller's to clear.
+ * or the answer makes no sense. When hvd ends before it has answered, the next hvd is asked once more, with
+ * the same Idempotency-Key. *ret (may be NULL) is the caller's to clear.
  */
 int client_call(struct client *client, enum http_method method, const char *path,
 		const struct client_body *body, struct client_answer *ret, struct hvd_error *err);
