@@ -54,9 +54,13 @@ equal "VMs after a restart of hvd" "$(count "state==shutoff")" "$N_DEFINED"
 all "$N_RUNNING" POST "/v1/vms/$P-@/actions/start"
 equal "VMs that run" "$(count state==running)" "$N_RUNNING"
 equal "control groups" "$(cgroups)" "$N_RUNNING"
+# Its console has seen it come up; the reader goes on until it is ended.
 for ((i = 1; i <= N_RUNNING; i++)); do
-	up() { timeout 20 hvcli vm console "$P-$i" --read-only </dev/null 2>/dev/null | grep -a -q -m 1 GUEST-UP; }
-	wait_for "guest $i" up
+	hvcli vm console "$P-$i" --read-only </dev/null >"$WORK/up.console" 2>/dev/null &
+	reader=$!
+	console_wait up '^GUEST-UP'
+	kill "$reader"
+	wait "$reader" 2>/dev/null
 done
 ok "all $N_RUNNING guests are up"
 say "hvd with $N_RUNNING running: $(rss); an hvd-vmm: $(cat "/proc/$(pgrep -x hvd-vmm -n)/smaps_rollup" | awk '/^Pss:/ { print $2 }') KiB PSS of one"
