@@ -6,6 +6,7 @@
 #	vmlinuz-{gzip,zstd,lz4}			the same kernel as an EFI zboot image
 #	debian/{vmlinuz,initrd.img,root.img}	Debian's stock kernel, a root disk with systemd
 #	d-i/{linux,initrd.gz}			the Debian installer
+#	cloud/{disk.img,seed.img}		the same Debian as a disk that boots by itself; its settings
 
 # guests_get SERVER: REPLY is a folder with guests.raw. SERVER is the folder of server_get.
 guests_get() {
@@ -15,13 +16,14 @@ guests_get() {
 	guest_extract_get
 	extract=$REPLY
 	cache_get guests "$(cd "$LAB_HERE" && hash_text "$server" "$root" "$extract" \
-		"$(hash_files tiny)" "$(declare -f guests_make zboot_make le32 tiny_make disk_from_tree)")" \
+		"$(hash_files tiny cloud)" \
+		"$(declare -f guests_make zboot_make le32 tiny_make disk_from_tree cloud_make fat_make)")" \
 		guests_make "$server" "$root" "$extract"
 }
 
 guests_make() {
 	local server=$1 root=$2 extract=$3 out=$4 srv=$4/srv
-	mkdir -p "$srv"/{debian,d-i}
+	mkdir -p "$srv"/{debian,d-i,cloud}
 	cp "$server/vmlinuz" "$srv/Image"
 	zboot_make "$srv/Image" gzip gzip -1
 	# The largest window, which kernels are built with (zstd -22 --ultra), in less time.
@@ -30,9 +32,10 @@ guests_make() {
 	tiny_make "$server/modules" "$extract/busybox" "$out/tiny" >"$srv/tiny.cpio.gz"
 	cp --sparse=always "$root"/{vmlinuz,initrd.img,root.img} "$srv/debian"
 	cp "$extract"/{linux,initrd.gz} "$srv/d-i"
+	cloud_make "$root" "$srv/cloud"
 	# hvd's VM processes run as their own user.
 	chmod -R a+rX "$srv"
-	disk_from_tree "$srv" "$out/guests.raw" 2G
+	disk_from_tree "$srv" "$out/guests.raw" 3G
 	rm -r "$srv" "$out/tiny"
 }
 
@@ -96,7 +99,7 @@ guest_extract_make() {
 	rm -r --one-file-system "$1/tree"
 }
 
-# guest_root_get: REPLY is a folder with the Debian guest's root.img, vmlinuz and initrd.img.
+# guest_root_get: REPLY is a folder with the Debian guest's root.img, vmlinuz, initrd.img and grubaa64.efi.
 guest_root_get() {
 	cache_get guest-root "$(cd "$LAB_HERE" && hash_text "$DEBIAN_SUITE" "$(hash_files guest)" \
 		"$(declare -f guest_root_make disk_from_tree)")" guest_root_make
@@ -106,16 +109,20 @@ guest_root_make() {
 	local out=$1 tree=$1/tree words include
 	read -r -a words < <(package_words "$LAB_HERE/guest/packages")
 	mapfile -t include < <(sed 's/#.*//; /^$/d' "$LAB_HERE/guest/modules")
+	# Certificates and character sets: packages go through them one by one, in minutes of emulation.
 	debian_tree "$LAB_CACHE/log/guest-root.log" "$tree" "$DEBIAN_SUITE" arm64 apt \
 		"$(debian_list "${words[@]}")" \
 		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-		--dpkgopt='path-exclude=/usr/share/locale/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/i18n/*' \
+		--dpkgopt='path-exclude=/usr/share/ca-certificates/*' \
 		--dpkgopt='path-exclude=/lib/modules/*/kernel/*' \
 		"${include[@]/#/--dpkgopt=path-include=/lib/modules/*/kernel/}" \
 		--setup-hook="cp -r '$LAB_HERE'/guest/root/. \"\$1\"" \
 		--customize-hook="'$LAB_HERE'/guest/customize \"\$1\""
-	mv "$tree"/boot/vmlinuz-* "$out/vmlinuz"
-	mv "$tree"/boot/initrd.img-* "$out/initrd.img"
+	cp "$tree"/boot/vmlinuz-* "$out/vmlinuz"
+	cp "$tree"/boot/initrd.img-* "$out/initrd.img"
+	cp "$tree"/usr/lib/grub/arm64-efi/monolithic/grubaa64.efi "$out"
 	disk_from_tree "$tree" "$out/root.img" 1G
+	e2label "$out/root.img" lab-root
 	rm -r --one-file-system "$tree"
 }

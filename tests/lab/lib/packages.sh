@@ -9,7 +9,7 @@ package_words() {
 }
 
 # What each kind of work needs. A|B: either will do, A is installed when neither is there.
-PACKAGES_LAB="mmdebstrap debian-archive-keyring qemu-utils openssh-client socat rsync e2fsprogs cpio kmod xz-utils zstd lz4"
+PACKAGES_LAB="mmdebstrap debian-archive-keyring qemu-utils openssh-client socat rsync e2fsprogs fdisk mtools cpio kmod xz-utils zstd lz4"
 PACKAGES_BUILD="autoconf automake libtool pkg-config make"
 PACKAGES_CHECK="gcc clang qemu-system-common libclang-rt-dev shellcheck acpica-tools python3-yaml python3-jsonschema dbus-daemon curl zsh fish $(package_words "$LAB_HERE/dev-packages")"
 if [[ $(uname -m) == aarch64 ]]; then
