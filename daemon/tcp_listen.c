@@ -62,7 +62,7 @@ int tcp_listen(const char *text, struct hvd_error *err)
 				  .ai_socktype = SOCK_STREAM };
 	AUTO(freeaddrinfo) struct addrinfo *addresses = NULL;
 	char host[NI_MAXHOST];
-	const char *port;
+	const char *port = NULL;
 	int r;
 
 	r = split(text, host, &port, err);

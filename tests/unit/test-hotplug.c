@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include "vmm/arch/machine.h"
+#include "vmm/arch/vcpu_crew.h"
 #include "vmm/base/macro.h"
 #include "vmm/base/thread.h"
 #include "vmm/virtio/virtio.h"
@@ -35,6 +36,7 @@ struct rig {
 	struct console *console;
 	struct vm_config config;
 	struct vm_files files;
+	struct vcpu_crew *crew;
 	struct machine *machine;
 	struct loop_source terminal;
 	char output[64 * 1024];
@@ -155,8 +157,8 @@ static void boot(struct rig *rig, const char *parameters)
 		.loops = &rig->io,
 		.n_loops = 1,
 		.console = rig->console,
+		.crew = rig->crew,
 		.on_event = on_event,
-		.on_vcpu_thread = on_thread,
 		.ctx = rig,
 	};
 	struct hvd_error err = { 0 };
@@ -189,6 +191,7 @@ static int set_up(void **state)
 	start_io(&rig);
 	assert_int_equal(console_new(rig.main, &rig.console), 0);
 	kvm_kick_signal_install();
+	assert_int_equal(vcpu_crew_new(rig.config.vcpus, on_thread, &rig, &rig.crew, NULL), 0);
 	open_terminal(&rig);
 	*state = &rig;
 	return 0;
@@ -199,6 +202,7 @@ static int tear_down(void **state)
 	struct rig *rig = *state;
 
 	machine_free(rig->machine);
+	vcpu_crew_free(rig->crew);
 	loop_quit(rig->io);
 	pthread_join(rig->io_thread, NULL);
 	loop_remove(&rig->terminal);
