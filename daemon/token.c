@@ -286,11 +286,11 @@ int tokens_delete(struct tokens *tokens, const char *name, struct hvd_error *err
 
 const struct token_info *tokens_next(const struct tokens *tokens, const struct token_info *token)
 {
-	const struct record *end = tokens->file.tokens + tokens->file.n_tokens;
-	const struct record *next = token ? container_of(token, struct record, info) + 1
-					  : tokens->file.tokens;
+	const struct file *file = &tokens->file;
+	/* without a token there is no array, and nothing may be added to a pointer to it */
+	size_t next = token ? (size_t)(container_of(token, struct record, info) - file->tokens) + 1 : 0;
 
-	return next < end ? &next->info : NULL;
+	return next < file->n_tokens ? &file->tokens[next].info : NULL;
 }
 
 int tokens_check(const struct tokens *tokens, const char *secret, const struct token_info **ret,
