@@ -15,7 +15,10 @@ known() { machinectl show "$V"; }
 wait_for "machined to know it" known
 equal "machinectl" "$(machine Class),$(machine Unit),$(machine Leader),$(machine Service)" \
 	"vm,$(vm_unit "$V"),$(vm_pid "$V"),hvd"
-equal "its interface" "$(machine NetworkInterfaces)" "$(cat "/sys/class/net/$TAP/ifindex")"
+bus=org.freedesktop.machine1
+path=$(busctl call $bus /org/freedesktop/machine1 $bus.Manager GetMachine s "$V" | cut -d'"' -f2)
+equal "its interface" "$(busctl get-property $bus "$path" $bus.Machine NetworkInterfaces)" \
+	"ai 1 $(cat "/sys/class/net/$TAP/ifindex")"
 matches "machinectl list" "$(machinectl --no-pager list)" "$V +vm +hvd"
 matches "machinectl status" "$(machinectl --no-pager status "$V")" "Unit: $(vm_unit "$V")"
 
