@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# hvd is killed while it does something, KILLS times (57: each action three times), at a moment that chance chooses: after each the VM or
-# network is as it was before or as it was to be, no operation is left open, and in the end nothing has leaked.
+# hvd is killed while it does something, KILLS times (19: each action once), at a moment that chance
+# chooses: after each the VM or network is as it was before or as it was to be, no operation is left open, and in the
+# end nothing has leaked.
 . "${0%/*}/vm.sh"
-KILLS=${KILLS:-57}
+KILLS=${KILLS:-19}
 V=${P}v
 N=${P}n
 CURL=(curl -s -S --max-time 120 --unix-socket /run/hvd/hvd.sock)
