@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Many: 1,000 definitions, and 50 VMs of profile micro that run, also after a restart of hvd.
+# Many: 1,000 definitions, and VMs of profile micro that run, also after a restart of hvd: 20 of them, or N_RUNNING.
 . "${0%/*}/vm.sh"
 N_DEFINED=${N_DEFINED:-1000}
-N_RUNNING=${N_RUNNING:-50}
+N_RUNNING=${N_RUNNING:-20}
 guest_files
 
 # each N METHOD PATH [BODY]: one request for each of 1…N, with @ for the number, by one curl; BAD tells of those
