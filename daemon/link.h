@@ -46,6 +46,7 @@ int link_delete(int index);
 /* A rule of routing policy. */
 struct link_rule {
 	uint32_t priority;
+	uint8_t protocol;    /* who has made it: RTPROT_… */
 	char from[IFNAMSIZ]; /* name of the interface that packets come in by, or "" */
 	char to[64];         /* "10.0.0.0/24", or "" */
 };

@@ -46,6 +46,9 @@ static void read_rule(const struct nlmsghdr *answer, struct link_rule *rule)
 		case FRA_PRIORITY:
 			rule->priority = mnl_attr_get_u32(attr);
 			break;
+		case FRA_PROTOCOL:
+			rule->protocol = mnl_attr_get_u8(attr);
+			break;
 		case FRA_IIFNAME:
 			snprintf(rule->from, sizeof(rule->from), "%s", mnl_attr_get_str(attr));
 			break;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -263,11 +264,13 @@ static bool is_subnet(const char *cidr, const char *subnet)
 	return strcmp(own, subnet) == 0;
 }
 
-/* Is it one of an isolated network that has a bridge? */
-static bool is_rule_of_any(void *ctx, const struct link_rule *rule)
+/* Is it one of an isolated network that has a bridge, or one that networkd has not made? */
+static bool is_rule_to_keep(void *ctx, const struct link_rule *rule)
 {
 	struct manager *manager = ctx;
 
+	if (rule->protocol != RTPROT_STATIC)
+		return true;
 	for (struct network *n = network_next(manager, NULL); n; n = network_next(manager, n)) {
 		const struct network_config *config = &n->config;
 
@@ -283,7 +286,7 @@ static bool is_rule_of_any(void *ctx, const struct link_rule *rule)
 /* networkd leaves the rules of a network behind when its bridge goes. */
 static void prune_rules(struct manager *manager)
 {
-	int r = link_prune_rules(NETWORKD_RULE_FROM_HOST, NETWORKD_RULE_FROM_ANY, is_rule_of_any, manager);
+	int r = link_prune_rules(NETWORKD_RULE_FROM_HOST, NETWORKD_RULE_FROM_ANY, is_rule_to_keep, manager);
 
 	if (r < 0)
 		log_warning("rules of networks that are gone: %s", strerror(-r));

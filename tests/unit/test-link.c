@@ -327,6 +327,7 @@ static void make_rule(uint8_t family, uint32_t priority, const char *from, const
 	head->family = family;
 	head->action = FR_ACT_PROHIBIT;
 	mnl_attr_put_u32(request, FRA_PRIORITY, priority);
+	mnl_attr_put_u8(request, FRA_PROTOCOL, RTPROT_STATIC);
 	if (from)
 		mnl_attr_put_strz(request, FRA_IIFNAME, from);
 	if (to) {
@@ -347,6 +348,7 @@ static bool see_rule(void *ctx, const struct link_rule *rule)
 	struct seen *seen = ctx;
 	size_t len = strlen(seen->text);
 
+	assert_int_equal(rule->protocol, RTPROT_STATIC);
 	snprintf(seen->text + len, sizeof(seen->text) - len, "%u %s %s;", rule->priority, rule->from,
 		 rule->to);
 	return !seen->keep || strcmp(rule->from, seen->keep) == 0 || strcmp(rule->to, seen->keep) == 0;
