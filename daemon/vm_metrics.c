@@ -26,6 +26,7 @@
 struct measurement {
 	struct vm *vm;
 	struct vm_metrics *m;
+	size_t max_disks; /* that m has room for: the VM may have more by the time of the answer */
 	void (*done)(void *ctx);
 	void *ctx;
 };
@@ -116,13 +117,13 @@ static void take_vcpu(const struct vm *vm, struct vcpu_metrics *vcpu, const uint
 	measure_thread(vm, values[VCPU_TID], vcpu);
 }
 
-static void take_disk(const struct vm *vm, struct vm_metrics *m, const char *id,
-		      const uint64_t *values)
+static void take_disk(const struct measurement *measurement, const char *id, const uint64_t *values)
 {
+	struct vm_metrics *m = measurement->m;
 	struct disk_metrics *disk = &m->disks[m->n_disks];
 
-	/* there is room for those that the VM had when it was asked */
-	if (m->n_disks == vm->running.n_disks || vm_config_find_disk(&vm->running, id) < 0)
+	if (m->n_disks >= measurement->max_disks ||
+	    vm_config_find_disk(&measurement->vm->running, id) < 0)
 		return;
 	*disk = (struct disk_metrics){
 		.disk = strdup(id),
@@ -183,7 +184,7 @@ static void on_counters(void *ctx, const struct control_counters *counters, cons
 				take_vcpu(vm, &m->vcpus[vcpu], values);
 			break;
 		case COUNTERS_DISK:
-			take_disk(vm, m, id, values);
+			take_disk(measurement, id, values);
 			break;
 		case COUNTERS_NIC:
 			take_nic(m, id, values);
@@ -305,7 +306,7 @@ int vm_measure(struct vm *vm, struct vm_metrics *m, void (*done)(void *ctx), voi
 		free(measurement);
 		return r;
 	}
-	*measurement = (struct measurement){ vm, m, done, ctx };
+	*measurement = (struct measurement){ vm, m, vm->running.n_disks, done, ctx };
 	if (vm->control && control_client_count(vm->control, on_counters, on_reply, measurement, NULL) >= 0)
 		return 0;
 	measure_cgroup(vm, m);

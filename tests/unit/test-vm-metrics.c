@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "api/vm_schema.h"
 #include "daemon/kernel_text.h"
 #include "daemon/metrics.h"
 #include "daemon/vm_private.h"
@@ -135,6 +136,34 @@ static void test_measure(void **state)
 	vm->pid = 0;
 }
 
+/* Disks that are attached between the question and the answer have no room in that. */
+static void test_disks_come_meanwhile(void **state)
+{
+	const struct field *disks = schema_field(&vm_schema, "disks");
+	struct scene *scene = *state;
+	struct process p;
+	struct vm *vm;
+	struct control_message msg;
+	struct seen seen = { 0 };
+
+	scene_define(scene, "demo");
+	vm = process_adopt(scene, &p, VMM_RUNNING);
+	metrics_measure(scene->manager->metrics, vm, on_measured, &seen);
+	take_count(&p, &msg);
+	for (unsigned i = 0; i < 4; i++) {
+		struct disk_config *disk = field_list_append(disks, &vm->running);
+
+		assert_non_null(disk);
+		disk->id = strdup((char[]){ (char)('a' + i), '\0' });
+		send_part(&p, msg.serial, disk->id, &(struct control_counters){ COUNTERS_DISK, 0, 1, 1, { 9 } });
+	}
+	process_answer(&p, &msg, 0, "");
+	scene_run(scene);
+	assert_int_equal(seen.calls, 1);
+	assert_int_equal(seen.copy.n_disks, 0);
+	seen_clear(&seen);
+}
+
 /* One round at a time, however many ask; those that come late get the next one. */
 static void test_rounds(void **state)
 {
@@ -220,8 +249,11 @@ static void test_host(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kernel_text), WITH_SCENE(test_measure),
-		WITH_SCENE(test_rounds),            WITH_SCENE(test_ends),
+		cmocka_unit_test(test_kernel_text),
+		WITH_SCENE(test_measure),
+		WITH_SCENE(test_disks_come_meanwhile),
+		WITH_SCENE(test_rounds),
+		WITH_SCENE(test_ends),
 		WITH_SCENE(test_host),
 	};
 
