@@ -179,6 +179,21 @@ static void test_who_gets_in(void **state)
 	assert_int_equal(ask("GET", "/nowhere", tokens[ROLE_READER], NULL, NULL, NULL), 404);
 }
 
+/* An Idempotency-Key is that of the client which has chosen it: others do not get its answer. */
+static void test_keys_of_clients(void **state)
+{
+	static const char headers[] = JSON "Idempotency-Key: \"mine\"\r\n";
+	static const char body[] = "{\"name\":\"keyed\",\"mode\":\"isolated\",\"address\":\"10.99.0.1/24\"}";
+	const char *token = tokens[ROLE_ADMIN];
+
+	assert_int_equal(ask("POST", "/v1/networks", token, NULL, headers, body), 201);
+	assert_int_equal(ask("POST", "/v1/networks", NULL, &clients[ROLE_ADMIN], headers, body), 409);
+	assert_null(strstr(tls->text, "Idempotency-Replayed"));
+	assert_int_equal(ask("POST", "/v1/networks", token, NULL, headers, body), 201);
+	assert_non_null(strstr(tls->text, "Idempotency-Replayed"));
+	assert_int_equal(ask("DELETE", "/v1/networks/keyed", token, NULL, NULL, NULL), 204);
+}
+
 static void test_certificates_of_clients(void **state)
 {
 	struct tls_party party;
@@ -612,7 +627,8 @@ int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(test_who_gets_in), T(test_certificates_of_clients), T(test_operations_and_roles),
+		T(test_who_gets_in), T(test_keys_of_clients),
+		T(test_certificates_of_clients), T(test_operations_and_roles),
 		T(test_versions),    T(test_plaintext),		      T(test_console),
 		T(test_events),	     T(test_files),		      T(test_bad_requests),
 		T(test_new_certificate), T(test_broken_files),	      T(test_idle),
