@@ -39,6 +39,8 @@ static void every_driver_and_file_is_named(void **state)
 	assert_true(json_is_null(json_object_get(image, "backing")));
 	assert_string_equal(text(json_object_get(image, "file"), "driver"), "file");
 	assert_string_equal(text(json_object_get(image, "file"), "filename"), STORAGE_IMAGE);
+	/* "auto" goes without where the daemon cannot find out whether locks work */
+	assert_string_equal(text(json_object_get(image, "file"), "locking"), "on");
 	assert_string_equal(text(throttle, "file"), "image");
 	assert_string_equal(text(export, "node-name"), text(throttle, "node-name"));
 	assert_true(json_is_true(json_object_get(export, "writable")));
