@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/qemu_text.h"
 #include "daemon/storage.h"
 #include "vmm/base/macro.h"
 
@@ -160,72 +161,14 @@ char **storage_args_free(char **argv)
 	return NULL;
 }
 
-/* The path of the host for one of the daemon's, at text; its length, or 0. */
-static size_t own_path(const char *text, const struct disk_config *disk, const char **ret)
+void storage_explain(const char *output, const struct disk_config *disk, char *buf, size_t size)
 {
-	const struct {
-		const char *at, *path;
-	} paths[] = {
+	const struct qemu_path paths[] = {
 		{ STORAGE_IMAGE, disk->path },
 		{ STORAGE_BACKING, disk->backing },
 		{ STORAGE_SECRET, disk->secret },
 		{ STORAGE_NBD, disk->nbd.socket },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
-		size_t len = strlen(paths[i].at);
-
-		if (!paths[i].path || strncmp(text, paths[i].at, len) != 0 ||
-		    (text[len] && !strchr("' :]\"", text[len])))
-			continue;
-		*ret = paths[i].path;
-		return len;
-	}
-	return 0;
-}
-
-static const char *last_line(const char *output, size_t *len)
-{
-	const char *end = output + strlen(output), *start;
-
-	while (end > output && (end[-1] == '\n' || end[-1] == ' '))
-		end--;
-	/* "Failed to get lock" is explained by a question on the next line, which is dropped */
-	start = strstr(output, "Failed to get");
-	if (start && strchr(start, '\n'))
-		end = strchr(start, '\n');
-	for (start = end; start > output && start[-1] != '\n'; start--)
-		;
-	*len = (size_t)(end - start);
-	return start;
-}
-
-void storage_explain(const char *output, const struct disk_config *disk, char *buf, size_t size)
-{
-	size_t len, done = 0;
-	const char *text = last_line(output, &len), *end = text + len, *json;
-
-	/* "qemu-storage-daemon: --blockdev {…}: what is wrong" */
-	for (json = end; json > text + 2 && strncmp(json - 2, "}: ", 3) != 0; json--)
-		;
-	if (json > text + 2)
-		text = json + 1;
-	else if (strncmp(text, "qemu-storage-daemon: ", 21) == 0)
-		text += 21;
-
-	while (text < end && done + 1 < size) {
-		const char *path = NULL;
-		size_t n = own_path(text, disk, &path);
-
-		if (n) {
-			int w = snprintf(buf + done, size - done, "%s", path);
-
-			done = MIN(done + (size_t)w, size - 1);
-			text += n;
-		} else {
-			buf[done++] = *text >= ' ' && *text <= '~' ? *text : '?';
-			text++;
-		}
-	}
-	buf[done] = '\0';
+	qemu_explain(output, "qemu-storage-daemon: ", paths, ARRAY_SIZE(paths), buf, size);
 }

@@ -272,6 +272,28 @@ int unit_start_storage(sd_bus *bus, const struct vm_config *config,
 	return r < 0 ? call_failed(err, r) : send_start(bus, m, TAKE(job), ret, err);
 }
 
+int unit_start_tool(sd_bus *bus, const char *unit, const struct manager_paths *paths,
+		    const struct unit_tool *tool, unit_done_fn fn, void *ctx, struct unit_job **ret,
+		    struct hvd_error *err)
+{
+	AUTO(unit_job_free) struct unit_job *job = new_job(fn, ctx);
+	AUTO(sd_bus_message_unref) sd_bus_message *m = NULL;
+	int r;
+
+	if (!job)
+		return hvd_err(err, ENOMEM, "out of memory");
+	snprintf(job->unit, sizeof(job->unit), "%s", unit);
+
+	r = open_start(bus, job->unit, &m);
+	if (r >= 0)
+		r = unit_append_tool(m, paths, tool);
+	if (r >= 0)
+		r = sd_bus_message_close_container(m);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "a(sa(sv))", 0);
+	return r < 0 ? call_failed(err, r) : send_start(bus, m, TAKE(job), ret, err);
+}
+
 struct unit_job *unit_job_free(struct unit_job *job)
 {
 	if (!job)

@@ -59,6 +59,12 @@ struct unit_storage;
 int unit_start_storage(sd_bus *bus, const struct vm_config *config,
 		       const struct manager_paths *paths, const struct unit_storage *storage,
 		       unit_done_fn fn, void *ctx, struct unit_job **ret, struct hvd_error *err);
+
+/* A program that does one thing and ends: done when it has ended, with 0 if it has said so itself. */
+struct unit_tool;
+int unit_start_tool(sd_bus *bus, const char *unit, const struct manager_paths *paths,
+		    const struct unit_tool *tool, unit_done_fn fn, void *ctx, struct unit_job **ret,
+		    struct hvd_error *err);
 struct unit_job *unit_job_free(struct unit_job *job);
 DEFINE_AUTO(struct unit_job *, unit_job_free);
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <systemd/sd-login.h>
 
 #include "daemon/cpuset.h"
 #include "daemon/manager.h"
@@ -16,6 +17,10 @@
 #define USEC_PER_SEC 1000000ULL
 #define STORAGE_STOP_TIMEOUT_USEC (20 * USEC_PER_SEC)
 #define MAX_FILES 4096
+#define TOOL_STOP_TIMEOUT_USEC (5 * USEC_PER_SEC)
+#define TOOL_TASKS             ((uint64_t)64)
+#define TOOL_MEMORY_MAX        (1ULL << 30) /* the page cache of what it reads and writes is in it */
+#define TOOL_WEIGHT            ((uint64_t)20)
 #define SPARE_TASKS 256 /* beside vCPUs: main, I/O loops, workers of io_uring */
 
 static const struct {
@@ -197,8 +202,7 @@ static int append_log_field(sd_bus_message *m, const char *name)
 	return r;
 }
 
-static int append_sandbox(sd_bus_message *m, const struct vm_config *config,
-			  const struct manager_paths *paths, const char *program)
+static int append_sandbox(sd_bus_message *m, const struct manager_paths *paths, const char *program)
 {
 	int r;
 
@@ -207,9 +211,7 @@ static int append_sandbox(sd_bus_message *m, const struct vm_config *config,
 		r = append_file_system(m, paths, program);
 	if (r >= 0)
 		r = append_filters(m);
-	if (r >= 0)
-		r = append_address_filter(m);
-	return r < 0 ? r : append_log_field(m, config->name);
+	return r < 0 ? r : append_address_filter(m);
 }
 
 /* A dash in the name of a slice is a step of the hierarchy, and no name of a VM has an underscore. */
@@ -264,7 +266,9 @@ int unit_append_service(sd_bus_message *m, const struct vm_config *config,
 	if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)", "PrivateUsers", "b", 1);
 	if (r >= 0)
-		r = append_sandbox(m, config, paths, worker);
+		r = append_log_field(m, config->name);
+	if (r >= 0)
+		r = append_sandbox(m, paths, worker);
 	return r < 0 || !config->vsock ? r : append_vsock(m, config, paths);
 }
 
@@ -292,12 +296,12 @@ static int append_argv(sd_bus_message *m, char **argv)
 	return r;
 }
 
-static int append_storage_files(sd_bus_message *m, const struct unit_storage *storage)
+static int append_storage_files(sd_bus_message *m, const struct unit_storage_file *files, size_t n)
 {
 	int r = 0;
 
-	for (size_t i = 0; r >= 0 && i < storage->n_files; i++) {
-		const struct unit_storage_file *file = &storage->files[i];
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		const struct unit_storage_file *file = &files[i];
 		const char *access = file->writable ? "rw" : "r";
 		struct stat st;
 
@@ -333,38 +337,21 @@ static int append_nbd(sd_bus_message *m, const struct unit_storage *storage)
 	return 0;
 }
 
-int unit_append_storage(sd_bus_message *m, const struct vm_config *config,
-			const struct manager_paths *paths, const struct unit_storage *storage)
+/* What a program of QEMU's that opens images needs beyond the sandbox. */
+static int append_qemu(sd_bus_message *m, const struct manager_paths *paths, char **argv,
+		       const struct unit_storage_file *files, size_t n_files)
 {
 	const uint64_t dac_override = 1ULL << 1;
-	char description[160], slice[UNIT_NAME_MAX], service[UNIT_NAME_MAX];
 	int r;
 
-	snprintf(description, sizeof(description), "Disk %s of virtual machine %s", storage->disk,
-		 config->name);
-	unit_slice(config, slice);
-	unit_name(config->name, service);
-	r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
-				  "Description", "s", description,
-				  "Slice", "s", slice,
-				  "BindsTo", "as", 1, service,
-				  "Before", "as", 1, service,
-				  "StandardInputFileDescriptor", "h", storage->stdin_fd,
-				  "StandardOutputFileDescriptor", "h", storage->stdout_fd,
-				  "StandardErrorFileDescriptor", "h", storage->stderr_fd,
-				  "CapabilityBoundingSet", "t", dac_override,
-				  "AmbientCapabilities", "t", dac_override,
-				  "TimeoutStopUSec", "t", STORAGE_STOP_TIMEOUT_USEC,
-				  "UMask", "u", (uint32_t)0077,
-				  "TasksMax", "t", (uint64_t)SPARE_TASKS);
+	r = sd_bus_message_append(m, "(sv)(sv)(sv)", "CapabilityBoundingSet", "t", dac_override,
+				  "AmbientCapabilities", "t", dac_override, "UMask", "u", (uint32_t)0077);
 	if (r >= 0)
-		r = append_argv(m, storage->argv);
+		r = append_argv(m, argv);
 	if (r >= 0)
-		r = append_storage_files(m, storage);
+		r = append_storage_files(m, files, n_files);
 	if (r >= 0)
-		r = append_sandbox(m, config, paths, storage->argv[0]);
-	if (r >= 0)
-		r = append_nbd(m, storage);
+		r = append_sandbox(m, paths, argv[0]);
 	/* it tries there whether locks work, and opens images without if it cannot */
 	if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)", "DeviceAllow", "a(ss)", 1, "/dev/null", "rw");
@@ -372,6 +359,71 @@ int unit_append_storage(sd_bus_message *m, const struct vm_config *config,
 	if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)(sv)", "SystemCallFilter", "(bas)", 1, 1,
 					  "set_mempolicy", "SystemCallErrorNumber", "i", EPERM);
+	return r;
+}
+
+int unit_append_storage(sd_bus_message *m, const struct vm_config *config,
+			const struct manager_paths *paths, const struct unit_storage *storage)
+{
+	char description[160], slice[UNIT_NAME_MAX], service[UNIT_NAME_MAX];
+	int r;
+
+	snprintf(description, sizeof(description), "Disk %s of virtual machine %s", storage->disk,
+		 config->name);
+	unit_slice(config, slice);
+	unit_name(config->name, service);
+	r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+				  "Description", "s", description,
+				  "Slice", "s", slice,
+				  "BindsTo", "as", 1, service,
+				  "Before", "as", 1, service,
+				  "StandardInputFileDescriptor", "h", storage->stdin_fd,
+				  "StandardOutputFileDescriptor", "h", storage->stdout_fd,
+				  "StandardErrorFileDescriptor", "h", storage->stderr_fd,
+				  "TimeoutStopUSec", "t", STORAGE_STOP_TIMEOUT_USEC,
+				  "TasksMax", "t", (uint64_t)SPARE_TASKS);
+	if (r >= 0)
+		r = append_log_field(m, config->name);
+	if (r >= 0)
+		r = append_qemu(m, paths, storage->argv, storage->files, storage->n_files);
+	return r < 0 ? r : append_nbd(m, storage);
+}
+
+/* hvd's own service: what it has begun is of no use without it. */
+static int append_binding(sd_bus_message *m)
+{
+	AUTO(free) char *own = NULL;
+
+	if (sd_pid_get_unit(0, &own) < 0)
+		return 0;
+	return sd_bus_message_append(m, "(sv)(sv)", "BindsTo", "as", 1, own, "After", "as", 1, own);
+}
+
+int unit_append_tool(sd_bus_message *m, const struct manager_paths *paths, const struct unit_tool *tool)
+{
+	uint64_t timeout = tool->timeout_sec ? tool->timeout_sec * USEC_PER_SEC : UINT64_MAX;
+	int r;
+
+	r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+				  "Description", "s", tool->description,
+				  "Slice", "s", "hvd.slice",
+				  "StandardInputFileDescriptor", "h", tool->stdin_fd,
+				  "StandardOutputFileDescriptor", "h", tool->stdout_fd,
+				  "StandardErrorFileDescriptor", "h", tool->stderr_fd,
+				  "TimeoutStopUSec", "t", TOOL_STOP_TIMEOUT_USEC,
+				  "TasksMax", "t", TOOL_TASKS,
+				  "MemoryMax", "t", TOOL_MEMORY_MAX,
+				  "MemorySwapMax", "t", (uint64_t)0,
+				  "CPUWeight", "t", TOOL_WEIGHT,
+				  "IOWeight", "t", TOOL_WEIGHT);
+	if (r >= 0)
+		r = append_binding(m);
+	if (r >= 0)
+		r = append_qemu(m, paths, tool->argv, tool->files, tool->n_files);
+	/* its end is the end of its start */
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)(sv)", "Type", "s", "oneshot", "TimeoutStartUSec", "t",
+					  timeout);
 	return r;
 }
 

@@ -53,6 +53,21 @@ struct unit_storage {
 int unit_append_storage(sd_bus_message *m, const struct vm_config *config,
 			const struct manager_paths *paths, const struct unit_storage *storage);
 
+/*
+ * The service of a program that does one thing with some files and ends: the same sandbox, less memory and
+ * the least share of the host. It ends when hvd's own service does.
+ */
+struct unit_tool {
+	const char *description;
+	char **argv; /* NULL at the end */
+	const struct unit_storage_file *files;
+	size_t n_files;
+	unsigned timeout_sec; /* 0: none */
+	int stdin_fd, stdout_fd, stderr_fd;
+};
+
+int unit_append_tool(sd_bus_message *m, const struct manager_paths *paths, const struct unit_tool *tool);
+
 /* The slice that the VM's units are in. */
 void unit_slice(const struct vm_config *config, char name[static UNIT_NAME_MAX]);
 

@@ -145,6 +145,43 @@ static void test_service(void **state)
 	peers_close(&peers);
 }
 
+/* qemu-img: its end is the end of its start, and it has bounds. */
+static void test_tool(void **state)
+{
+	static const char *const wanted[] = { "ExecStart", "StandardInputFileDescriptor", "DynamicUser",
+					      "PrivateNetwork", "RootDirectory", "SystemCallFilter",
+					      "BindReadOnlyPaths", "BindPaths", "MemorySwapMax", "IOWeight" };
+	const struct manager_paths paths = { "/var/lib/hvd", "/run/hvd", "/usr/libexec/hvd-vmm",
+					     "/run/systemd/network" };
+	char *const argv[] = { (char *)"/usr/bin/qemu-img", NULL };
+	const struct unit_storage_file files[] = { { "/a", "/image0", true } };
+	const struct unit_tool tool = { .description = "Test", .argv = (char **)argv, .files = files,
+					.n_files = 1, .timeout_sec = 30 };
+	AUTO(sd_bus_message_unref) sd_bus_message *m = NULL;
+	struct properties p;
+	struct peers peers;
+
+	assert_int_equal(peers_open(&peers), 0);
+	assert_int_equal(peers_message(&peers, &m), 0);
+	assert_true(sd_bus_message_open_container(m, 'a', "(sv)") >= 0);
+	assert_true(unit_append_tool(m, &paths, &tool) >= 0);
+	assert_true(sd_bus_message_close_container(m) >= 0);
+	assert_true(sd_bus_message_seal(m, 1, 0) >= 0);
+	assert_true(sd_bus_message_rewind(m, true) >= 0);
+	read_properties(m, &p);
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		if (find(&p, wanted[i]) < 0)
+			fail_msg("no %s", wanted[i]);
+	check_number(&p, "CapabilityBoundingSet", 2);
+	check_number(&p, "MemoryMax", 1024 * MIB);
+	/* the last of them holds */
+	assert_string_equal(p.all[p.n - 2].name, "Type");
+	assert_string_equal(p.all[p.n - 1].name, "TimeoutStartUSec");
+	assert_int_equal(p.all[p.n - 1].number, 30000000);
+	m = sd_bus_message_unref(m);
+	peers_close(&peers);
+}
+
 static void test_failures(void **state)
 {
 	static const struct {
@@ -194,6 +231,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_service),
+		cmocka_unit_test(test_tool),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_name),
 	};
