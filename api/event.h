@@ -55,6 +55,7 @@ extern const struct schema event_schema;
 struct event_options {
 	uint64_t since;
 	uint32_t limit;
+	char *cursor, *fields; /* as in struct list_options; of a list only */
 	char *type, *vm;
 };
 extern const struct schema event_options_schema;

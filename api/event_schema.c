@@ -51,6 +51,13 @@ static int check_types(const char *text, struct hvd_error *err)
 	return event_types_parse(text, &(unsigned){ 0 }, err);
 }
 
+static int check_cursor(const char *text, struct hvd_error *err)
+{
+	if (number_parse(text, &(uint64_t){ 0 }) < 0)
+		return hvd_err(err, EINVAL, "'%.40s' is the next of no answer of events", text);
+	return 0;
+}
+
 static const struct field actor_fields[] = {
 	{ "front", NULL, STR(struct actor, front), .read_only = true,
 	  .help = "The interface: rest or dbus" },
@@ -107,7 +114,11 @@ static const struct field event_options_fields[] = {
 	{ "since", NULL, U64(struct event_options, since),
 	  .help = "Only events after this number; without it the latest" },
 	{ "limit", NULL, U32(struct event_options, limit), .min = 1, .max = EVENT_LIST_MAX,
-	  .def = "100", .help = "How many events at most" },
+	  .def = "100", .help = "How many events at most; next in the answer is the cursor of later ones" },
+	{ "cursor", NULL, STR(struct event_options, cursor), .max = 20, .check = check_cursor,
+	  .help = "Go on behind the events of the answer whose next this is" },
+	{ "fields", NULL, STR(struct event_options, fields), .max = 1023,
+	  .help = "Only these members of the events, such as seq,vm,state,by.name" },
 	{ "type", NULL, STR(struct event_options, type), .max = 127, .check = check_types,
 	  .help = "Only events of these types, separated by commas" },
 	{ "vm", NULL, STR(struct event_options, vm), .max = 63,

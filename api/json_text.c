@@ -314,3 +314,23 @@ int projection_check(const struct projection *projection, const struct schema *s
 		r = check_path(projection->paths[i].at, projection->paths[i].len, schema, err);
 	return r;
 }
+
+void projection_apply(const struct projection *projection, json_t *object)
+{
+	struct projection part;
+	const char *name;
+	json_t *value;
+	void *next;
+
+	json_object_foreach_safe(object, next, name, value)
+		switch (projection_of(projection, name, &part)) {
+		case PROJECTED_NO:
+			json_object_del(object, name);
+			break;
+		case PROJECTED_PART:
+			projection_apply(&part, value);
+			break;
+		case PROJECTED_ALL:
+			break;
+		}
+}

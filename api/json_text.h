@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <jansson.h>
+
 #include "api/schema.h"
 
 /* Zero-initialised; data is heap memory, NULL while it is empty, not terminated. */
@@ -46,6 +48,9 @@ enum projected projection_of(const struct projection *projection, const char *na
 /* -EINVAL, naming a path that is of no member of schema. */
 int projection_check(const struct projection *projection, const struct schema *schema,
 		     struct hvd_error *err);
+
+/* Take the members that are not wanted from an object. */
+void projection_apply(const struct projection *projection, json_t *object);
 
 /* An object. wanted NULL: all members. */
 void json_text_obj(struct json_text *text, const struct schema *schema, const void *obj,

@@ -29,7 +29,8 @@ static void format_time(const json_t *event, char buf[static 32])
 	time_t seconds = (time_t)(json_integer_value(value_at(event, "time_usec")) / 1000000);
 	struct tm tm;
 
-	if (!localtime_r(&seconds, &tm) || !strftime(buf, 32, "%Y-%m-%d %H:%M:%S", &tm))
+	strcpy(buf, "-");
+	if (value_at(event, "time_usec") && (!localtime_r(&seconds, &tm) || !strftime(buf, 32, "%Y-%m-%d %H:%M:%S", &tm)))
 		strcpy(buf, "?");
 }
 
@@ -54,7 +55,7 @@ static void format_actor(const json_t *event, char *buf, size_t size)
 		 text_at(event, "by.front"));
 }
 
-/* What happened: "running", "vm.start failed by root (rest)". */
+/* What happened, of what is known of it (--fields): "running", "vm.start failed by root (rest)". */
 static void format_what(const json_t *event, char *buf, size_t size)
 {
 	const char *type = text_at(event, "type");
@@ -101,7 +102,7 @@ static int print_event(const json_t *event, bool colour)
 	const char *sgr = colour ? colour_of(event) : NULL;
 	AUTO(free) char *line = NULL, *clean = text_clean(short_resource(event)), *rest = NULL;
 	unsigned width = terminal_width(stdout);
-	char when[32], what[256];
+	char when[32], what[256], seq[24] = "-";
 	int at;
 
 	format_time(event, when);
@@ -113,7 +114,9 @@ static int print_event(const json_t *event, bool colour)
 	rest = text_clean(line);
 	if (!clean || !rest)
 		return -ENOMEM;
-	at = printf("%6lld  %s  ", (long long)json_integer_value(value_at(event, "seq")), when);
+	if (value_at(event, "seq"))
+		snprintf(seq, sizeof(seq), "%lld", (long long)json_integer_value(value_at(event, "seq")));
+	at = printf("%6s  %-19s  ", seq, when);
 	printf("%s%s%s%-20s ", sgr ? "\033[" : "", sgr ? sgr : "", sgr ? "m" : "", clean);
 	at += (int)MAX(text_width(clean), (size_t)20) + 1;
 	text_wrap(stdout, rest, (unsigned)at, MIN((unsigned)at, DETAIL_COLUMN),

@@ -245,10 +245,14 @@ static int check_stream(struct http_request *req)
 	r = call_options(&req->call, &options, &req->error);
 	if (r < 0)
 		return r;
+	if (options.cursor || options.fields)
+		r = hvd_err_field(&req->error, EINVAL, options.cursor ? "cursor" : "fields",
+				  "a stream begins behind since, and its events are whole");
 	req->stream = true;
 	req->seq = json_object_get(req->call.options, "since") ? options.since
 							       : event_log_newest(log);
-	r = event_filter_init(&req->filter, &options, &req->error);
+	if (r >= 0)
+		r = event_filter_init(&req->filter, &options, &req->error);
 	if (r >= 0 && last && number_parse(last, &req->seq) < 0)
 		r = hvd_err(&req->error, EBADMSG, "Last-Event-ID: \"%.40s\" is no event's number",
 			    last);

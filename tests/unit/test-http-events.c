@@ -93,6 +93,81 @@ static void test_list(void **state)
 	assert_int_equal(ask(s, "GET", "/v1/events?since=x"), 422);
 }
 
+/* All events, in pages of two, as "1,2,3,": each once, and in order. */
+static void read_pages(struct scene *s, const char *query, char *seqs, size_t size)
+{
+	char path[160];
+	const char *next, *at;
+
+	*seqs = '\0';
+	snprintf(path, sizeof(path), "/v1/events?limit=2%s", query);
+	do {
+		assert_int_equal(ask(s, "GET", path), 200);
+		for (at = s->conn.answer.body; (at = strstr(at, "{\"seq\":")); at++)
+			snprintf(seqs + strlen(seqs), size - strlen(seqs), "%d,", atoi(at + 7));
+		next = strstr(s->conn.answer.body, "\"next\":\"");
+		snprintf(path, sizeof(path), "/v1/events?limit=2%s&cursor=%d", query,
+			 next ? atoi(next + 8) : 0);
+	} while (next);
+}
+
+static void test_pages(void **state)
+{
+	struct scene *s = *state;
+	char seqs[256], path[64];
+	unsigned long newest;
+
+	start(s);
+	assert_int_equal(ask(s, "POST", "/v1/vms/up/actions/pause"), 204);
+	assert_int_equal(ask(s, "POST", "/v1/vms/up/actions/resume"), 204);
+	assert_int_equal(ask(s, "GET", "/v1/events?limit=1&fields=seq"), 200);
+	assert_int_equal(sscanf(s->conn.answer.body, "{\"items\":[{\"seq\":%lu}]}", &newest), 1);
+	assert_true(newest >= 5);
+	read_pages(s, "&since=0", seqs, sizeof(seqs));
+	for (unsigned long i = 1, at = 0; i <= newest; i++) {
+		char *end;
+
+		assert_int_equal(strtoul(seqs + at, &end, 10), i);
+		at = (unsigned long)(end - seqs) + 1;
+	}
+	/* there are none behind the last, and the last ones have none behind them */
+	snprintf(path, sizeof(path), "/v1/events?cursor=%lu", newest);
+	assert_int_equal(ask(s, "GET", path), 200);
+	assert_string_equal(s->conn.answer.body, "{\"items\":[]}\n");
+	assert_int_equal(ask(s, "GET", "/v1/events?limit=2"), 200);
+	assert_null(strstr(s->conn.answer.body, "\"next\""));
+	/* a page that is full of all that the filter takes */
+	assert_int_equal(ask(s, "GET", "/v1/events?since=0&type=operation&limit=2"), 200);
+	assert_null(strstr(s->conn.answer.body, "\"next\""));
+
+	assert_int_equal(ask(s, "GET", "/v1/events?cursor=web"), 422);
+	expect(s, "\"cursor\"");
+	assert_int_equal(ask(s, "GET", "/v1/events?cursor=1000000"), 200);
+	expect(s, "\"type\":\"gap\"");
+}
+
+static void test_fields(void **state)
+{
+	struct scene *s = *state;
+
+	start(s);
+	assert_int_equal(ask(s, "POST", "/v1/vms/up/actions/pause"), 204);
+	assert_int_equal(ask(s, "GET", "/v1/events?type=operation&fields=operation,by.front,vm"), 200);
+	assert_string_equal(s->conn.answer.body,
+			    "{\"items\":[{\"vm\":\"up\",\"operation\":\"vm.pause\","
+			    "\"by\":{\"front\":\"rest\"}}]}\n");
+	assert_int_equal(ask(s, "GET", "/v1/events?since=1000000&fields=type"), 200);
+	expect(s, "{\"items\":[{\"type\":\"gap\"},{\"type\":\"started\"},");
+	assert_int_equal(ask(s, "GET", "/v1/events?fields=colour"), 422);
+	expect(s, "there is no member colour");
+
+	/* a stream is told by since where to begin, and has events as they are */
+	assert_int_equal(http_ask(&s->conn, "GET", "/v1/events?fields=seq", STREAM, NULL), 422);
+	expect(s, "\"fields\"");
+	assert_int_equal(http_ask(&s->conn, "GET", "/v1/events?cursor=1", STREAM, NULL), 422);
+	expect(s, "\"cursor\"");
+}
+
 /* Until text has come on the stream; what was before it is dropped. */
 static void wait_for(struct scene *s, const char *text)
 {
@@ -250,8 +325,8 @@ int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(test_list),	   T(test_stream),   T(test_filter),	T(test_replay),
-		T(test_heartbeat), T(test_too_many), T(test_no_reader), T(test_stop),
+		T(test_list),	T(test_pages),	   T(test_fields),   T(test_stream),	T(test_filter),
+		T(test_replay), T(test_heartbeat), T(test_too_many), T(test_no_reader), T(test_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
