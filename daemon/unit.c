@@ -20,6 +20,7 @@
 #define START_AGAIN_USEC 100000ULL
 
 #define UNIT_EXISTS "org.freedesktop.systemd1.UnitExists"
+#define DESTRUCTIVE "org.freedesktop.systemd1.TransactionIsDestructive"
 
 DEFINE_AUTO(sd_bus_message *, sd_bus_message_unref);
 
@@ -128,7 +129,7 @@ static int on_try_again(sd_event_source *source, uint64_t usec, void *userdata)
 
 /*
  * A failed unit that was left behind, or the slice of the VM's last life, is in the way: nobody else makes
- * units of these names. Such a slice is on its way out.
+ * units of these names. Such a slice is on its way out: it exists, or its stop would be undone.
  */
 static int try_again(struct unit_job *job)
 {
@@ -145,6 +146,7 @@ static int on_start_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
 {
 	struct unit_job *job = userdata;
 	const sd_bus_error *e = sd_bus_message_get_error(m);
+	bool in_the_way = sd_bus_error_has_name(e, UNIT_EXISTS) || sd_bus_error_has_name(e, DESTRUCTIVE);
 	struct hvd_error err = { 0 };
 
 	if (!e) {
@@ -152,9 +154,9 @@ static int on_start_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
 		job->message = sd_bus_message_unref(job->message);
 		return 0;
 	}
-	if (sd_bus_error_has_name(e, UNIT_EXISTS) && try_again(job) >= 0)
+	if (in_the_way && try_again(job) >= 0)
 		return 0;
-	if (sd_bus_error_has_name(e, UNIT_EXISTS))
+	if (in_the_way)
 		hvd_err(&err, EBUSY, "%s is still there; try again", job->unit);
 	else
 		bus_error(&err, e);
@@ -577,4 +579,14 @@ void unit_stop_name(sd_bus *bus, const char *unit)
 
 	if (r < 0)
 		log_err("cannot stop %s: %s", unit, strerror(-r));
+}
+
+void unit_stop_slice(sd_bus *bus, const struct vm_config *config)
+{
+	char slice[UNIT_NAME_MAX];
+
+	if (!config->shared_memory)
+		return;
+	unit_slice(config, slice);
+	unit_stop_name(bus, slice);
 }

@@ -90,6 +90,12 @@ void unit_reset_failed(sd_bus *bus, const char *vm);
 void unit_reset_failed_name(sd_bus *bus, const char *unit);
 void unit_stop_name(sd_bus *bus, const char *unit);
 
+/*
+ * Have the VM's own slice stop, if it has one, after all that was in it. systemd does so by itself when it is
+ * not needed any more (StopWhenUnneeded), but not always when the units were stopped by a job each.
+ */
+void unit_stop_slice(sd_bus *bus, const struct vm_config *config);
+
 /* "hvd-vmm was killed by SIGKILL", "out of memory (memory_max is 256M)", … */
 void unit_describe_failure(const struct unit_info *info, const struct vm_config *config, char *buf,
 			   size_t size);

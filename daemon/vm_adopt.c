@@ -78,6 +78,8 @@ static void process_ended(struct vm *vm, const struct unit_info *info)
 	/* images are closed when it counts as ended; systemd is asked again then */
 	if (vm_storages_await_end(vm, on_storages_gone))
 		return;
+	if (vm->manager->bus && vm_has_process(vm))
+		unit_stop_slice(vm->manager->bus, &vm->running);
 	if (vm_end_is_failure(vm->end) || (!failed && vm->end != VMM_REASON_NONE))
 		snprintf(reason, sizeof(reason), "%s", vm->end_text);
 	else if (failed)
