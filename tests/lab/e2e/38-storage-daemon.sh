@@ -129,6 +129,10 @@ wait_for "nothing to be left" nothing_left
 vm_up "$V" idle --disk "path=$WORK/over.qcow2,format=qcow2,backing=$WORK/a.qcow2,backing_format=qcow2"
 equal "what is behind the image" "$(sum vda)" "$A"
 guest "$V" 'dd if=/dev/zero of=/dev/vda bs=64k count=16 conv=fsync 2>/dev/null' >/dev/null || fail "writing"
-must systemctl stop "$(vm_unit "$V")"
+is_stopping() { [[ $(systemctl show -P ActiveState "$(vm_unit "$V")") == deactivating ]]; }
+systemctl stop "$(vm_unit "$V")" &
+wait_for "the power button" is_stopping
+console_type "$V" 'poweroff -f'
+wait $!
 wait_for "nothing to be left" nothing_left
 ok "systemctl stop ends the storage daemons too"
