@@ -78,9 +78,14 @@ build_cross() {
 # leaves its guests alone.
 build_install() {
 	build_cross
+	server_install "$REPLY"
+}
+
+# server_install DEST: make the server run the hvd that is in DEST.
+server_install() {
 	say "install: hvd onto the server"
 	# --keep-directory-symlink: /lib is a link to /usr/lib there, and stays one.
-	tar -C "$REPLY" --owner=0 --group=0 -c . |
+	tar -C "$1" --owner=0 --group=0 -c . |
 		lab_exec tar -C / --warning=no-timestamp --keep-directory-symlink --no-overwrite-dir -x
 	logged "$LAB_DIR/log/install.log" lab_exec sh -e -c '
 		ldconfig

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # All tests: natively with two compilers, fuzzing, and the end-to-end tests on the server. The first two run
-# beside the last, which do not use both CPUs all the time.
+# beside the last, which do not use both CPUs all the time; when they have ended, a second server takes tests
+# from the other end of the list.
 #
-# Logs are in LAB_DIR/log. A failure is shown where it happens, and named again at the end.
+# Logs are in CHECK_LOG. A failure is shown where it happens, and named again at the end.
 
 CHECK_PASSED=0 CHECK_FAILED=0 CHECK_SKIPPED=0 CHECK_FAILURES=()
 # Limits of time for tests that hang; no test is judged by its speed.
 CHECK_UNIT_SECONDS=${CHECK_UNIT_SECONDS:-300}
 CHECK_E2E_SECONDS=${CHECK_E2E_SECONDS:-900}
 CHECK_FUZZ_SECONDS=${CHECK_FUZZ_SECONDS:-5}
+CHECK_LOG='' CHECK_PARTS='' # folders
 
 check_pass() {
 	CHECK_PASSED=$((CHECK_PASSED + 1))
@@ -31,7 +33,7 @@ check_skip() {
 check_one() {
 	local name=$1
 	shift
-	if logged "$LAB_DIR/log/check-$name.log" "$@"; then
+	if logged "$CHECK_LOG/check-$name.log" "$@"; then
 		check_pass "$name"
 	else
 		check_fail "$name"
@@ -40,7 +42,7 @@ check_one() {
 
 # check_native NAME CONFIGURE-ARG...: `make check` of one configuration on this machine.
 check_native() {
-	local name=$1 log=$LAB_DIR/log/build-$1-check.log suite=$LAB_DIR/build/$1/test-suite.log line
+	local name=$1 log=$CHECK_LOG/build-$1-check.log suite=$LAB_DIR/build/$1/test-suite.log line
 	shift
 	attempt build_tree "$name" all "$@" --enable-werror --enable-sanitizers
 	if ((ATTEMPT)); then
@@ -69,7 +71,7 @@ check_native() {
 
 # check_fuzz: replay each corpus, then fuzz each target for a while.
 check_fuzz() {
-	local log=$LAB_DIR/log/build-fuzz-fuzz.log line
+	local log=$CHECK_LOG/build-fuzz-fuzz.log line
 	attempt build_tree fuzz all CC=clang --enable-fuzz
 	if ((ATTEMPT)); then
 		check_fail "fuzz: build"
@@ -89,21 +91,9 @@ check_fuzz() {
 	fi
 }
 
-# check_kvm_units: the unit tests that need KVM, cross-built and run on the server. They bring their
-# test library with them: nothing else there wants it.
+# check_kvm_units: the unit tests that need KVM, cross-built and run on the server.
 check_kvm_units() {
-	local dir=/usr/local/lib/hvd-tests rc=0 log=$LAB_DIR/log/test-vmm.log
-	sysroot_get
-	attempt logged "$LAB_DIR/log/build-test-vmm.log" make -C "$LAB_DIR/build/cross" tests/unit/test-vmm \
-		tests/unit/test-hotplug
-	if ((ATTEMPT)); then
-		check_fail "test-vmm: build"
-		return
-	fi
-	lab_exec mkdir -p "$dir" </dev/null
-	lab_put "$LAB_DIR/build/cross/tests/unit/test-vmm" "$dir/test-vmm"
-	lab_put "$LAB_DIR/build/cross/tests/unit/test-hotplug" "$dir/test-hotplug" # for e2e/25-hotplug.sh
-	lab_put "$(realpath "$REPLY"/root/usr/lib/*/libcmocka.so.0)" "$dir/libcmocka.so.0"
+	local dir=/usr/local/lib/hvd-tests rc=0 log=$CHECK_LOG/test-vmm.log
 	lab_exec env LD_LIBRARY_PATH="$dir" timeout -k 30 "$CHECK_E2E_SECONDS" "$dir/test-vmm" \
 		</dev/null >"$log" 2>&1 || rc=$?
 	if ((rc == 0)); then
@@ -114,24 +104,48 @@ check_kvm_units() {
 	fi
 }
 
-# check_e2e: every tests/lab/e2e/NN-*.sh on the server, with the bare-metal payloads beside them.
-check_e2e() {
-	local test name log rc t0 payloads=$LAB_DIR/build/payloads
-	attempt lab_up
-	if ((ATTEMPT)); then
-		check_fail "the server does not come up with hvd running"
-		return
-	fi
-	logged "$LAB_DIR/log/build-payloads.log" make -C "$LAB_DIR/src/tests/guest" O="$payloads" ||
-		check_fail "building tests/guest"
+# check_parts: build what tests need on a server beside hvd, into CHECK_PARTS: the bare-metal payloads, and
+# unit tests with their library, which nothing else there wants.
+check_parts() {
+	rm -rf "$CHECK_PARTS"
+	mkdir -p "$CHECK_PARTS/guest"
+	sysroot_get
+	make -C "$LAB_DIR/src/tests/guest" O="$CHECK_PARTS/guest"
+	make -C "$LAB_DIR/build/cross" tests/unit/test-vmm tests/unit/test-hotplug
+	cp "$LAB_DIR"/build/cross/tests/unit/test-{vmm,hotplug} "$CHECK_PARTS"
+	cp "$(realpath "$REPLY"/root/usr/lib/*/libcmocka.so.0)" "$CHECK_PARTS/libcmocka.so.0"
+}
+
+# check_equip: put the tests and their parts onto the server.
+check_equip() {
 	lab_exec rm -rf /root/e2e </dev/null
-	lab_exec mkdir -p /usr/local/lib/hvd-tests/guest </dev/null
+	lab_exec mkdir -p /usr/local/lib/hvd-tests </dev/null
 	lab_put "$LAB_HERE/e2e" /root/e2e
-	tar -C "$payloads" -c . | lab_exec tar -C /usr/local/lib/hvd-tests/guest -x
-	check_kvm_units
-	for test in "$LAB_HERE"/e2e/[0-9]*.sh; do
-		name=$(basename "$test" .sh) t0=$SECONDS rc=0
-		log=$LAB_DIR/log/e2e-$name.log
+	tar -C "$CHECK_PARTS" -c . | lab_exec tar -C /usr/local/lib/hvd-tests -x
+}
+
+# check_take END: REPLY is the test at that end (head, tail) of the list of those that nobody has taken yet;
+# fails when there is none.
+check_take() {
+	local queue=$CHECK_LOG/e2e.queue lock
+	exec {lock}>"$queue.lock"
+	flock "$lock"
+	REPLY=$("$1" -n 1 "$queue")
+	if [[ $1 == head ]]; then
+		sed -i 1d "$queue"
+	else
+		sed -i '$d' "$queue"
+	fi
+	exec {lock}>&-
+	[[ $REPLY ]]
+}
+
+# check_e2e END: tests from that end of the list, on the server of LAB_DIR.
+check_e2e() {
+	local name log rc t0
+	while check_take "$1"; do
+		name=$REPLY t0=$SECONDS rc=0
+		log=$CHECK_LOG/e2e-$name.log
 		lab_exec timeout -k 30 "$CHECK_E2E_SECONDS" bash "/root/e2e/$name.sh" \
 			</dev/null >"$log" 2>&1 || rc=$?
 		case $rc in
@@ -146,23 +160,62 @@ check_e2e() {
 	done
 }
 
-check_native_all() {
+# check_first_server: every tests/lab/e2e/NN-*.sh, less what the second server takes.
+check_first_server() {
+	attempt lab_up
+	if ((ATTEMPT)); then
+		check_fail "the server does not come up with hvd running"
+		return
+	fi
+	attempt logged "$CHECK_LOG/build-parts.log" check_parts
+	if ((ATTEMPT)); then
+		check_fail "building what tests need on the server"
+		return
+	fi
+	check_equip
+	(cd "$LAB_HERE/e2e" && printf '%s\n' [0-9]*.sh | sed 's/\.sh$//') >"$CHECK_LOG/e2e.queue"
+	check_kvm_units
+	check_e2e head
+}
+
+second_up() {
+	local dest=$LAB_DIR/dest
+	LAB_DIR=$LAB_DIR/second
+	lab_up --bare
+	server_install "$dest"
+	check_equip
+}
+
+# check_second_server: the first has installed hvd and made the list; if not, there is nothing to do.
+check_second_server() {
+	[[ -s $CHECK_LOG/e2e.queue ]] || return 0
+	attempt second_up
+	if ((ATTEMPT)); then
+		check_fail "the second server does not come up with hvd running"
+		return
+	fi
+	LAB_DIR=$LAB_DIR/second check_e2e tail
+}
+
+check_beside() {
+	renice -n 19 -p "$BASHPID" >/dev/null
 	check_native gcc CC=gcc
 	check_native clang CC=clang
 	check_fuzz
+	renice -n 0 -p "$BASHPID" >/dev/null
+	check_second_server
 }
 
-# check_aside CMD...: run CMD beside what follows, with what that leaves of the CPUs; its output is kept.
+# check_aside CMD...: run CMD beside what follows; its output is kept.
 CHECK_ASIDE=
 # shellcheck disable=SC2030 # the sums go through a file
 check_aside() {
 	(
-		renice -n 19 -p "$BASHPID" >/dev/null
 		CHECK_PASSED=0 CHECK_FAILED=0 CHECK_SKIPPED=0 CHECK_FAILURES=()
 		"$@"
 		printf 'CHECK_PASSED=%d CHECK_FAILED=%d CHECK_SKIPPED=%d CHECK_FAILURES=(%s)\n' "$CHECK_PASSED" \
-			"$CHECK_FAILED" "$CHECK_SKIPPED" "${CHECK_FAILURES[*]@Q}" >"$LAB_DIR/log/aside.sums"
-	) >"$LAB_DIR/log/aside.log" 2>&1 &
+			"$CHECK_FAILED" "$CHECK_SKIPPED" "${CHECK_FAILURES[*]@Q}" >"$CHECK_LOG/aside.sums"
+	) >"$CHECK_LOG/aside.log" 2>&1 &
 	CHECK_ASIDE=$!
 }
 
@@ -171,10 +224,10 @@ check_aside() {
 check_join() {
 	local passed=$CHECK_PASSED failed=$CHECK_FAILED skipped=$CHECK_SKIPPED failures=("${CHECK_FAILURES[@]}")
 	wait "$CHECK_ASIDE" || true
-	cat "$LAB_DIR/log/aside.log"
+	cat "$CHECK_LOG/aside.log"
 	# shellcheck source=/dev/null
-	if ! . "$LAB_DIR/log/aside.sums"; then
-		check_fail "the native tests did not come to their end"
+	if ! . "$CHECK_LOG/aside.sums"; then
+		check_fail "the native tests, or those of the second server, did not come to their end"
 		return
 	fi
 	CHECK_PASSED=$((CHECK_PASSED + passed)) CHECK_FAILED=$((CHECK_FAILED + failed))
@@ -188,16 +241,17 @@ lab_check() {
 	# One stream, so that the last line is the last.
 	exec 2>&1
 	packages_need LAB BUILD CHECK
+	CHECK_LOG=$LAB_DIR/log CHECK_PARTS=$LAB_DIR/parts
+	rm -f "$LAB_DIR"/log/{aside.sums,e2e.queue}
 	mkdir -p "$LAB_DIR/log"
 	build_source
 	# The folders only: the scripts name each other by variables.
 	check_one shellcheck bash -c 'shellcheck -x -e SC1090,SC1091 "$@"' - \
 		"$LAB_HERE/lab" "$LAB_HERE"/lib/*.sh "$LAB_HERE"/{server,guest}/customize "$LAB_HERE/tiny/init"
-	rm -f "$LAB_DIR/log/aside.sums"
-	check_aside check_native_all
-	check_e2e
-	lab_down
+	check_aside check_beside
+	check_first_server
 	check_join
+	lab_down
 	for failure in "${CHECK_FAILURES[@]}"; do
 		say "failed: $failure"
 	done

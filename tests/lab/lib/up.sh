@@ -89,10 +89,14 @@ up_stop() {
 	rm -f "$LAB_DIR/shape" "$LAB_DIR/root.qcow2" "$LAB_DIR/ssh_config"
 }
 
+# lab_down: end it, and the second server of a check.
 lab_down() {
-	[[ -d $LAB_DIR ]] || return 0
-	exec 9>"$LAB_DIR/lock"
-	flock 9
-	up_stop
-	exec 9>&-
+	local dir
+	for dir in "$LAB_DIR/second" "$LAB_DIR"; do
+		[[ -d $dir ]] || continue
+		exec 9>"$dir/lock"
+		flock 9
+		LAB_DIR=$dir up_stop
+		exec 9>&-
+	done
 }
