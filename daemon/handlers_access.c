@@ -53,8 +53,11 @@ void handle_token_list(struct manager *manager, struct vm *vm, struct call *call
 void handle_token_delete(struct manager *manager, struct vm *vm, struct call *call)
 {
 	struct hvd_error err = { 0 };
+	int r = tokens_delete(manager->tokens, call->name, &err);
 
-	finish(call, tokens_delete(manager->tokens, call->name, &err), &err);
+	if (r >= 0)
+		manager_access_changed(manager);
+	finish(call, r, &err);
 }
 
 static void answer_certificate(struct manager *manager, struct call *call)
@@ -81,10 +84,12 @@ void handle_certificate_create(struct manager *manager, struct vm *vm, struct ca
 		r = tls_create(manager->tls, &wanted, &err);
 		schema_clear(&certificate_schema, &wanted);
 	}
-	if (r < 0)
+	if (r < 0) {
 		finish(call, r, &err);
-	else
-		answer_certificate(manager, call);
+		return;
+	}
+	manager_access_changed(manager);
+	answer_certificate(manager, call);
 }
 
 void handle_certificate_get(struct manager *manager, struct vm *vm, struct call *call)

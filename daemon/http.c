@@ -43,6 +43,8 @@ struct http_server {
 	struct http_listener listeners[_LISTENERS_MAX];
 	sd_event_source *again, *timer;
 	struct list clients; /* struct http_client */
+	struct access_listener access_listener;
+	bool access_changed;
 	uint64_t next_deadline;     /* what the timer is set to; 0: off */
 	struct http_streams streams;
 };
@@ -90,12 +92,18 @@ void http_client_phase(struct http_client *client, enum http_phase phase)
 {
 	const struct http_config *config = &client->server->config;
 
+	client->phase = phase;
 	client->waiting = phase == HTTP_PHASE_IDLE ? server_now(client->server) : 0;
-	if (phase == HTTP_PHASE_BUSY)
-		client->deadline = 0;
-	else
-		set_deadline(client, phase == HTTP_PHASE_IDLE ? config->idle_timeout
-							      : config->request_timeout);
+	if (phase == HTTP_PHASE_BUSY) {
+		client->deadline = client->grant.expires;
+		if (client->deadline)
+			arm_timer(client->server, client->deadline);
+		return;
+	}
+	set_deadline(client, phase == HTTP_PHASE_IDLE ? config->idle_timeout
+						      : config->request_timeout);
+	if (phase == HTTP_PHASE_IDLE && client->last)
+		shutdown(client->fd, SHUT_RDWR);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *data)
@@ -117,6 +125,36 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *data)
 		shutdown(client->fd, SHUT_RDWR);
 	}
 	return 0;
+}
+
+/* ---- access ---- */
+
+/*
+ * A client that was let in by what is good no more is cut: its streams, its console, its request that is
+ * under way, whose call goes on by itself. An answer on its way is sent first: it may be that of the
+ * request to delete the token.
+ */
+static void check_access(struct http_server *server)
+{
+	struct http_client *client;
+
+	server->access_changed = false;
+	list_for_each(client, &server->clients, node) {
+		if (http_access_holds(client))
+			continue;
+		client->last = true;
+		if (client->phase != HTTP_PHASE_REPLY || client->stream)
+			shutdown(client->fd, SHUT_RDWR);
+	}
+}
+
+/* Not at once: this may be in the middle of a client's request. */
+static void on_access(struct access_listener *listener)
+{
+	struct http_server *server = container_of(listener, struct http_server, access_listener);
+
+	server->access_changed = true;
+	http_server_wake(server);
 }
 
 /* ---- limits ---- */
@@ -326,6 +364,8 @@ static int on_again(sd_event_source *source, void *data)
 {
 	struct http_server *server = data;
 
+	if (server->access_changed)
+		check_access(server);
 	for (size_t i = 0; i < _LISTENERS_MAX; i++)
 		listener_run(&server->listeners[i]);
 	return 0;
@@ -441,6 +481,9 @@ int http_server_new(struct manager *manager, const struct http_config *config,
 		return hvd_err(err, ENOMEM, "out of memory");
 	server->manager = manager;
 	list_init(&server->clients);
+	list_init(&server->access_listener.node);
+	server->access_listener.fn = on_access;
+	list_append(&manager->access_listeners, &server->access_listener.node);
 	server->config = *config;
 	set_defaults(&server->config);
 	group = getgrnam(server->config.group);
@@ -477,6 +520,7 @@ struct http_server *http_server_free(struct http_server *server)
 			MHD_stop_daemon(server->listeners[i].mhd);
 	}
 	http_streams_clear(&server->streams);
+	list_remove(&server->access_listener.node);
 	sd_event_source_disable_unref(server->again);
 	sd_event_source_disable_unref(server->timer);
 	free(server);

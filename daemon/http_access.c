@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/manager.h"
@@ -83,6 +84,25 @@ bool http_access_same(const struct http_client *a, const struct http_client *b)
 
 /* ---- requests ---- */
 
+static uint64_t now_usec(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* -EKEYREJECTED: it has been over for long. */
+static int set_expiry(struct http_grant *grant, uint64_t expires_usec, struct hvd_error *err)
+{
+	uint64_t now = now_usec(CLOCK_REALTIME);
+
+	if (expires_usec <= now)
+		return hvd_err(err, EKEYREJECTED, "the client's certificate has expired");
+	grant->expires = now_usec(CLOCK_MONOTONIC) + (expires_usec - now);
+	return 0;
+}
+
 static int by_token(struct http_client *client, const char *authorization, struct peer *peer,
 		    enum role *role, struct hvd_error *err)
 {
@@ -95,28 +115,42 @@ static int by_token(struct http_client *client, const char *authorization, struc
 	authorization += strlen(BEARER);
 	authorization += strspn(authorization, " ");
 	r = tokens_check(tokens, authorization, &token, err);
+	if (r >= 0)
+		r = set_expiry(&client->grant, token->expires_usec, err);
 	if (r < 0)
 		return r;
 	*role = token->role;
 	snprintf(peer->name, sizeof(peer->name), "token:%s", token->name);
+	snprintf(client->grant.token, sizeof(client->grant.token), "%s", token->name);
+	client->grant.token_created_usec = token->created_usec;
 	return 0;
 }
 
-static int by_certificate(struct MHD_Connection *connection, struct peer *peer, enum role *role,
-			  struct hvd_error *err)
+static int check_certificate(struct http_client *client, gnutls_session_t session,
+			     struct tls_client *ret, struct hvd_error *err)
+{
+	int r = tls_client(http_server_manager(client->server)->tls, &client->tls, session, ret, err);
+
+	return r < 0 ? r : set_expiry(&client->grant, ret->expires_usec, err);
+}
+
+static int by_certificate(struct http_client *client, struct MHD_Connection *connection,
+			  struct peer *peer, enum role *role, struct hvd_error *err)
 {
 	gnutls_session_t session =
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session;
-	char name[CERTIFICATE_NAME_SIZE];
+	struct tls_client who;
 	int r;
 
-	r = tls_client(session, role, name, err);
+	r = check_certificate(client, session, &who, err);
 	if (r < 0)
 		return r;
 	/* a browser sends its user's certificate on behalf of any page, and then says of which */
 	if (MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Origin"))
 		return hvd_err(err, EACCES, "pages of browsers must use a token");
-	snprintf(peer->name, sizeof(peer->name), "certificate:%s", name);
+	snprintf(peer->name, sizeof(peer->name), "certificate:%s", who.name);
+	*role = who.role;
+	client->grant.session = session;
 	return 0;
 }
 
@@ -128,14 +162,26 @@ int http_access_authenticate(struct http_client *client, struct MHD_Connection *
 
 	*peer = client->peer;
 	*role = ROLE_ADMIN;
+	client->grant = (struct http_grant){ 0 };
 	if (client->remote)
 		return authorization ? by_token(client, authorization, peer, role, err)
-				     : by_certificate(connection, peer, role, err);
+				     : by_certificate(client, connection, peer, role, err);
 	if (client->allowed)
 		return 0;
 	return hvd_err(err, EACCES,
 		       "user %u may not manage VMs: use sudo, or become a member of group hvd",
 		       client->peer.uid);
+}
+
+bool http_access_holds(struct http_client *client)
+{
+	const struct http_grant *grant = &client->grant;
+	struct tls_client who;
+
+	if (grant->token[0])
+		return tokens_have(http_server_manager(client->server)->tokens, grant->token,
+				   grant->token_created_usec);
+	return !grant->session || check_certificate(client, grant->session, &who, NULL) >= 0;
 }
 
 int http_access_authorise(const struct peer *peer, enum role role, const struct op *op,

@@ -20,11 +20,14 @@ int http_access_identify(struct http_client *client, gid_t group);
 bool http_access_same(const struct http_client *a, const struct http_client *b);
 
 /*
- * Of a request: fill peer with who asks. -ENOKEY, -EKEYREJECTED: it does not say, or not rightly;
- * -EACCES: may nothing here.
+ * Of a request: fill peer with who asks, and the client's grant. -ENOKEY, -EKEYREJECTED: it does not say,
+ * or not rightly; -EACCES: may nothing here.
  */
 int http_access_authenticate(struct http_client *client, struct MHD_Connection *connection,
 			     struct peer *peer, enum role *role, struct hvd_error *err);
+
+/* Is what it was let in by still good? The token is there, the certificate taken. */
+bool http_access_holds(struct http_client *client);
 
 /* May it do this? -EACCES */
 int http_access_authorise(const struct peer *peer, enum role role, const struct op *op,

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <gnutls/gnutls.h>
 #include <microhttpd.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,6 +24,20 @@ struct http_streams;
 struct tls_identity;
 struct websocket;
 
+enum http_phase {
+	HTTP_PHASE_IDLE,    /* the next request has the idle timeout to arrive whole */
+	HTTP_PHASE_BUSY,    /* with the core, a WebSocket, a quiet stream: until its grant expires */
+	HTTP_PHASE_REPLY,   /* the client has the request timeout to take the answer */
+};
+
+/* What the last request of a remote client was let in by (daemon/http_access.h). */
+struct http_grant {
+	char token[OP_NAME_SIZE];    /* its name, or "" */
+	uint64_t token_created_usec; /* another may be called the same later */
+	gnutls_session_t session;    /* with a client's certificate, or NULL */
+	uint64_t expires;            /* CLOCK_MONOTONIC in microseconds; 0: never */
+};
+
 struct http_client {
 	struct list node;
 	struct http_server *server;
@@ -31,23 +46,20 @@ struct http_client {
 	struct peer peer;
 	bool allowed;                 /* over the unix socket: root, hvd's user, or in the group */
 	bool remote;                  /* over TLS */
+	struct http_grant grant;
 	struct tls_identity *tls;     /* what its handshake began with */
 	uint8_t address[9];           /* over TLS: 4 or 6, and of whom (daemon/http_access.h) */
+	enum http_phase phase;
 	uint64_t deadline;            /* CLOCK_MONOTONIC in microseconds, 0: none */
 	uint64_t waiting;             /* for a whole request since then; 0: one is being served */
 	bool evicted;                 /* its place is another's, its end under way */
 	bool ending;                  /* after its WebSocket */
+	bool last;                    /* the answer that it is sent now is the last */
 	struct http_request *pending; /* its call is with the core, the connection suspended */
 	struct websocket *websocket;  /* after an upgrade */
 	struct MHD_UpgradeResponseHandle *upgrade;
 	sd_event_source *hangup;      /* of a remote one's WebSocket */
 	struct http_stream *stream;   /* of events (daemon/http_events.h) */
-};
-
-enum http_phase {
-	HTTP_PHASE_IDLE,    /* the next request has the idle timeout to arrive whole */
-	HTTP_PHASE_BUSY,    /* with the core, a WebSocket, a quiet stream: no deadline */
-	HTTP_PHASE_REPLY,   /* the client has the request timeout to take the answer */
 };
 
 /* Set the client's deadline. http.c */

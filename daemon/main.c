@@ -156,10 +156,14 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *si,
 	struct hvd *hvd = userdata;
 	struct hvd_error err = { 0 };
 
-	if (hvd->manager && tls_load(hvd->manager->tls, &err) < 0)
+	if (!hvd->manager)
+		return 0;
+	if (tls_load(hvd->manager->tls, &err) < 0) {
 		log_err("certificates stay as they were: %s", err.msg);
-	else
-		log_info("certificates were read again");
+		return 0;
+	}
+	log_info("certificates were read again");
+	manager_access_changed(hvd->manager);
 	return 0;
 }
 

@@ -63,6 +63,14 @@ void manager_notify(struct manager *manager, enum manager_event event, struct vm
 		listener->fn(listener, event, vm);
 }
 
+void manager_access_changed(struct manager *manager)
+{
+	struct access_listener *listener;
+
+	list_for_each(listener, &manager->access_listeners, node)
+		listener->fn(listener);
+}
+
 /* STATE/name */
 static int state_path(const struct manager *manager, const char *name, char path[static PATH_MAX],
 		      struct hvd_error *err)
@@ -230,6 +238,7 @@ int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
 	list_init(&manager->vms);
 	list_init(&manager->networks);
 	list_init(&manager->listeners);
+	list_init(&manager->access_listeners);
 
 	sd_event_now(event, CLOCK_REALTIME, &manager->traffic.since_usec);
 	r = metrics_new(manager, &manager->metrics);

@@ -44,6 +44,12 @@ struct manager_listener {
 	void (*fn)(struct manager_listener *listener, enum manager_event event, struct vm *vm);
 };
 
+/* Told when there is a token or a certificate less that remote clients are known by. */
+struct access_listener {
+	struct list node;
+	void (*fn)(struct access_listener *listener);
+};
+
 /* What front ends have seen, for metrics. */
 struct traffic {
 	uint64_t answers[600]; /* by HTTP status */
@@ -59,6 +65,7 @@ struct manager {
 	struct list vms;       /* struct vm, by name */
 	struct list networks;  /* struct network */
 	struct list listeners; /* struct manager_listener */
+	struct list access_listeners;
 	struct host_info host; /* probed once */
 	struct event_log *events;
 	struct operations *operations;
@@ -91,3 +98,4 @@ struct network *manager_find_network(const struct manager *manager, const char *
 void manager_autostart(struct manager *manager);
 
 void manager_notify(struct manager *manager, enum manager_event event, struct vm *vm);
+void manager_access_changed(struct manager *manager);

@@ -22,11 +22,13 @@ struct tls_identity {
 	unsigned refs;
 	gnutls_certificate_credentials_t credentials;
 	bool asks; /* clients for their certificates */
+	time_t revocations_end; /* when there should have been another list; 0: never */
 };
 
 struct tls {
 	char folder[PATH_MAX];
 	struct tls_identity *current;
+	struct hvd_error why; /* there is none */
 };
 
 void tls_identity_unref(struct tls_identity *identity)
@@ -41,6 +43,13 @@ void tls_identity_unref(struct tls_identity *identity)
 DEFINE_AUTO(struct tls_identity *, tls_identity_unref);
 
 /* ---- reading ---- */
+
+static void free_chain(gnutls_x509_crt_t *chain, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		gnutls_x509_crt_deinit(chain[i]);
+	gnutls_free(chain);
+}
 
 /* A file of the folder. -ENOENT without an error: it is not there. */
 static int read_file(const struct tls *tls, const char *name, char **ret, struct hvd_error *err)
@@ -61,7 +70,9 @@ static gnutls_datum_t datum_of(const char *text)
 
 static int unusable(const struct tls *tls, const char *name, int r, struct hvd_error *err)
 {
-	return hvd_err(err, r == GNUTLS_E_MEMORY_ERROR ? ENOMEM : EINVAL, "%s/%s: %s", tls->folder,
+	if (r == GNUTLS_E_MEMORY_ERROR)
+		return hvd_err(err, ENOMEM, "out of memory");
+	return hvd_err(err, EIO, "%s/%s: %s: mend or remove it, then systemctl reload hvd", tls->folder,
 		       name, gnutls_strerror(r));
 }
 
@@ -101,9 +112,61 @@ static int verify_client(gnutls_session_t session)
 	return 0;
 }
 
+/*
+ * One that none of the authorities has signed would never be looked at: whoever put it there believes
+ * that certificates are revoked which are not. What one that is too old means tls_client() says.
+ */
+static int check_revocations(const gnutls_datum_t *authorities, const gnutls_datum_t *revoked,
+			     time_t *ret_end)
+{
+	const unsigned too_old = GNUTLS_CERT_INVALID | GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED;
+	gnutls_x509_crt_t *trusted = NULL;
+	gnutls_x509_crl_t *lists = NULL;
+	unsigned n_trusted = 0, n_lists = 0;
+	int r;
+
+	r = gnutls_x509_crt_list_import2(&trusted, &n_trusted, authorities, GNUTLS_X509_FMT_PEM, 0);
+	if (r >= 0)
+		r = gnutls_x509_crl_list_import2(&lists, &n_lists, revoked, GNUTLS_X509_FMT_PEM, 0);
+	if (r >= 0 && !n_lists)
+		r = GNUTLS_E_NO_CERTIFICATE_FOUND;
+	for (unsigned i = 0; i < n_lists && r >= 0; i++) {
+		time_t end = gnutls_x509_crl_get_next_update(lists[i]);
+		unsigned status = 0;
+
+		r = gnutls_x509_crl_verify(lists[i], trusted, n_trusted, 0, &status);
+		if (r >= 0 && status & ~too_old)
+			r = GNUTLS_E_CRL_VERIFICATION_ERROR;
+		if (end > 0 && (!*ret_end || end < *ret_end))
+			*ret_end = end;
+	}
+	for (unsigned i = 0; i < n_lists; i++)
+		gnutls_x509_crl_deinit(lists[i]);
+	gnutls_free(lists);
+	free_chain(trusted, n_trusted);
+	return r;
+}
+
+static int load_revocations(const struct tls *tls, struct tls_identity *identity,
+			    const gnutls_datum_t *authorities, struct hvd_error *err)
+{
+	AUTO(free) char *text = NULL;
+	gnutls_datum_t pem;
+	int r;
+
+	r = read_file(tls, REVOKED_FILE, &text, err);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	pem = datum_of(text);
+	r = check_revocations(authorities, &pem, &identity->revocations_end);
+	if (r >= 0)
+		r = gnutls_certificate_set_x509_crl_mem(identity->credentials, &pem, GNUTLS_X509_FMT_PEM);
+	return r < 0 ? unusable(tls, REVOKED_FILE, r, err) : 0;
+}
+
 static int load_clients(const struct tls *tls, struct tls_identity *identity, struct hvd_error *err)
 {
-	AUTO(free) char *authorities = NULL, *revoked = NULL;
+	AUTO(free) char *authorities = NULL;
 	gnutls_datum_t pem;
 	int r;
 
@@ -116,16 +179,10 @@ static int load_clients(const struct tls *tls, struct tls_identity *identity, st
 		return unusable(tls, CLIENTS_FILE, r ? r : GNUTLS_E_NO_CERTIFICATE_FOUND, err);
 	gnutls_certificate_set_verify_function(identity->credentials, verify_client);
 	identity->asks = true;
-
-	r = read_file(tls, REVOKED_FILE, &revoked, err);
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
-	pem = datum_of(revoked);
-	r = gnutls_certificate_set_x509_crl_mem(identity->credentials, &pem, GNUTLS_X509_FMT_PEM);
-	return r < 0 ? unusable(tls, REVOKED_FILE, r, err) : 0;
+	return load_revocations(tls, identity, &pem, err);
 }
 
-int tls_load(struct tls *tls, struct hvd_error *err)
+static int load(struct tls *tls, struct hvd_error *err)
 {
 	AUTO(tls_identity_unref) struct tls_identity *identity = calloc(1, sizeof(*identity));
 	int r;
@@ -147,18 +204,30 @@ int tls_load(struct tls *tls, struct hvd_error *err)
 	return 0;
 }
 
+int tls_load(struct tls *tls, struct hvd_error *err)
+{
+	struct hvd_error why = { 0 };
+	int r = load(tls, &why);
+
+	if (r < 0) {
+		tls->why = why;
+		if (err)
+			*err = why;
+	}
+	return r;
+}
+
 int tls_new(const char *folder, struct tls **ret, struct hvd_error *err)
 {
 	AUTO(tls_free) struct tls *tls = calloc(1, sizeof(*tls));
-	struct hvd_error why = { 0 };
 	int r;
 
 	if (!tls)
 		return hvd_err(err, ENOMEM, "out of memory");
 	snprintf(tls->folder, sizeof(tls->folder), "%s", folder);
-	r = tls_load(tls, &why);
+	r = tls_load(tls, NULL);
 	if (r < 0 && r != -ENOENT)
-		log_err("no TLS: %s", why.msg);
+		log_err("no TLS: %s", tls->why.msg);
 	*ret = TAKE(tls);
 	return 0;
 }
@@ -195,18 +264,10 @@ static int chain_of(const struct tls *tls, gnutls_x509_crt_t **ret, unsigned *n,
 		    struct hvd_error *err)
 {
 	if (!tls->current)
-		return hvd_err(err, ENOENT, "there is no certificate for remote clients; hvcli "
-			       "certificate create NAME makes one");
+		return hvd_err(err, -tls->why.code, "%s", tls->why.msg);
 	if (gnutls_certificate_get_x509_crt(tls->current->credentials, 0, ret, n) < 0)
 		return hvd_err(err, ENOMEM, "out of memory");
 	return 0;
-}
-
-static void free_chain(gnutls_x509_crt_t *chain, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		gnutls_x509_crt_deinit(chain[i]);
-	gnutls_free(chain);
 }
 
 /* The subject of the first authority of clients, or NULL. */
@@ -291,22 +352,51 @@ void tls_identity_present(struct tls_identity *identity, gnutls_session_t sessio
 		gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
 }
 
-int tls_client(gnutls_session_t session, enum role *role,
-	       char name[static CERTIFICATE_NAME_SIZE], struct hvd_error *err)
+/* The session is past its handshake: what it is presented with now is only looked at here. */
+static int verify_anew(struct tls *tls, struct tls_identity **identity, gnutls_session_t session)
+{
+	int r;
+
+	if (*identity == tls->current)
+		return 0;
+	gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, tls->current->credentials);
+	r = verify_client(session);
+	if (r < 0) {
+		gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, (*identity)->credentials);
+		return r;
+	}
+	tls_identity_unref(*identity);
+	*identity = tls_identity_get(tls);
+	return 0;
+}
+
+int tls_client(struct tls *tls, struct tls_identity **identity, gnutls_session_t session,
+	       struct tls_client *ret, struct hvd_error *err)
 {
 	AUTO(certificate) gnutls_x509_crt_t crt = NULL;
 	const gnutls_datum_t *peers;
+	time_t expires, end;
 	unsigned n = 0;
 
 	peers = gnutls_certificate_get_peers(session, &n);
 	if (!peers || !n)
 		return hvd_err(err, ENOKEY, "send a token (Authorization: Bearer) or a client's "
 			       "certificate");
+	if (verify_anew(tls, identity, session) < 0)
+		return hvd_err(err, EACCES, "the client's certificate is not taken any more");
 	if (gnutls_x509_crt_init(&crt) < 0) {
 		crt = NULL;
 		return hvd_err(err, ENOMEM, "out of memory");
 	}
 	if (gnutls_x509_crt_import(crt, &peers[0], GNUTLS_X509_FMT_DER) < 0)
 		return hvd_err(err, EACCES, "the client's certificate cannot be read");
-	return certificate_role(crt, role, name, err);
+	expires = gnutls_x509_crt_get_expiration_time(crt);
+	end = (*identity)->revocations_end;
+	if (end && end <= time(NULL))
+		return hvd_err(err, EACCES, "no certificate is taken: the list of those revoked (%s/"
+			       REVOKED_FILE ") is too old", tls->folder);
+	if (end && end < expires)
+		expires = end;
+	ret->expires_usec = expires > 0 ? (uint64_t)expires * 1000000 : 0;
+	return certificate_role(crt, &ret->role, ret->name, err);
 }

@@ -6,7 +6,11 @@
  *	clients.pem  authorities whose client certificates are taken; none: clients need tokens
  *	clients.crl  certificates of theirs that are not taken any more; may be missing
  *
- * What was read together is a tls_identity. Connections keep that with which they began.
+ * What was read together is a tls_identity. Connections keep that with which they began, but a client's
+ * certificate has to be good by what was read last.
+ *
+ * What cannot be read closes the door: nothing is taken from it, and there is no TLS until it has been
+ * mended. When files are read again what was read before stays in that case.
  */
 #pragma once
 
@@ -51,9 +55,17 @@ void tls_identity_unref(struct tls_identity *identity);
  */
 void tls_identity_present(struct tls_identity *identity, gnutls_session_t session);
 
+/* A client by its certificate. */
+struct tls_client {
+	enum role role;
+	char name[CERTIFICATE_NAME_SIZE];
+	uint64_t expires_usec; /* CLOCK_REALTIME: of the certificate, or of the list of revocations */
+};
+
 /*
- * The role and name of the client by its certificate, which the handshake has verified. -ENOKEY: it
- * has sent none; -EACCES: it has no role.
+ * Who the other side of a session is. *identity is what it was presented with, and becomes what was
+ * read last: then the certificate is verified anew. -ENOKEY: it has sent none; -EACCES: it is not taken
+ * (any more), has no role, or the list of revocations is too old to tell.
  */
-int tls_client(gnutls_session_t session, enum role *role,
-	       char name[static CERTIFICATE_NAME_SIZE], struct hvd_error *err);
+int tls_client(struct tls *tls, struct tls_identity **identity, gnutls_session_t session,
+	       struct tls_client *ret, struct hvd_error *err);

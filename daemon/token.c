@@ -293,6 +293,15 @@ const struct token_info *tokens_next(const struct tokens *tokens, const struct t
 	return next < file->n_tokens ? &file->tokens[next].info : NULL;
 }
 
+bool tokens_have(const struct tokens *tokens, const char *name, uint64_t created_usec)
+{
+	for (const struct token_info *token = tokens_next(tokens, NULL); token;
+	     token = tokens_next(tokens, token))
+		if (!strcmp(token->name, name) && token->created_usec == created_usec)
+			return true;
+	return false;
+}
+
 int tokens_check(const struct tokens *tokens, const char *secret, const struct token_info **ret,
 		 struct hvd_error *err)
 {

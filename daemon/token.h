@@ -34,6 +34,9 @@ int tokens_delete(struct tokens *tokens, const char *name, struct hvd_error *err
 /* In the order of their creation, without the secret; valid until the next change. NULL: the end. */
 const struct token_info *tokens_next(const struct tokens *tokens, const struct token_info *token);
 
+/* Is there still the one of this name that was created then? */
+bool tokens_have(const struct tokens *tokens, const char *name, uint64_t created_usec);
+
 /*
  * The token with this secret. -EKEYREJECTED: there is none, or it has expired, which err does not
  * tell the client apart from the other.

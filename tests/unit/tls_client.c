@@ -44,7 +44,7 @@ void tls_party_init(struct tls_party *party, const char *name, const char *unit,
 	ok(gnutls_x509_crt_set_expiration_time(crt, now + seconds));
 	ok(gnutls_x509_crt_set_basic_constraints(crt, !signer, -1));
 	ok(gnutls_x509_crt_set_key_usage(crt, signer ? GNUTLS_KEY_DIGITAL_SIGNATURE
-						     : GNUTLS_KEY_KEY_CERT_SIGN));
+						     : GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN));
 	if (signer)
 		ok(gnutls_x509_crt_set_key_purpose_oid(crt, GNUTLS_KP_TLS_WWW_CLIENT, 0));
 	ok(gnutls_x509_crt_set_key(crt, party->key));
@@ -58,16 +58,42 @@ void tls_party_clear(struct tls_party *party)
 	gnutls_x509_privkey_deinit(party->key);
 }
 
-void tls_party_write(const struct tls_party *party, const char *path)
+/* Takes pem. */
+static void write_pem(gnutls_datum_t pem, const char *path)
 {
 	FILE *f = fopen(path, "we");
-	gnutls_datum_t pem;
 
 	assert_non_null(f);
-	ok(gnutls_x509_crt_export2(party->crt, GNUTLS_X509_FMT_PEM, &pem));
 	assert_int_equal(fwrite(pem.data, 1, pem.size, f), pem.size);
 	gnutls_free(pem.data);
 	assert_int_equal(fclose(f), 0);
+}
+
+void tls_party_write(const struct tls_party *party, const char *path)
+{
+	gnutls_datum_t pem;
+
+	ok(gnutls_x509_crt_export2(party->crt, GNUTLS_X509_FMT_PEM, &pem));
+	write_pem(pem, path);
+}
+
+void tls_party_revoke(const struct tls_party *signer, const struct tls_party *party, long seconds,
+		      const char *path)
+{
+	time_t now = time(NULL);
+	gnutls_x509_crl_t crl;
+	gnutls_datum_t pem;
+
+	ok(gnutls_x509_crl_init(&crl));
+	ok(gnutls_x509_crl_set_version(crl, 2));
+	ok(gnutls_x509_crl_set_this_update(crl, now - 7200));
+	ok(gnutls_x509_crl_set_next_update(crl, now + seconds));
+	ok(gnutls_x509_crl_set_number(crl, "\1", 1));
+	ok(gnutls_x509_crl_set_crt(crl, party->crt, now - 3600));
+	ok(gnutls_x509_crl_sign2(crl, signer->crt, signer->key, GNUTLS_DIG_SHA256, 0));
+	ok(gnutls_x509_crl_export2(crl, GNUTLS_X509_FMT_PEM, &pem));
+	gnutls_x509_crl_deinit(crl);
+	write_pem(pem, path);
 }
 
 void tls_connect_plain(struct tls_conn *conn, unsigned short port)

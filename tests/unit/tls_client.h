@@ -22,6 +22,10 @@ void tls_party_clear(struct tls_party *party);
 /* Its certificate as PEM into a file. */
 void tls_party_write(const struct tls_party *party, const char *path);
 
+/* A list of what signer has revoked, this one, as PEM; the next is due in seconds from now. */
+void tls_party_revoke(const struct tls_party *signer, const struct tls_party *party, long seconds,
+		      const char *path);
+
 struct tls_conn {
 	int fd;
 	gnutls_session_t session; /* NULL: plain TCP */
