@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hvd as test-rest-document.py drives it: the rig with a VM "up", its state on a small file system of its
- * own. Says the path of the socket and the port for TLS in a line, then does what each line says, and answers "ok".
+ * hvd as test-rest-document.py and others drive it: the rig with a VM "up", its state on a small file system
+ * of its own. Says the path of the socket, the port for TLS and the address of its bus, if any, in a line, then
+ * does what each line says, and answers "ok".
  *
  *	error N		the VM's process answers all with this errno; 0: as ever
  *	mute		it answers nothing
@@ -97,7 +98,7 @@ int main(int argc, char **argv)
 	rig_start_bus(&rig);
 	rig_start_vmm(&rig, "up");
 	rig_start(&rig);
-	printf("%s %u\n", rig.socket, rig.port);
+	printf("%s %u %s\n", rig.socket, rig.port, rig.bus_address);
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin)) {
 		line[strcspn(line, "\n")] = '\0';
