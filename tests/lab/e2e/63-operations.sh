@@ -5,9 +5,9 @@
 V=${P}ops
 
 field() { jq -r ".$1" <<<"$REPLY"; }
-# begin ACTION: have it begin; ID is its operation.
+# begin ACTION [VM]: have it begin; ID is its operation.
 begin() {
-	PREFER=respond-async rest_is 202 POST "/v1/vms/$V/actions/$1"
+	PREFER=respond-async rest_is 202 POST "/v1/vms/${2-$V}/actions/$1"
 	ID=$(field id)
 	equal "kind" "$(field kind)" "vm.$1"
 }
@@ -26,15 +26,26 @@ begin stop
 rest_is 409 DELETE "/v1/operations/$ID"
 ends stop succeeded
 
-# Cancelled: the VM is off, and nothing of it is left.
-begin start
+# Cancelled, while it waits for a server that does not speak: the VM is off, and nothing of it is left.
+M=${P}mute
+qemu-img create -q -f raw "$WORK/mute.img" 1M
+qemu-nbd --persistent --format raw --socket "$WORK/mute.sock" "$WORK/mute.img" &
+CHILDREN+=($!)
+wait_for "the server" test -S "$WORK/mute.sock"
+kill -STOP $!
+must hvcli vm create "$M" --kernel "$KERNEL" --memory 64M --disk "socket=$WORK/mute.sock"
+begin start "$M"
 rest_is 200 DELETE "/v1/operations/$ID"
+kill -KILL $!
 ends start cancelled
-vm_wait "$V" shutoff
-[[ ! -e /run/hvd/vms/$V ]] || fail "left behind: $(ls /run/hvd/vms/"$V")"
+vm_wait "$M" shutoff
+[[ ! -e /run/hvd/vms/$M ]] || fail "left behind: $(ls "/run/hvd/vms/$M")"
+no_units() { [[ -z $(systemctl list-units --all --no-legend "hvd-vm-$M*" "hvd-$M.slice") ]]; }
+wait_for "its units to be gone" no_units
 rest_is 409 DELETE "/v1/operations/$ID"
-equal "in the events" "$(hvcli events -o json --limit 4096 --type operation --vm "$V" |
+equal "in the events" "$(hvcli events -o json --limit 4096 --type operation --vm "$M" |
 	jq -r "select(.operation_id == \"$ID\").outcome" | paste -sd' ')" 'running cancelled'
+must hvcli vm delete "$M"
 
 # hvcli
 id=$(hvcli vm start "$V" --no-wait -o name) || fail "hvcli vm start --no-wait"
