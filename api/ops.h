@@ -106,7 +106,7 @@ struct op {
 	const char *name;   /* "vm.pause": stable; journal, errors, tests */
 	enum http_method method;
 	const char *path;   /* "/v1/vms/{vm}/actions/pause" */
-	const char *member; /* D-Bus method; on org.hvd1.VM when the path names a {vm}, else Manager */
+	const char *member; /* D-Bus method, of the object that the path names, or of the manager */
 	const char *verb;   /* hvcli: "vm pause" */
 	enum access access;
 	unsigned states;                 /* OP_STATE() bits in which it is allowed; OP_ANY_STATE */

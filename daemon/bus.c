@@ -6,6 +6,7 @@
 
 #include "api/dbus.h"
 #include "daemon/bus_call.h"
+#include "daemon/bus_object.h"
 #include "daemon/bus_path.h"
 #include "daemon/bus_table.h"
 #include "vmm/base/log.h"
@@ -17,59 +18,44 @@ struct bus_server {
 	struct bus_calls calls;
 	struct manager_listener listener;
 	struct event_listener event_listener;
-	const struct vm *removed; /* no longer in the manager, while its removal is announced */
-	sd_bus_slot *manager_slot, *vm_slot, *enumerator_slot, *object_manager_slot;
+	struct bus_object removed; /* no longer in the manager, while its removal is announced */
+	sd_bus_slot *slots[_BUS_KIND_MAX], *object_manager;
+	struct enumerator {
+		const struct manager *manager;
+		enum bus_kind kind;
+		sd_bus_slot *slot;
+	} enumerators[_BUS_KIND_MAX];
 	bool named;
 };
 
-/* NULL: no VM has this object path. A UUID is not one: each VM is one object. */
-static const struct vm *vm_of_path(const struct bus_server *server, const char *path)
+static bool find(const struct bus_server *server, const char *path, struct bus_object *ret)
 {
-	AUTO(free) char *name = NULL;
-	const struct vm *vm;
+	AUTO(free) char *removed = NULL;
 
-	if (sd_bus_path_decode(path, BUS_VM_PATH, &name) <= 0)
-		return NULL;
-	if (server->removed && strcmp(vm_config(server->removed)->name, name) == 0)
-		return server->removed;
-	vm = manager_find_vm(server->manager, name);
-	return vm && strcmp(vm_config(vm)->name, name) == 0 ? vm : NULL;
+	if (server->removed.resource &&
+	    bus_path_of(server->removed.kind, bus_object_name(&server->removed), &removed) >= 0 &&
+	    !strcmp(removed, path)) {
+		*ret = server->removed;
+		return true;
+	}
+	return bus_object_find(server->manager, path, ret);
 }
 
-static int find_vm(sd_bus *bus, const char *path, const char *interface, void *data, void **found,
+static int on_find(sd_bus *bus, const char *path, const char *interface, void *data, void **found,
 		   sd_bus_error *error)
 {
+	struct bus_object object;
+
 	*found = data;
-	return vm_of_path(data, path) != NULL;
+	return find(data, path, &object);
 }
 
+/* prefix does not tell of which: it is also that of the ObjectManager. */
 static int enumerate(sd_bus *bus, const char *prefix, void *data, char ***ret, sd_bus_error *error)
 {
-	const struct bus_server *server = data;
-	size_t n = 0;
-	char **paths;
-	int r;
+	const struct enumerator *enumerator = data;
 
-	for (const struct vm *vm = vm_next(server->manager, NULL); vm;
-	     vm = vm_next(server->manager, vm))
-		n++;
-	paths = calloc(n + 1, sizeof(*paths));
-	if (!paths)
-		return -ENOMEM;
-	n = 0;
-	for (const struct vm *vm = vm_next(server->manager, NULL); vm;
-	     vm = vm_next(server->manager, vm)) {
-		r = bus_path_of(vm_config(vm)->name, &paths[n]);
-		if (r < 0) {
-			while (n)
-				free(paths[--n]);
-			free(paths);
-			return r;
-		}
-		n++;
-	}
-	*ret = paths;
-	return 0;
+	return bus_object_paths(enumerator->manager, enumerator->kind, ret);
 }
 
 /* ---- methods and properties ---- */
@@ -77,38 +63,21 @@ static int enumerate(sd_bus *bus, const char *prefix, void *data, char ***ret, s
 static int on_method(sd_bus_message *m, void *data, sd_bus_error *error)
 {
 	struct bus_server *server = data;
-	const struct vm *vm = vm_of_path(server, sd_bus_message_get_path(m));
-	const struct op *op = bus_op(vm != NULL, sd_bus_message_get_member(m));
+	struct bus_object object = { .kind = BUS_KIND_MANAGER };
+	bool found = find(server, sd_bus_message_get_path(m), &object);
+	const struct op *op = bus_op(object.kind, sd_bus_message_get_member(m));
 
 	if (!op)
 		return 0;
-	return bus_call_begin(&server->calls, m, op, vm ? vm_config(vm)->name : NULL);
+	return bus_call_begin(&server->calls, m, op, found ? bus_object_name(&object) : NULL);
 }
 
-static int get_spec(sd_bus *bus, const char *path, const char *interface, const char *property,
-		    sd_bus_message *reply, void *data, sd_bus_error *error)
+static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
+			sd_bus_message *reply, void *data, sd_bus_error *error)
 {
-	const struct vm *vm = vm_of_path(data, path);
-	const struct field *field = bus_field(&vm_schema, property);
+	struct bus_object object;
 
-	return vm && field ? dbus_append_field(reply, field, vm_config(vm)) : -ENOENT;
-}
-
-static int get_status(sd_bus *bus, const char *path, const char *interface, const char *property,
-		      sd_bus_message *reply, void *data, sd_bus_error *error)
-{
-	const struct vm *vm = vm_of_path(data, path);
-	const struct field *field = bus_field(&vm_status_schema, property);
-	struct vm_status status = { 0 };
-	int r;
-
-	if (!vm || !field)
-		return -ENOENT;
-	r = vm_get_status(vm, &status);
-	if (r >= 0)
-		r = dbus_append_field(reply, field, &status);
-	schema_clear(&vm_status_schema, &status);
-	return r;
+	return find(data, path, &object) ? bus_object_append(&object, property, reply) : -ENOENT;
 }
 
 static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -119,90 +88,100 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
 
 /* ---- signals ---- */
 
-static int emit_added(struct bus_server *server, const char *name, const char *path)
+static int emit_added(struct bus_server *server, const struct bus_object *object, const char *path)
 {
 	int r;
 
 	r = sd_bus_emit_object_added(server->manager->bus, path);
 	if (r < 0)
 		return r;
-	return sd_bus_emit_signal(server->manager->bus, BUS_PATH, BUS_MANAGER, "VMAdded", "so",
-				  name, path);
+	return sd_bus_emit_signal(server->manager->bus, BUS_PATH, BUS_MANAGER,
+				  bus_kinds[object->kind].added, "so", bus_object_name(object), path);
 }
 
-static int emit_removed(struct bus_server *server, const struct vm *vm, const char *name,
-			const char *path)
+static int emit_removed(struct bus_server *server, const struct bus_object *object, const char *path)
 {
 	int r;
 
-	/* sd-bus asks find_vm() once more which interfaces there were */
-	server->removed = vm;
+	/* sd-bus asks on_find() once more which interfaces there were */
+	server->removed = *object;
 	r = sd_bus_emit_object_removed(server->manager->bus, path);
-	server->removed = NULL;
+	server->removed = (struct bus_object){ 0 };
 	if (r < 0)
 		return r;
-	return sd_bus_emit_signal(server->manager->bus, BUS_PATH, BUS_MANAGER, "VMRemoved", "so",
-				  name, path);
+	return sd_bus_emit_signal(server->manager->bus, BUS_PATH, BUS_MANAGER,
+				  bus_kinds[object->kind].removed, "so", bus_object_name(object), path);
 }
 
-static int emit_state(struct bus_server *server, const struct vm *vm, const char *path)
+static int emit_state(struct bus_server *server, const struct bus_object *object, const char *path)
 {
-	struct vm_status status = { 0 };
+	AUTO(free) char *reason = NULL;
+	const char *interface = bus_kinds[object->kind].interface, *state;
 	int r;
 
-	r = sd_bus_emit_properties_changed_strv(server->manager->bus, path, BUS_VM,
-						server->table.status);
+	r = sd_bus_emit_properties_changed_strv(server->manager->bus, path, interface,
+						server->table.kinds[object->kind].status);
+	if (r >= 0)
+		r = bus_object_state(object, &state, &reason);
 	if (r < 0)
 		return r;
-	r = vm_get_status(vm, &status);
-	if (r < 0)
-		return r;
-	r = sd_bus_emit_signal(server->manager->bus, path, BUS_VM, "StateChanged", "ss",
-			       vm_state_names[status.state], status.reason ? status.reason : "");
-	schema_clear(&vm_status_schema, &status);
-	return r;
+	return sd_bus_emit_signal(server->manager->bus, path, interface, "StateChanged", "ss", state,
+				  reason);
 }
 
-static int emit_spec(struct bus_server *server, const char *path)
+static int emit_spec(struct bus_server *server, const struct bus_object *object, const char *path)
 {
+	const char *interface = bus_kinds[object->kind].interface;
 	int r;
 
-	r = sd_bus_emit_properties_changed_strv(server->manager->bus, path, BUS_VM,
-						server->table.spec);
+	r = sd_bus_emit_properties_changed_strv(server->manager->bus, path, interface,
+						server->table.kinds[object->kind].spec);
 	if (r < 0)
 		return r;
 	/* of status, it counts changes of the spec */
-	return sd_bus_emit_properties_changed(server->manager->bus, path, BUS_VM, "Generation",
+	return sd_bus_emit_properties_changed(server->manager->bus, path, interface, "Generation",
 					      NULL);
 }
 
-static void on_event(struct manager_listener *listener, enum manager_event event, struct vm *vm)
+typedef int (*emit_fn)(struct bus_server *server, const struct bus_object *object, const char *path);
+
+static void emit(struct manager_listener *listener, const struct bus_object *object, emit_fn fn)
 {
 	struct bus_server *server = container_of(listener, struct bus_server, listener);
-	const char *name = vm_config(vm)->name;
 	AUTO(free) char *path = NULL;
 	int r;
 
-	r = bus_path_of(name, &path);
-	if (r >= 0) {
-		switch (event) {
-		case MANAGER_VM_ADDED:
-			r = emit_added(server, name, path);
-			break;
-		case MANAGER_VM_REMOVED:
-			r = emit_removed(server, vm, name, path);
-			break;
-		case MANAGER_VM_STATE:
-			r = emit_state(server, vm, path);
-			break;
-		case MANAGER_VM_SPEC:
-			r = emit_spec(server, path);
-			break;
-		}
-	}
+	r = bus_path_of(object->kind, bus_object_name(object), &path);
+	if (r >= 0)
+		r = fn(server, object, path);
 	/* without the bus there is nobody to tell */
 	if (r < 0 && r != -ENOTCONN)
-		log_warning("D-Bus signal about %s: %s", name, strerror(-r));
+		log_warning("D-Bus signal about %s: %s", bus_object_name(object), strerror(-r));
+}
+
+static void on_vm(struct manager_listener *listener, enum manager_event event, struct vm *vm)
+{
+	static const emit_fn emits[] = {
+		[MANAGER_VM_ADDED] = emit_added,
+		[MANAGER_VM_REMOVED] = emit_removed,
+		[MANAGER_VM_STATE] = emit_state,
+		[MANAGER_VM_SPEC] = emit_spec,
+	};
+
+	emit(listener, &(struct bus_object){ BUS_KIND_VM, vm }, emits[event]);
+}
+
+static void on_network(struct manager_listener *listener, enum event_type event,
+		       struct network *network)
+{
+	static const emit_fn emits[_EVENT_TYPE_MAX] = {
+		[EVENT_ADDED] = emit_added,
+		[EVENT_REMOVED] = emit_removed,
+		[EVENT_STATE] = emit_state,
+		[EVENT_CHANGED] = emit_spec,
+	};
+
+	emit(listener, &(struct bus_object){ BUS_KIND_NETWORK, network }, emits[event]);
 }
 
 static int emit_event(struct bus_server *server, const struct event *event)
@@ -216,65 +195,50 @@ static int emit_event(struct bus_server *server, const struct event *event)
 	return r < 0 ? r : sd_bus_send(server->manager->bus, m, NULL);
 }
 
-/* What becomes of networks, which are no objects of their own. */
-static int emit_network(struct bus_server *server, const struct event *event)
-{
-	static const char *const signals[_EVENT_TYPE_MAX] = {
-		[EVENT_ADDED] = "NetworkAdded",
-		[EVENT_CHANGED] = "NetworkChanged",
-		[EVENT_REMOVED] = "NetworkRemoved",
-		[EVENT_STATE] = "NetworkStateChanged",
-	};
-	const char *path = ops[OP_NETWORK_LIST].path, *signal = signals[event->type];
-	size_t len = strlen(path);
-
-	if (!signal || strncmp(event->resource, path, len) != 0)
-		return 0;
-	if (event->type == EVENT_STATE)
-		return sd_bus_emit_signal(server->manager->bus, BUS_PATH, BUS_MANAGER, signal, "sss",
-					  event->resource + len + 1, event->state,
-					  event->detail ? event->detail : "");
-	return sd_bus_emit_signal(server->manager->bus, BUS_PATH, BUS_MANAGER, signal, "s",
-				  event->resource + len + 1);
-}
-
 static void on_logged(struct event_listener *listener, const struct event *event)
 {
 	struct bus_server *server = container_of(listener, struct bus_server, event_listener);
 	int r = emit_event(server, event);
 
-	if (r >= 0)
-		r = emit_network(server, event);
 	if (r < 0 && r != -ENOTCONN)
 		log_warning("D-Bus signal of an event: %s", strerror(-r));
 }
 
 /* ---- set-up ---- */
 
-static int register_objects(struct bus_server *server)
+static int register_kind(struct bus_server *server, enum bus_kind kind)
 {
+	const struct bus_kind_info *info = &bus_kinds[kind];
+	const sd_bus_vtable *vtable = server->table.kinds[kind].vtable;
+	struct enumerator *enumerator = &server->enumerators[kind];
 	sd_bus *bus = server->manager->bus;
 	int r;
 
-	r = sd_bus_add_object_vtable(bus, &server->manager_slot, BUS_PATH, BUS_MANAGER,
-				     server->table.manager, server);
+	if (kind == BUS_KIND_MANAGER)
+		return sd_bus_add_object_vtable(bus, &server->slots[kind], info->path,
+						info->interface, vtable, server);
+	r = sd_bus_add_fallback_vtable(bus, &server->slots[kind], info->path, info->interface, vtable,
+				       on_find, server);
 	if (r < 0)
 		return r;
-	r = sd_bus_add_fallback_vtable(bus, &server->vm_slot, BUS_VM_PATH, BUS_VM,
-				       server->table.vm, find_vm, server);
-	if (r < 0)
-		return r;
-	r = sd_bus_add_node_enumerator(bus, &server->enumerator_slot, BUS_VM_PATH, enumerate,
-				       server);
-	if (r < 0)
-		return r;
-	return sd_bus_add_object_manager(bus, &server->object_manager_slot, BUS_PATH);
+	*enumerator = (struct enumerator){ server->manager, kind, NULL };
+	return sd_bus_add_node_enumerator(bus, &enumerator->slot, info->path, enumerate, enumerator);
+}
+
+static int register_objects(struct bus_server *server)
+{
+	int r = 0;
+
+	for (enum bus_kind kind = 0; kind < _BUS_KIND_MAX && r >= 0; kind++)
+		r = register_kind(server, kind);
+	return r < 0 ? r : sd_bus_add_object_manager(server->manager->bus, &server->object_manager,
+						     BUS_PATH);
 }
 
 int bus_server_new(struct manager *manager, struct bus_server **ret, struct hvd_error *err)
 {
 	static const struct bus_handlers handlers = {
-		.method = on_method, .spec = get_spec, .status = get_status, .version = get_version,
+		.method = on_method, .property = get_property, .version = get_version,
 	};
 	AUTO(bus_server_free) struct bus_server *server = calloc(1, sizeof(*server));
 	int r;
@@ -283,7 +247,8 @@ int bus_server_new(struct manager *manager, struct bus_server **ret, struct hvd_
 		return hvd_err(err, ENOMEM, "out of memory");
 	server->manager = manager;
 	bus_calls_init(&server->calls, manager);
-	server->listener.fn = on_event;
+	server->listener.fn = on_vm;
+	server->listener.network = on_network;
 	list_init(&server->listener.node);
 	server->event_listener.fn = on_logged;
 	list_init(&server->event_listener.node);
@@ -317,10 +282,11 @@ struct bus_server *bus_server_free(struct bus_server *server)
 	if (server->named)
 		sd_bus_release_name(server->manager->bus, BUS_NAME);
 	bus_calls_clear(&server->calls);
-	sd_bus_slot_unref(server->object_manager_slot);
-	sd_bus_slot_unref(server->enumerator_slot);
-	sd_bus_slot_unref(server->vm_slot);
-	sd_bus_slot_unref(server->manager_slot);
+	sd_bus_slot_unref(server->object_manager);
+	for (enum bus_kind kind = 0; kind < _BUS_KIND_MAX; kind++) {
+		sd_bus_slot_unref(server->enumerators[kind].slot);
+		sd_bus_slot_unref(server->slots[kind]);
+	}
 	bus_table_clear(&server->table);
 	free(server);
 	return NULL;

@@ -8,6 +8,7 @@
 #include "api/dbus.h"
 #include "api/errors.h"
 #include "api/json.h"
+#include "daemon/bus_object.h"
 #include "daemon/bus_path.h"
 #include "daemon/bus_table.h"
 #include "daemon/call.h"
@@ -74,7 +75,7 @@ static int append_path(sd_bus_message *m, const struct call *call)
 	AUTO(free) char *path = NULL;
 	int r;
 
-	r = bus_path_of(call->name, &path);
+	r = bus_path_of(bus_kind_made(call->op), call->name, &path);
 	return r < 0 ? r : sd_bus_message_append(m, "o", path);
 }
 
@@ -260,14 +261,14 @@ static int read_argument(struct bus_call *bc, enum bus_argument argument, struct
 	return r < 0 ? hvd_err_prefix(err, r, "arguments") : 0;
 }
 
-static int read_arguments(struct bus_call *bc, const char *vm_name, struct hvd_error *err)
+static int read_arguments(struct bus_call *bc, const char *name, struct hvd_error *err)
 {
 	enum bus_argument arguments[BUS_MAX_ARGUMENTS];
 	size_t n = bus_arguments_of(bc->call.op, arguments);
 	int r;
 
-	if (vm_name)
-		snprintf(bc->call.name, sizeof(bc->call.name), "%s", vm_name);
+	if (name)
+		snprintf(bc->call.name, sizeof(bc->call.name), "%s", name);
 	for (size_t i = 0; i < n; i++) {
 		r = read_argument(bc, arguments[i], err);
 		if (r < 0)
@@ -277,7 +278,7 @@ static int read_arguments(struct bus_call *bc, const char *vm_name, struct hvd_e
 }
 
 static int begin(struct bus_calls *calls, sd_bus_message *message, const struct op *op,
-		 const char *vm_name, struct hvd_error *err)
+		 const char *name, struct hvd_error *err)
 {
 	AUTO(bus_call_free) struct bus_call *bc = NULL;
 	int r;
@@ -298,7 +299,7 @@ static int begin(struct bus_calls *calls, sd_bus_message *message, const struct 
 	bc->call.peer = (struct peer){ .front = "dbus", .uid = (uid_t)-1 };
 	bc->query = (struct polkit_query){ .peer = on_identified, .done = on_authorised, .ctx = bc,
 					   .action = polkit_actions[op->access] };
-	r = read_arguments(bc, vm_name, err);
+	r = read_arguments(bc, name, err);
 	if (r < 0)
 		return r;
 	r = polkit_identify(message, &bc->query, &bc->question);
@@ -309,11 +310,11 @@ static int begin(struct bus_calls *calls, sd_bus_message *message, const struct 
 }
 
 int bus_call_begin(struct bus_calls *calls, sd_bus_message *message, const struct op *op,
-		   const char *vm_name)
+		   const char *name)
 {
 	struct hvd_error err = { 0 };
 
-	if (begin(calls, message, op, vm_name, &err) < 0)
+	if (begin(calls, message, op, name, &err) < 0)
 		return reply_error(message, &err);
 	return 1;
 }

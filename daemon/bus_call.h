@@ -24,8 +24,8 @@ void bus_calls_init(struct bus_calls *calls, struct manager *manager);
 void bus_calls_clear(struct bus_calls *calls);
 
 /*
- * Begin the call of op on the VM or for the name in its arguments. Takes a reference on message. An
+ * Begin the call of op on the resource of this name, or for that in its arguments (NULL). Takes a reference on message. An
  * error is replied, too: returns what a sd-bus method handler returns.
  */
 int bus_call_begin(struct bus_calls *calls, sd_bus_message *message, const struct op *op,
-		   const char *vm_name);
+		   const char *name);

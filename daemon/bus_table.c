@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/dbus.h"
+#include "daemon/bus_path.h"
 
 /* Signature and name of each kind of argument and result, as introspection shows them. */
 #define NAME_SIZE 16
@@ -31,12 +32,32 @@ static const struct {
 /* Words that D-Bus names write in capitals. */
 static const char *const acronyms[] = { "uuid", "pid", NULL };
 
-bool bus_is_vm_op(const struct op *op)
+const struct bus_kind_info bus_kinds[_BUS_KIND_MAX] = {
+	[BUS_KIND_MANAGER] = { .interface = BUS_MANAGER, .path = BUS_PATH },
+	[BUS_KIND_VM] = { BUS_VM, BUS_VM_PATH, "vm", &vm_schema, &vm_status_schema, "VMAdded",
+			  "VMRemoved" },
+	[BUS_KIND_NETWORK] = { BUS_NETWORK, BUS_NETWORK_PATH, "network", &network_schema,
+			       &network_status_schema, "NetworkAdded", "NetworkRemoved" },
+};
+
+enum bus_kind bus_kind_of(const struct op *op)
 {
 	char parameter[16];
 
 	op_parameter(op, 0, parameter);
-	return strcmp(parameter, "vm") == 0;
+	for (enum bus_kind kind = 0; kind < _BUS_KIND_MAX; kind++)
+		if (bus_kinds[kind].parameter && !strcmp(bus_kinds[kind].parameter, parameter))
+			return kind;
+	return BUS_KIND_MANAGER;
+}
+
+enum bus_kind bus_kind_made(const struct op *op)
+{
+	if (op_success_status(op) == 201)
+		for (enum bus_kind kind = 0; kind < _BUS_KIND_MAX; kind++)
+			if (bus_kinds[kind].spec && bus_kinds[kind].spec == op->result_schema)
+				return kind;
+	return BUS_KIND_MANAGER;
 }
 
 size_t bus_arguments_of(const struct op *op, enum bus_argument ret[static BUS_MAX_ARGUMENTS])
@@ -45,7 +66,7 @@ size_t bus_arguments_of(const struct op *op, enum bus_argument ret[static BUS_MA
 	size_t n = 0;
 
 	op_parameter(op, 0, parameter);
-	if (*parameter && !bus_is_vm_op(op))
+	if (*parameter && bus_kind_of(op) == BUS_KIND_MANAGER)
 		ret[n++] = BUS_ARGUMENT_NAME;
 	op_parameter(op, 1, parameter);
 	if (*parameter)
@@ -67,16 +88,15 @@ enum bus_result bus_result_of(const struct op *op)
 		[RESULT_STREAM] = BUS_RESULT_FD,
 	};
 
-	/* only VMs are objects of their own */
-	if (op_success_status(op) == 201 && op_gives_vm(op))
+	if (bus_kind_made(op) != BUS_KIND_MANAGER)
 		return op->report ? BUS_RESULT_IMPORT : BUS_RESULT_PATH;
 	return of[op->result];
 }
 
-const struct op *bus_op(bool vm, const char *member)
+const struct op *bus_op(enum bus_kind kind, const char *member)
 {
 	for (const struct op *op = ops; op < ops + _OP_MAX; op++)
-		if (bus_is_vm_op(op) == vm && strcmp(op->member, member) == 0)
+		if (bus_kind_of(op) == kind && strcmp(op->member, member) == 0)
 			return op;
 	return NULL;
 }
@@ -165,7 +185,7 @@ static char *signature(const struct op *op)
 	return strdup(text);
 }
 
-static int add_methods(struct bus_table *table, sd_bus_vtable *out, bool vm,
+static int add_methods(struct bus_table *table, sd_bus_vtable *out, enum bus_kind kind,
 		       const struct bus_handlers *handlers)
 {
 	int n = 0;
@@ -176,7 +196,7 @@ static int add_methods(struct bus_table *table, sd_bus_vtable *out, bool vm,
 
 		if (!in || !names)
 			return -ENOMEM;
-		if (bus_is_vm_op(op) != vm)
+		if (bus_kind_of(op) != kind)
 			continue;
 		out[n++] = (sd_bus_vtable)SD_BUS_METHOD_WITH_NAMES(
 			op->member, in, names, results[bus_result_of(op)].signature, ,
@@ -206,45 +226,55 @@ static int add_properties(struct bus_table *table, sd_bus_vtable *out, char **na
 	return n;
 }
 
+static int add_signals(sd_bus_vtable *out)
+{
+	sd_bus_vtable *begin = out;
+
+	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("Event", "a{sv}", "event\0", 0);
+	for (enum bus_kind kind = 0; kind < _BUS_KIND_MAX; kind++) {
+		if (!bus_kinds[kind].added)
+			continue;
+		*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES(bus_kinds[kind].added, "so",
+								 "name\0path\0", 0);
+		*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES(bus_kinds[kind].removed, "so",
+								 "name\0path\0", 0);
+	}
+	return (int)(out - begin);
+}
+
 static int fill_manager(struct bus_table *table, const struct bus_handlers *handlers)
 {
-	sd_bus_vtable *out = table->manager;
+	sd_bus_vtable *out = table->kinds[BUS_KIND_MANAGER].vtable;
 	int n;
 
 	*out++ = (sd_bus_vtable)SD_BUS_VTABLE_START(0);
-	n = add_methods(table, out, false, handlers);
+	n = add_methods(table, out, BUS_KIND_MANAGER, handlers);
 	if (n < 0)
 		return n;
 	out += n;
 	*out++ = (sd_bus_vtable)SD_BUS_PROPERTY("Version", "s", handlers->version, 0,
 						SD_BUS_VTABLE_PROPERTY_CONST);
-	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("VMAdded", "so", "name\0path\0", 0);
-	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("VMRemoved", "so", "name\0path\0", 0);
-	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("Event", "a{sv}", "event\0", 0);
-	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("NetworkAdded", "s", "name\0", 0);
-	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("NetworkChanged", "s", "name\0", 0);
-	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("NetworkRemoved", "s", "name\0", 0);
-	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("NetworkStateChanged", "sss",
-							 "name\0state\0reason\0", 0);
+	out += add_signals(out);
 	*out = (sd_bus_vtable)SD_BUS_VTABLE_END;
 	return 0;
 }
 
-static int fill_vm(struct bus_table *table, const struct bus_handlers *handlers)
+static int fill(struct bus_table *table, enum bus_kind kind, const struct bus_handlers *handlers)
 {
-	sd_bus_vtable *out = table->vm;
+	const struct bus_kind_info *info = &bus_kinds[kind];
+	sd_bus_vtable *out = table->kinds[kind].vtable;
 	int n;
 
 	*out++ = (sd_bus_vtable)SD_BUS_VTABLE_START(0);
-	n = add_methods(table, out, true, handlers);
+	n = add_methods(table, out, kind, handlers);
 	if (n < 0)
 		return n;
 	out += n;
-	n = add_properties(table, out, table->spec, &vm_schema, handlers->spec);
+	n = add_properties(table, out, table->kinds[kind].spec, info->spec, handlers->property);
 	if (n < 0)
 		return n;
 	out += n;
-	n = add_properties(table, out, table->status, &vm_status_schema, handlers->status);
+	n = add_properties(table, out, table->kinds[kind].status, info->status, handlers->property);
 	if (n < 0)
 		return n;
 	out += n;
@@ -256,18 +286,24 @@ static int fill_vm(struct bus_table *table, const struct bus_handlers *handlers)
 
 int bus_table_init(struct bus_table *table, const struct bus_handlers *handlers)
 {
-	/* all operations and fields, and what the fill functions add of their own */
-	size_t n = _OP_MAX + vm_schema.n_fields + vm_status_schema.n_fields + 10;
-	int r;
+	int r = 0;
 
-	table->manager = calloc(n, sizeof(*table->manager));
-	table->vm = calloc(n, sizeof(*table->vm));
-	table->spec = calloc(vm_schema.n_fields + 1, sizeof(*table->spec));
-	table->status = calloc(vm_status_schema.n_fields + 1, sizeof(*table->status));
-	if (!table->manager || !table->vm || !table->spec || !table->status)
-		return -ENOMEM;
-	r = fill_manager(table, handlers);
-	return r < 0 ? r : fill_vm(table, handlers);
+	for (enum bus_kind kind = 0; kind < _BUS_KIND_MAX && r >= 0; kind++) {
+		const struct bus_kind_info *info = &bus_kinds[kind];
+		size_t n_spec = info->spec ? info->spec->n_fields : 0;
+		size_t n_status = info->status ? info->status->n_fields : 0;
+
+		/* all operations and fields, and what the fill functions add of their own */
+		table->kinds[kind].vtable = calloc(_OP_MAX + n_spec + n_status + 4 + 2 * _BUS_KIND_MAX,
+						   sizeof(*table->kinds[kind].vtable));
+		table->kinds[kind].spec = calloc(n_spec + 1, sizeof(char *));
+		table->kinds[kind].status = calloc(n_status + 1, sizeof(char *));
+		if (!table->kinds[kind].vtable || !table->kinds[kind].spec || !table->kinds[kind].status)
+			return -ENOMEM;
+		r = kind == BUS_KIND_MANAGER ? fill_manager(table, handlers)
+					     : fill(table, kind, handlers);
+	}
+	return r;
 }
 
 void bus_table_clear(struct bus_table *table)
@@ -275,9 +311,10 @@ void bus_table_clear(struct bus_table *table)
 	for (size_t i = 0; i < table->n_strings; i++)
 		free(table->strings[i]);
 	free(table->strings);
-	free(table->manager);
-	free(table->vm);
-	free(table->spec);
-	free(table->status);
+	for (enum bus_kind kind = 0; kind < _BUS_KIND_MAX; kind++) {
+		free(table->kinds[kind].vtable);
+		free(table->kinds[kind].spec);
+		free(table->kinds[kind].status);
+	}
 	*table = (struct bus_table){ 0 };
 }

@@ -3,10 +3,10 @@
  * The D-Bus interfaces as sd-bus wants them, made at run time from the operations table (methods)
  * and the field tables of spec and status (properties).
  *
- * Methods: an op whose path has {vm} is on org.hvd1.VM, else on org.hvd1.Manager. Arguments, in
- * this order: name of another resource (s), id of a disk or NIC (s), spec or patch (a{sv}), text (s),
- * options (a{sv}). Results: object a{sv}, list aa{sv}, text s, stream h; what creates a VM returns
- * its path (o), and what of a document it ignored (aa{sv}).
+ * Methods: an op whose path has {vm} is on org.hvd1.VM, one with {network} on org.hvd1.Network, any other
+ * on org.hvd1.Manager. Arguments, in this order: name of another resource (s), id of a disk or NIC (s),
+ * spec or patch (a{sv}), text (s), options (a{sv}). Results: object a{sv}, list aa{sv}, text s, stream h;
+ * what creates an object of the bus returns its path (o), and what of a document it ignored (aa{sv}).
  */
 #pragma once
 
@@ -15,6 +15,21 @@
 
 #include "api/ops.h"
 #include "vmm/base/cleanup.h"
+
+/* Kinds of objects: the one at BUS_PATH, and one for each VM and each network. */
+enum bus_kind { BUS_KIND_MANAGER, BUS_KIND_VM, BUS_KIND_NETWORK, _BUS_KIND_MAX };
+struct bus_kind_info {
+	const char *interface, *path; /* below which each has its own, but the manager's */
+	/* NULL for the manager: */
+	const char *parameter;              /* of the paths of its operations */
+	const struct schema *spec, *status; /* its properties are their scalar fields */
+	const char *added, *removed;        /* signals of the manager */
+};
+extern const struct bus_kind_info bus_kinds[_BUS_KIND_MAX];
+
+/* The kind that has the method of op; the one that op makes objects of, or the manager's. */
+enum bus_kind bus_kind_of(const struct op *op);
+enum bus_kind bus_kind_made(const struct op *op);
 
 enum bus_argument {
 	BUS_ARGUMENT_NAME,
@@ -35,19 +50,20 @@ enum bus_result {
 	BUS_RESULT_FD
 };
 
-bool bus_is_vm_op(const struct op *op);
 size_t bus_arguments_of(const struct op *op, enum bus_argument ret[static BUS_MAX_ARGUMENTS]);
 enum bus_result bus_result_of(const struct op *op);
 
 struct bus_handlers {
 	sd_bus_message_handler_t method;
-	sd_bus_property_get_t spec, status, version;
+	sd_bus_property_get_t property, version;
 };
 
 struct bus_table {
-	sd_bus_vtable *manager, *vm;
-	char **spec, **status; /* names of the VM's properties, NULL-terminated */
-	char **strings;        /* all that the above point to */
+	struct {
+		sd_bus_vtable *vtable;
+		char **spec, **status; /* names of the properties, NULL-terminated */
+	} kinds[_BUS_KIND_MAX];
+	char **strings; /* all that the above point to */
 	size_t n_strings;
 };
 
@@ -56,5 +72,5 @@ int bus_table_init(struct bus_table *table, const struct bus_handlers *handlers)
 void bus_table_clear(struct bus_table *table);
 
 /* The operation of a method, the field of a property. */
-const struct op *bus_op(bool vm, const char *member);
+const struct op *bus_op(enum bus_kind kind, const char *member);
 const struct field *bus_field(const struct schema *schema, const char *property);

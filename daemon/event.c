@@ -53,6 +53,7 @@ void event_network(struct network *network, enum event_type type)
 		event.generation = network->generation;
 	}
 	add(network->manager, &event);
+	manager_notify_network(network->manager, type, network);
 }
 
 enum event_outcome outcome_of(int r)

@@ -63,6 +63,15 @@ void manager_notify(struct manager *manager, enum manager_event event, struct vm
 		listener->fn(listener, event, vm);
 }
 
+void manager_notify_network(struct manager *manager, enum event_type event, struct network *network)
+{
+	struct manager_listener *listener;
+
+	list_for_each(listener, &manager->listeners, node)
+		if (listener->network)
+			listener->network(listener, event, network);
+}
+
 void manager_access_changed(struct manager *manager)
 {
 	struct access_listener *listener;

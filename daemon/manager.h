@@ -42,6 +42,9 @@ enum manager_event {
 struct manager_listener {
 	struct list node;
 	void (*fn)(struct manager_listener *listener, enum manager_event event, struct vm *vm);
+	/* The same of networks: added, changed, removed, state; or NULL. */
+	void (*network)(struct manager_listener *listener, enum event_type event,
+			struct network *network);
 };
 
 /* Told when there is a token or a certificate less that remote clients are known by. */
@@ -98,4 +101,5 @@ struct network *manager_find_network(const struct manager *manager, const char *
 void manager_autostart(struct manager *manager);
 
 void manager_notify(struct manager *manager, enum manager_event event, struct vm *vm);
+void manager_notify_network(struct manager *manager, enum event_type event, struct network *network);
 void manager_access_changed(struct manager *manager);

@@ -31,7 +31,7 @@ static void on_leases(void *ctx, struct lease *leases, size_t n)
 	free(network->leases);
 	network->leases = leases;
 	network->n_leases = n;
-
+	manager_notify_network(manager, EVENT_STATE, network);
 	for (struct vm *vm = vm_next(manager, NULL); vm; vm = vm_next(manager, vm))
 		if (nic_on(vm_config(vm), network->config.name))
 			manager_notify(manager, MANAGER_VM_STATE, vm);

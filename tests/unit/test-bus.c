@@ -13,12 +13,14 @@
 
 #include "api/dbus.h"
 #include "api/json.h"
+#include "daemon/bus_object.h"
 #include "daemon/bus_path.h"
 #include "daemon/bus_table.h"
 #include "tests/unit/rig.h"
 #include "vmm/base/macro.h"
 
 #define UP     BUS_VM_PATH "/up"
+#define LAB    BUS_NETWORK_PATH "/lab"
 #define NOBODY 65534
 
 static struct rig rig;
@@ -148,12 +150,14 @@ static void test_introspection(void **state)
 {
 	char *manager_xml = introspect(BUS_PATH), *manager = section(manager_xml, BUS_MANAGER);
 	char *vm_xml = introspect(UP), *vm = section(vm_xml, BUS_VM);
-	char *list = introspect(BUS_VM_PATH), text[128];
+	char *network_xml = introspect(BUS_NETWORK_PATH "/default"),
+	     *network = section(network_xml, BUS_NETWORK);
+	char *list = introspect(BUS_VM_PATH), *networks = introspect(BUS_NETWORK_PATH), text[128];
+	const char *of[_BUS_KIND_MAX] = { manager, vm, network };
 
 	for (const struct op *op = ops; op < ops + _OP_MAX; op++) {
 		snprintf(text, sizeof(text), "<method name=\"%s\"", op->member);
-		assert_non_null(strstr(bus_is_vm_op(op) ? vm : manager, text));
-		assert_null(strstr(bus_is_vm_op(op) ? manager : vm, text));
+		assert_non_null(strstr(of[bus_kind_of(op)], text));
 	}
 	assert_non_null(strstr(manager, "<arg type=\"a{sv}\" name=\"spec\" direction=\"in\"/>"));
 	assert_non_null(strstr(manager, "<arg type=\"o\" name=\"path\" direction=\"out\"/>"));
@@ -167,9 +171,15 @@ static void test_introspection(void **state)
 	assert_non_null(strstr(vm, "<property name=\"State\" type=\"s\" access=\"read\">"));
 	assert_null(strstr(vm, "<property name=\"Boot\""));
 	assert_non_null(strstr(list, "<node name=\"up\"/>"));
+	assert_non_null(strstr(network, "<property name=\"Address6\" type=\"s\" access=\"read\">"));
+	assert_non_null(strstr(network, "<property name=\"Leases\" type=\"u\" access=\"read\">"));
+	assert_non_null(strstr(network, "<signal name=\"StateChanged\">"));
+	assert_non_null(strstr(networks, "<node name=\"default\"/>"));
 	free(manager_xml);
 	free(vm_xml);
+	free(network_xml);
 	free(list);
+	free(networks);
 }
 
 static void get_property(const char *path, const char *interface, const char *name,
@@ -347,19 +357,55 @@ static void test_networks(void **state)
 {
 	struct seen seen = { 0 };
 	sd_bus_slot *slot = NULL;
+	sd_bus_message *m;
+	const char *text;
 
 	assert_true(sd_bus_add_match(bus, &slot, "type='signal',sender='" BUS_NAME "'", on_signal,
 				     &seen) >= 0);
-	sd_bus_message_unref(call(BUS_PATH, BUS_MANAGER, "CreateNetwork", "a{sv}", 3, "name", "s",
-				  "lab", "mode", "s", "bridge", "bridge", "s", "nobridge0"));
-	expect_signal(&seen, "Event /org/hvd1 added;NetworkAdded /org/hvd1 lab;");
-	sd_bus_message_unref(call(BUS_PATH, BUS_MANAGER, "UpdateNetwork", "sa{sv}a{sv}", "lab", 1,
-				  "autostart", "b", 0, 0));
-	expect_signal(&seen, "NetworkChanged /org/hvd1 lab;");
-	call_fails("org.hvd1.Error.Invalid", "nobridge0", BUS_PATH, BUS_MANAGER, "StartNetwork", "s", "lab");
-	expect_signal(&seen, "NetworkStateChanged /org/hvd1 lab;");
-	sd_bus_message_unref(call(BUS_PATH, BUS_MANAGER, "DeleteNetwork", "sa{sv}", "lab", 0));
-	expect_signal(&seen, "NetworkRemoved /org/hvd1 lab;");
+	m = call(BUS_PATH, BUS_MANAGER, "CreateNetwork", "a{sv}", 3, "name", "s", "lab", "mode", "s",
+		 "bridge", "bridge", "s", "nobridge0");
+	assert_true(sd_bus_message_read(m, "o", &text) > 0);
+	assert_string_equal(text, LAB);
+	sd_bus_message_unref(m);
+	expect_signal(&seen, "Event /org/hvd1 added;InterfacesAdded " LAB ";NetworkAdded " LAB " lab;");
+	expect_property(LAB, BUS_NETWORK, "Mode", "bridge");
+	expect_property(LAB, BUS_NETWORK, "Bridge", "nobridge0");
+	expect_property(LAB, BUS_NETWORK, "State", "inactive");
+	expect_property(LAB, BUS_NETWORK, "Address", ""); /* unset */
+
+	m = call(LAB, BUS_NETWORK, "Update", "a{sv}a{sv}", 1, "autostart", "b", 0, 0);
+	assert_true(sd_bus_message_has_signature(m, "a{sv}"));
+	sd_bus_message_unref(m);
+	expect_signal(&seen, "PropertiesChanged " LAB ";");
+	assert_non_null(strstr(seen.changed, "Autostart;"));
+	assert_non_null(strstr(seen.changed, "Generation;"));
+	assert_null(strstr(seen.changed, "State;"));
+	call_fails("org.hvd1.Error.PreconditionFailed", "generation", LAB, BUS_NETWORK, "Update",
+		   "a{sv}a{sv}", 0, 1, "generation", "t", (uint64_t)77);
+
+	call_fails("org.hvd1.Error.Invalid", "nobridge0", LAB, BUS_NETWORK, "Start", "");
+	expect_signal(&seen, "StateChanged " LAB);
+	assert_non_null(strstr(seen.changed, "State;"));
+	m = call(LAB, BUS_NETWORK, "GetXML", "");
+	assert_true(sd_bus_message_read(m, "s", &text) > 0);
+	assert_non_null(strstr(text, "<name>lab</name>"));
+	sd_bus_message_unref(m);
+	sd_bus_message_unref(call(LAB, BUS_NETWORK, "ListLeases", "a{sv}", 0));
+
+	sd_bus_message_unref(call(LAB, BUS_NETWORK, "Delete", "a{sv}", 0));
+	expect_signal(&seen, "InterfacesRemoved " LAB ";NetworkRemoved " LAB " lab;");
+	call_fails(SD_BUS_ERROR_UNKNOWN_OBJECT, NULL, LAB, BUS_NETWORK, "Get", "");
+
+	m = call(BUS_PATH, BUS_MANAGER, "DefineNetworkXML", "s",
+		 "<network><name>lab</name><title>T</title><bridge name='nobridge0'/>"
+		 "<forward mode='bridge'/></network>");
+	assert_true(sd_bus_message_read(m, "o", &text) > 0);
+	assert_string_equal(text, LAB);
+	expect_ignored(m, "network/title");
+	sd_bus_message_unref(m);
+	/* its interface is that of networks alone */
+	call_fails(SD_BUS_ERROR_UNKNOWN_METHOD, NULL, LAB, BUS_VM, "Start", "");
+	sd_bus_message_unref(call(LAB, BUS_NETWORK, "Delete", "a{sv}", 0));
 	sd_bus_slot_unref(slot);
 }
 
@@ -368,7 +414,7 @@ static void test_object_manager(void **state)
 	sd_bus_message *m =
 		call(BUS_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", "");
 	const char *path, *interface;
-	bool found = false;
+	bool found = false, found_network = false;
 
 	assert_true(sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}") > 0);
 	while (sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}") > 0) {
@@ -377,6 +423,8 @@ static void test_object_manager(void **state)
 		while (sd_bus_message_enter_container(m, 'e', "sa{sv}") > 0) {
 			assert_true(sd_bus_message_read(m, "s", &interface) > 0);
 			found |= !strcmp(path, UP) && !strcmp(interface, BUS_VM);
+			found_network |= !strcmp(path, BUS_NETWORK_PATH "/default") &&
+					 !strcmp(interface, BUS_NETWORK);
 			assert_true(sd_bus_message_skip(m, "a{sv}") > 0);
 			sd_bus_message_exit_container(m);
 		}
@@ -384,6 +432,7 @@ static void test_object_manager(void **state)
 		sd_bus_message_exit_container(m);
 	}
 	assert_true(found);
+	assert_true(found_network);
 	sd_bus_message_unref(m);
 }
 
@@ -423,8 +472,9 @@ static void test_errors(void **state)
 	call_fails("org.hvd1.Error.NotFound", "vdz", UP, BUS_VM, "GetDisk", "s", "vdz");
 	call_fails("org.hvd1.Error.NotFound", "vdz", UP, BUS_VM, "DetachDisk", "sa{sv}", "vdz", 0);
 	call_fails("org.hvd1.Error.Conflict", "stop it first", UP, BUS_VM, "Delete", "a{sv}", 0);
-	call_fails("org.hvd1.Error.NotFound", "nowhere", BUS_PATH, BUS_MANAGER, "GetNetwork", "s",
-		   "nowhere");
+	call_fails("org.hvd1.Error.NotFound", "nowhere", BUS_PATH, BUS_MANAGER, "GetOperation", "sa{sv}",
+		   "nowhere", 0);
+	call_fails(SD_BUS_ERROR_UNKNOWN_OBJECT, NULL, BUS_NETWORK_PATH "/nowhere", BUS_NETWORK, "Get", "");
 	call_fails("org.hvd1.Error.Invalid", "mode", UP, BUS_VM, "OpenConsole", "a{sv}", 1,
 		   "mode", "s", "sniff");
 	call_fails(SD_BUS_ERROR_UNKNOWN_OBJECT, NULL, BUS_VM_PATH "/nobody", BUS_VM, "Start", "");
@@ -465,7 +515,7 @@ static void test_uuid_is_no_path(void **state)
 	char *uuid = NULL, *path = NULL;
 
 	get_property(UP, BUS_VM, "UUID", "s", &uuid);
-	assert_true(bus_path_of(uuid, &path) >= 0);
+	assert_true(bus_path_of(BUS_KIND_VM, uuid, &path) >= 0);
 	call_fails(SD_BUS_ERROR_UNKNOWN_OBJECT, NULL, path, BUS_VM, "Get", "");
 	free(uuid);
 	free(path);

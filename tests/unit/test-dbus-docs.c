@@ -44,7 +44,7 @@ static const char *write_arguments(FILE *f, const char *signature, const char *n
 	return names;
 }
 
-static void write_methods(FILE *f, const sd_bus_vtable *v, bool vm)
+static void write_methods(FILE *f, const sd_bus_vtable *v, enum bus_kind kind)
 {
 	fputs("| method | takes | gives | action | |\n|---|---|---|---|---|\n", f);
 	for (; v->type != _SD_BUS_VTABLE_END; v++) {
@@ -53,7 +53,7 @@ static void write_methods(FILE *f, const sd_bus_vtable *v, bool vm)
 
 		if (v->type != _SD_BUS_VTABLE_METHOD)
 			continue;
-		op = bus_op(vm, v->x.method.member);
+		op = bus_op(kind, v->x.method.member);
 		assert_non_null(op);
 		fprintf(f, "| `%s` | ", op->member);
 		names = write_arguments(f, v->x.method.signature, v->x.method.names);
@@ -83,14 +83,15 @@ static void write_properties(FILE *f, const sd_bus_vtable *v)
 			fprintf(f, "| `%s` | `%s` |\n", v->x.property.member, v->x.property.signature);
 }
 
-static void check(const char *section, const sd_bus_vtable *v, bool vm)
+static void check(const char *section, const struct bus_table *table, enum bus_kind kind)
 {
+	const sd_bus_vtable *v = table->kinds[kind].vtable;
 	AUTO(free) char *text = NULL;
 	size_t size;
 	FILE *f = open_memstream(&text, &size);
 
 	assert_non_null(f);
-	write_methods(f, v, vm);
+	write_methods(f, v, kind);
 	write_signals(f, v);
 	write_properties(f, v);
 	assert_int_equal(fclose(f), 0);
@@ -99,12 +100,13 @@ static void check(const char *section, const sd_bus_vtable *v, bool vm)
 
 static void test_page(void **state)
 {
-	const struct bus_handlers handlers = { no_method, no_property, no_property, no_property };
+	const struct bus_handlers handlers = { no_method, no_property, no_property };
 	struct bus_table table = { 0 };
 
 	assert_int_equal(bus_table_init(&table, &handlers), 0);
-	check("manager", table.manager, false);
-	check("vm", table.vm, true);
+	check("manager", &table, BUS_KIND_MANAGER);
+	check("vm", &table, BUS_KIND_VM);
+	check("network", &table, BUS_KIND_NETWORK);
 	bus_table_clear(&table);
 }
 
