@@ -167,7 +167,7 @@ static bool may_fail_with(const struct op *op, unsigned status)
 	bool about_vm = changes(op) && strstr(op->path, "{vm}"), update = op_is_update(op);
 	bool body = op->args || op->body_type, stores = update || (body && !op->states);
 	bool undefines = op == &ops[OP_VM_DELETE] || op == &ops[OP_NETWORK_DELETE] ||
-			 op == &ops[OP_TOKEN_DELETE];
+			 op == &ops[OP_TOKEN_DELETE] || op == &ops[OP_IMAGE_DELETE];
 
 	switch (status) {
 	case 400:
@@ -348,6 +348,7 @@ static const struct {
 } path_parameters[] = {
 	{ "vm", "Name or UUID of a VM" },
 	{ "network", "Name of a network" },
+	{ "image", "Name of an image" },
 	{ "disk", "Id of a disk" },
 	{ "nic", "Id of a network interface" },
 	{ "operation", "Id of an operation" },
@@ -482,14 +483,23 @@ static json_t *problem_schema(void)
 			 "string");
 }
 
-/* {"name", "uuid", "spec", "status"} */
+/* {"name", "uuid", "spec", "status"}; uuid of those that have one */
 static json_t *resource_schema(const struct op *op)
 {
-	return json_pack("{s:s, s:[s, s, s, s], s:{s:{s:s}, s:{s:s, s:s}, s:o, s:o}}", "type",
-			 "object", "required", "name", "uuid", "spec", "status", "properties",
-			 "name", "type", "string", "uuid", "type", "string", "format", "uuid",
-			 "spec", openapi_ref("schemas", op->result_schema->name, ""), "status",
-			 openapi_ref("schemas", op->status_schema->name, ""));
+	json_t *schema = json_pack("{s:s, s:[s, s, s], s:{s:{s:s}, s:o, s:o}}", "type", "object", "required",
+				   "name", "spec", "status", "properties", "name", "type", "string", "spec",
+				   openapi_ref("schemas", op->result_schema->name, ""), "status",
+				   openapi_ref("schemas", op->status_schema->name, ""));
+
+	if (!schema || !schema_field(op->result_schema, "uuid"))
+		return schema;
+	if (json_array_append_new(json_object_get(schema, "required"), json_string("uuid")) < 0 ||
+	    json_object_set_new(json_object_get(schema, "properties"), "uuid",
+				json_pack("{s:s, s:s}", "type", "string", "format", "uuid")) < 0) {
+		json_decref(schema);
+		return NULL;
+	}
+	return schema;
 }
 
 static int add_resource(json_t *schemas, const struct op *op)

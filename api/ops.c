@@ -35,6 +35,7 @@ const char *const polkit_actions[_ACCESS_MAX] = {
 #define NIC         .result_schema = &nic_schema, .list = "nics"
 #define PART(schema) .result_schema = &(schema), .part = true
 #define NETWORK     .result_schema = &network_schema, .status_schema = &network_status_schema
+#define IMAGE       .result_schema = &image_schema, .status_schema = &volume_status_schema
 #define UPDATE      .options = &update_options_schema, .effect = EFFECT_SPEC
 #define GENERATION  .options = &generation_options_schema
 
@@ -195,6 +196,18 @@ const struct op ops[_OP_MAX] = {
 				    .body_type = "application/xml",
 				    .report = &import_report_schema,
 				    .help = "Define a virtual network from libvirt-style XML" },
+	[OP_IMAGE_IMPORT] = { "image.import", HTTP_POST, "/v1/images", "ImportImage", "image import",
+			      ACCESS_MANAGE, .args = &image_schema, .effect = EFFECT_MADE,
+			      .result = RESULT_OBJECT, IMAGE,
+			      .help = "Keep a copy of a file of the host as an image" },
+	[OP_IMAGE_LIST] = { "image.list", HTTP_GET, "/v1/images", "ListImages", "image list", ACCESS_READ,
+			    .options = &list_options_schema, .result = RESULT_LIST, IMAGE,
+			    .help = "List images" },
+	[OP_IMAGE_GET] = { "image.get", HTTP_GET, "/v1/images/{image}", "GetImage", "image show",
+			   ACCESS_READ, .result = RESULT_OBJECT, IMAGE, .help = "Show an image" },
+	[OP_IMAGE_DELETE] = { "image.delete", HTTP_DELETE, "/v1/images/{image}", "DeleteImage",
+			      "image delete", ACCESS_MANAGE,
+			      .help = "Remove an image that no volume is backed by" },
 	[OP_OPERATION_LIST] = { "operation.list", HTTP_GET, "/v1/operations", "ListOperations",
 				"operation list", ACCESS_READ,
 				.options = &list_options_schema, .result = RESULT_LIST,

@@ -10,6 +10,7 @@
 #include "api/network_schema.h"
 #include "api/schema.h"
 #include "api/vm_schema.h"
+#include "api/volume_schema.h"
 
 enum op_id {
 	OP_VM_CREATE,
@@ -56,6 +57,10 @@ enum op_id {
 	OP_NETWORK_LEASES,
 	OP_NETWORK_XML,
 	OP_NETWORK_DEFINE_XML,
+	OP_IMAGE_IMPORT,
+	OP_IMAGE_LIST,
+	OP_IMAGE_GET,
+	OP_IMAGE_DELETE,
 	OP_OPERATION_LIST,
 	OP_OPERATION_GET,
 	OP_OPERATION_CANCEL,
@@ -100,6 +105,7 @@ enum op_effect {
 	EFFECT_RUNS, /* the VM has a process */
 	EFFECT_OFF,  /* it has none */
 	EFFECT_SPEC, /* its spec is of a higher generation */
+	EFFECT_MADE, /* the image or volume is there */
 };
 
 struct op {
@@ -137,7 +143,7 @@ extern const struct op ops[_OP_MAX];
 /* What the {parameters} of a path stand for, "" where there is none. */
 #define OP_NAME_SIZE 64
 struct op_names {
-	char name[OP_NAME_SIZE]; /* {vm}, name or UUID, or {network} */
+	char name[OP_NAME_SIZE]; /* {vm}, name or UUID, {network}, {image}, … */
 	char item[OP_NAME_SIZE]; /* {disk} or {nic}: its id */
 };
 

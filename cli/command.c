@@ -29,16 +29,18 @@ static void upper(char *text)
 }
 
 /* What stands behind the verb: names in the path, of the new thing, or of a document's file. */
-static void set_operands(struct command *command, const struct op *op)
+static void set_operands(struct command *command, const struct op *op, const struct verb *verb)
 {
 	op_parameter(op, 0, command->operand);
 	op_parameter(op, 1, command->item);
 	if (op->method == HTTP_POST && !*command->operand)
 		strcpy(command->operand, op->body_type ? "FILE" : "NAME");
-	if (op->method == HTTP_POST && op->list) {
-		snprintf(command->item, sizeof(command->item), "%s", op->args->fields[0].name);
-		command->item_is_setting = true;
-	}
+	if (op->method == HTTP_POST && op->list)
+		command->item_field = &op->args->fields[0];
+	else if (verb && verb->setting)
+		command->item_field = schema_field(op->args, verb->setting);
+	if (command->item_field)
+		snprintf(command->item, sizeof(command->item), "%s", command->item_field->name);
 }
 
 static void add_command(struct commands *commands, const char *name, const struct op *op)
@@ -56,7 +58,7 @@ static void add_command(struct commands *commands, const char *name, const struc
 	command->settings = op && op->method != HTTP_GET ? op->args : NULL;
 	command->how = op && op->result != RESULT_STREAM ? op->options : NULL;
 	if (op)
-		set_operands(command, op);
+		set_operands(command, op, verb);
 	else
 		snprintf(command->operand, sizeof(command->operand), "%.*s", (int)len, name);
 	upper(command->operand);
@@ -135,6 +137,7 @@ const char *command_noun_help(const char *noun)
 		{ "memory", "the memory of a VM" },
 		{ "resources", "the limits of a VM" },
 		{ "network", "virtual networks" },
+		{ "image", "images, from which volumes are made" },
 		{ "operation", "what takes time" },
 		{ "events", "what has happened" },
 		{ "token", "tokens of remote clients" },
@@ -156,7 +159,7 @@ void command_name(const struct command *command, char name[static 40])
 
 void command_operands(const struct command *command, char text[static 40])
 {
-	const char *format = !*command->item ? "%s" : command->item_is_setting ? "%s [%s]" : "%s %s";
+	const char *format = !*command->item ? "%s" : command->item_field ? "%s [%s]" : "%s %s";
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -313,7 +316,7 @@ static int take_operand(struct invocation *inv, const char *arg, struct hvd_erro
 /* The second operand in the place of a flag. */
 static int take_setting(struct invocation *inv, struct hvd_error *err)
 {
-	const struct field *field = &inv->command->settings->fields[0];
+	const struct field *field = inv->command->item_field;
 	json_t *value;
 	int r;
 
@@ -337,7 +340,7 @@ static int check_complete(const struct invocation *inv, const char *name, struct
 	    !(inv->options.file && !strchr(command->op->path, '{')))
 		return hvd_err(err, EINVAL, "%s is missing; hvcli %s --help tells more",
 			       command->operand, name);
-	if (*command->item && !command->item_is_setting && !inv->item)
+	if (*command->item && !command->item_field && !inv->item)
 		return hvd_err(err, EINVAL, "%s is missing; hvcli %s --help tells more",
 			       command->item, name);
 	if (command->op && command->op->args_partial && !inv->options.file &&
@@ -372,7 +375,7 @@ int command_parse(struct invocation *inv, int argc, char **argv, struct hvd_erro
 		}
 	}
 	r = check_complete(inv, name, err);
-	if (r == 0 && inv->item && inv->command->item_is_setting)
+	if (r == 0 && inv->item && inv->command->item_field)
 		r = take_setting(inv, err);
 	return r;
 }

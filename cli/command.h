@@ -33,12 +33,8 @@ struct command {
 	char noun[16];                 /* "vm" */
 	const char *verb;              /* "start"; "" where the noun stands alone ("host") */
 	char operand[16];              /* "VM", "NETWORK", "NAME", "FILE"; "": takes none */
-	/*
-	 * "DISK", "NIC", or what stands for the first of the settings: that may be missing, because
-	 * another setting may take its place.
-	 */
-	char item[16];
-	bool item_is_setting;
+	char item[16]; /* "DISK", "NIC", or of item_field: that may be missing, as another may take its place */
+	const struct field *item_field; /* the setting that item is, or NULL */
 	const struct schema *settings; /* whose flags it takes, or NULL */
 	const struct schema *how;      /* whose flags say how it is to be done, or NULL */
 	const struct op *op;           /* what it asks of hvd; NULL: several things */

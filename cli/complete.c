@@ -76,6 +76,7 @@ static const struct {
 } named[] = {
 	{ "VM", OP_VM_LIST },
 	{ "NETWORK", OP_NETWORK_LIST },
+	{ "IMAGE", OP_IMAGE_LIST },
 	{ "OPERATION", OP_OPERATION_LIST },
 	{ "TOKEN", OP_TOKEN_LIST },
 };
@@ -204,7 +205,7 @@ static void complete_operand(struct completion *c)
 		if (!offer_named(c, command->operand))
 			c->files |= !strcmp(command->operand, "FILE");
 	} else if (c->n_operands == 1 && *command->item && !offer_named(c, command->item)) {
-		if (command->item_is_setting)
+		if (command->item_field)
 			offer_value(c, &command->settings->fields[0]);
 		else
 			offer_names(c, op_by_verb(command->noun, "list"), c->operands[0]);

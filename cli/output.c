@@ -16,6 +16,7 @@
 #include "cli/text.h"
 #include "cli/value.h"
 #include "cli/vm_table.h"
+#include "cli/volume_table.h"
 #include "cli/yaml.h"
 #include "vmm/base/macro.h"
 
@@ -75,6 +76,8 @@ int output_list(const struct op *op, const json_t *items, enum output_format for
 		return token_table(items, format == OUTPUT_WIDE, f, width, colour);
 	if (schema == &network_schema)
 		return network_table(items, format == OUTPUT_WIDE, f, width, colour);
+	if (op->status_schema == &volume_status_schema)
+		return volume_table(op->result_schema, items, format == OUTPUT_WIDE, f, width, colour);
 	if (schema == &disk_schema && format != OUTPUT_WIDE)
 		return disk_table(items, f, width, colour);
 	if (schema == &nic_schema && format != OUTPUT_WIDE)

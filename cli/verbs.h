@@ -14,6 +14,7 @@ struct verb {
 	const char *thing;   /* what it is done to: "Disk"; NULL: a VM */
 	const char *done;    /* what is said of it after success: "started"; NULL: nothing */
 	const char *example; /* a command line as help shows it, or NULL */
+	const char *setting; /* of the body, that a second operand may give, or NULL */
 };
 
 extern const struct verb verbs[];

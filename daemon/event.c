@@ -56,6 +56,15 @@ void event_network(struct network *network, enum event_type type)
 	manager_notify_network(network->manager, type, network);
 }
 
+void event_volume(struct manager *manager, const char *noun, const char *name, enum event_type type)
+{
+	char resource[OP_RESOURCE_SIZE];
+	struct event event = { .type = type, .resource = resource };
+
+	snprintf(resource, sizeof(resource), "/v1/%ss/%s", noun, name);
+	add(manager, &event);
+}
+
 enum event_outcome outcome_of(int r)
 {
 	if (r >= 0)

@@ -19,6 +19,9 @@ void event_vm(struct vm *vm, enum event_type type);
 struct network;
 void event_network(struct network *network, enum event_type type);
 
+/* EVENT_ADDED, EVENT_CHANGED or EVENT_REMOVED of an image or volume. */
+void event_volume(struct manager *manager, const char *noun, const char *name, enum event_type type);
+
 /* Whoever returns r has succeeded, been cancelled (-ECANCELED), or failed. */
 enum event_outcome outcome_of(int r);
 

@@ -46,6 +46,12 @@ void handle_network_leases(struct manager *manager, struct vm *vm, struct call *
 void handle_network_xml(struct manager *manager, struct vm *vm, struct call *call);
 void handle_network_define_xml(struct manager *manager, struct vm *vm, struct call *call);
 
+/* handlers_volume.c; vm is NULL. */
+void handle_image_import(struct manager *manager, struct vm *vm, struct call *call);
+void handle_image_list(struct manager *manager, struct vm *vm, struct call *call);
+void handle_image_get(struct manager *manager, struct vm *vm, struct call *call);
+void handle_image_delete(struct manager *manager, struct vm *vm, struct call *call);
+
 /* handlers_update.c; the items are those of the list that the operation names. */
 void handle_vm_patch(struct manager *manager, struct vm *vm, struct call *call);
 void handle_part_get(struct manager *manager, struct vm *vm, struct call *call);

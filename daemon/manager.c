@@ -20,6 +20,7 @@
 #include "daemon/tls.h"
 #include "daemon/token.h"
 #include "daemon/unit_properties.h"
+#include "daemon/volume.h"
 #include "daemon/vm_private.h"
 #include "vmm/base/log.h"
 
@@ -243,11 +244,13 @@ int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
 
 	manager->event = sd_event_ref(event);
 	manager->bus = sd_bus_ref(bus);
+	manager->has_systemd = bus != NULL;
 	manager->paths = *paths;
 	list_init(&manager->vms);
 	list_init(&manager->networks);
 	list_init(&manager->listeners);
 	list_init(&manager->access_listeners);
+	list_init(&manager->volume_jobs);
 
 	sd_event_now(event, CLOCK_REALTIME, &manager->traffic.since_usec);
 	r = metrics_new(manager, &manager->metrics);
@@ -260,6 +263,8 @@ int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
 		r = open_access(manager, err);
 	if (r >= 0)
 		r = network_load_all(manager, err);
+	if (r >= 0)
+		r = volumes_open(manager, err);
 	if (r >= 0)
 		r = load_definitions(manager, err);
 	if (r >= 0)
@@ -288,6 +293,7 @@ struct manager *manager_free(struct manager *manager)
 		vm_free(vm_next(manager, NULL));
 	while (!list_empty(&manager->networks))
 		network_free(network_next(manager, NULL));
+	volumes_close(manager);
 	metrics_free(manager->metrics);
 	operations_free(manager->operations);
 	idempotency_free(manager->idempotency);

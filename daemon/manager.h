@@ -18,6 +18,7 @@ struct idempotency;
 struct metrics;
 struct network;
 struct operations;
+struct pool;
 struct tls;
 struct tokens;
 
@@ -64,9 +65,12 @@ struct traffic {
 struct manager {
 	sd_event *event;
 	sd_bus *bus; /* system bus; NULL: none (VMs can be defined, not started) */
+	bool has_systemd; /* on the bus, to run what takes a sandbox */
 	struct manager_paths paths;
 	struct list vms;       /* struct vm, by name */
 	struct list networks;  /* struct network */
+	struct pool *images;
+	struct list volume_jobs; /* daemon/volume.h: what is under way */
 	struct list listeners; /* struct manager_listener */
 	struct list access_listeners;
 	struct host_info host; /* probed once */

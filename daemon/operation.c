@@ -14,6 +14,7 @@
 #include "daemon/event.h"
 #include "daemon/handlers.h"
 #include "daemon/operation_private.h"
+#include "daemon/pool.h"
 #include "daemon/store.h"
 #include "vmm/base/log.h"
 
@@ -415,9 +416,12 @@ static int check_effect(const struct operation *operation, struct hvd_error *err
 {
 	const struct operation_info *info = &operation->info;
 	const struct op *op = op_of(info);
+	const struct manager *manager = operation->operations->manager;
 	const struct vm *vm = info->vm ? manager_find_vm(operation->operations->manager, info->vm)
 				       : NULL;
 
+	if (op && op->effect == EFFECT_MADE && pool_find(manager->images, strrchr(info->resource, '/') + 1))
+		return 0;
 	if (!op || !vm || memcmp(vm_config(vm)->uuid, info->vm_uuid, sizeof(info->vm_uuid)) != 0)
 		return hvd_err(err, EIO, "hvd has ended while it was under way");
 	switch (op->effect) {
@@ -434,6 +438,7 @@ static int check_effect(const struct operation *operation, struct hvd_error *err
 			return 0;
 		return hvd_err(err, EIO,
 			       "hvd has ended while it was under way, and the spec has not changed");
+	case EFFECT_MADE:
 	case EFFECT_NONE:
 		break;
 	}

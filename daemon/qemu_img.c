@@ -41,7 +41,7 @@ struct qemu_img {
 
 	char *argv[ARGS_MAX];
 	size_t n_args;
-	char *paths[QEMU_IMG_FILES_MAX];
+	char *paths[QEMU_IMG_FILES_MAX], *input_path;
 	char names[QEMU_IMG_FILES_MAX][NAME_SIZE]; /* by which it knows them */
 	size_t n_files;
 
@@ -72,6 +72,7 @@ struct qemu_img *qemu_img_free(struct qemu_img *img)
 		free(img->argv[i]);
 	for (size_t i = 0; i < img->n_files; i++)
 		free(img->paths[i]);
+	free(img->input_path);
 	free(img);
 	return NULL;
 }
@@ -165,11 +166,13 @@ static int output_open(struct qemu_img *img, struct output *output, size_t max, 
 
 static void explain(const struct qemu_img *img, char *buf, size_t size)
 {
-	struct qemu_path paths[QEMU_IMG_FILES_MAX];
+	struct qemu_path paths[QEMU_IMG_FILES_MAX + 1];
+	size_t n = 0;
 
-	for (size_t i = 0; i < img->n_files; i++)
-		paths[i] = (struct qemu_path){ img->names[i], img->paths[i] };
-	qemu_explain(img->err.text, "qemu-img: ", paths, img->n_files, buf, size);
+	for (; n < img->n_files; n++)
+		paths[n] = (struct qemu_path){ img->names[n], img->paths[n] };
+	paths[n++] = (struct qemu_path){ INPUT_NAME, img->input_path };
+	qemu_explain(img->err.text, "qemu-img: ", paths, n, buf, size);
 }
 
 static int why(const struct qemu_img *img, const struct hvd_error *end, struct hvd_error *err)
@@ -199,7 +202,7 @@ static void on_end(void *ctx, int r, const struct hvd_error *end)
 	output_close(&img->err);
 	if (r < 0) {
 		r = why(img, end, &err);
-		if (img->manager->bus)
+		if (img->manager->has_systemd)
 			unit_reset_failed_name(img->manager->bus, img->unit);
 	} else if (img->out.too_much) {
 		r = hvd_err(&err, EFBIG, "qemu-img: has written more than is reasonable");
@@ -314,7 +317,7 @@ static int launch(struct qemu_img *img, const struct qemu_img_request *request, 
 		r = output_open(img, &img->err, ERROR_MAX, true, &errors);
 	if (r < 0)
 		return hvd_err(err, -r, "qemu-img: %s", strerror(-r));
-	return (img->manager->bus ? start_unit : start_child)(
+	return (img->manager->has_systemd ? start_unit : start_child)(
 		img, request, (int[]){ request->input >= 0 ? request->input : null, out, errors }, err);
 }
 
@@ -340,6 +343,7 @@ int qemu_img_start(struct manager *manager, const struct qemu_img_request *reque
 		if (!img->paths[img->n_files])
 			return hvd_err(err, ENOMEM, "out of memory");
 	}
+	img->input_path = request->input_path ? strdup(request->input_path) : NULL;
 	r = launch(img, request, err);
 	if (r < 0)
 		return r;

@@ -33,6 +33,7 @@ struct qemu_img_request {
 	const struct qemu_img_file *files;
 	size_t n_files;
 	int input;              /* descriptor for reading that is "{in}", which the caller keeps; -1: none */
+	const char *input_path; /* what people know it by, or NULL */
 	unsigned timeout_sec;   /* 0: it takes as long as it takes */
 };
 

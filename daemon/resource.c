@@ -8,6 +8,7 @@
 #include "api/json.h"
 #include "daemon/network.h"
 #include "daemon/operation.h"
+#include "daemon/volume.h"
 
 static const void *next_vm(const void *manager, const void *item)
 {
@@ -128,6 +129,50 @@ const struct list_kind resource_network_kind = {
 	.unload = unload_network,
 };
 
+static const void *next_image(const void *ctx, const void *item)
+{
+	const struct manager *manager = ctx;
+
+	return pool_next(manager->images, item);
+}
+
+static const char *volume_key(const void *item)
+{
+	return pool_config(item)->name;
+}
+
+/* Its size is what its file says, which is looked at in any case. */
+static int load_volume(const void *item, const bool needed[FILTER_PARTS], const void *objs[FILTER_PARTS])
+{
+	struct volume_status *status = calloc(1, sizeof(*status));
+
+	if (!status || volume_get_status((struct pool_item *)item, status) < 0) {
+		free(status);
+		return -ENOMEM;
+	}
+	objs[0] = pool_config(item);
+	objs[1] = status;
+	return 0;
+}
+
+static void unload_volume(const bool needed[FILTER_PARTS], const void *objs[FILTER_PARTS])
+{
+	struct volume_status *status = (struct volume_status *)objs[1];
+
+	schema_clear(&volume_status_schema, status);
+	free(status);
+}
+
+const struct list_kind resource_image_kind = {
+	.next = next_image,
+	.key = volume_key,
+	.sorted = true,
+	.parts = { { "spec", &image_schema }, { "status", &volume_status_schema } },
+	.n_parts = 2,
+	.load = load_volume,
+	.unload = unload_volume,
+};
+
 /* A resource of two parts, whole. */
 static char *whole(const struct list_kind *kind, const void *item)
 {
@@ -151,6 +196,11 @@ char *resource_vm(const struct vm *vm)
 char *resource_network(const struct network *network)
 {
 	return whole(&resource_network_kind, network);
+}
+
+char *resource_image(const struct pool_item *image)
+{
+	return whole(&resource_image_kind, image);
 }
 
 char *resource_and(char *resource, const struct schema *schema, const void *obj)

@@ -185,7 +185,7 @@ int store_remove(const char *folder, const char *name, struct hvd_error *err)
 	return r < 0 && r != -ENOENT ? hvd_err(err, -r, "%s: %s", path, strerror(-r)) : 0;
 }
 
-static bool cut_suffix(char *name, const char *suffix)
+bool store_cut_suffix(char *name, const char *suffix)
 {
 	size_t len = strlen(name), n = strlen(suffix);
 
@@ -208,10 +208,10 @@ int store_each(const char *folder, int (*fn)(void *ctx, const char *name), void 
 	for (int i = 0; i < n; i++) {
 		char *name = entries[i]->d_name;
 
-		if (r >= 0 && cut_suffix(name, TEMPORARY_SUFFIX)) {
+		if (r >= 0 && store_cut_suffix(name, TEMPORARY_SUFFIX)) {
 			if (path_of(path, folder, name, TEMPORARY_SUFFIX) >= 0)
 				unlink(path);
-		} else if (r >= 0 && cut_suffix(name, SUFFIX)) {
+		} else if (r >= 0 && store_cut_suffix(name, SUFFIX)) {
 			r = fn(ctx, name);
 		}
 		free(entries[i]);

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "api/schema.h"
@@ -38,6 +39,9 @@ int store_load(const char *folder, const char *name, const struct schema *schema
 
 /* No error when there is none. */
 int store_remove(const char *folder, const char *name, struct hvd_error *err);
+
+/* Cut it off the end of a file's name. False: that is not how it ends, or there is nothing else. */
+bool store_cut_suffix(char *name, const char *suffix);
 
 /*
  * Call fn with the name of each definition, in the order of names; left-over temporary files are

@@ -8,13 +8,13 @@
 struct http_received {
 	unsigned status; /* 0: the connection ended instead */
 	char head[4096]; /* status line and headers, each with CR LF */
-	char body[256 * 1024];
+	char body[512 * 1024];
 	size_t n_body;
 };
 
 struct http_conn {
 	int fd;
-	char buf[256 * 1024]; /* received and not yet read */
+	char buf[512 * 1024]; /* received and not yet read */
 	size_t n;
 	struct http_received answer;
 };

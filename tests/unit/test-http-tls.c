@@ -250,6 +250,8 @@ static const char *body_of(const struct op *op)
 		return "{\"name\":\"evil\",\"role\":\"admin\"}";
 	if (op == &ops[OP_CERTIFICATE_CREATE])
 		return "{\"name\":\"evil\"}";
+	if (op == &ops[OP_IMAGE_IMPORT])
+		return "{\"name\":\"evil\",\"path\":\"/bin/sh\"}";
 	return op->args ? "{}" : NULL;
 }
 
@@ -261,6 +263,7 @@ static void path_of(const struct op *op, char path[static 128])
 	} names[] = {
 		{ "{vm}", "up" }, { "{network}", "default" }, { "{token}", "t-reader" },
 		{ "{disk}", "vda" }, { "{nic}", "net0" }, { "{operation}", "1" },
+		{ "{image}", "base" },
 	};
 	const char *p = op->path;
 	size_t n = 0;
@@ -301,7 +304,7 @@ static bool expected(int role, enum access access)
 static char *snapshot(void)
 {
 	static const char *const paths[] = {
-		"/v1/vms", "/v1/networks", "/v1/certificate", "/v1/operations",
+		"/v1/vms", "/v1/networks", "/v1/images", "/v1/certificate", "/v1/operations",
 		"/v1/events?type=added,changed,removed,state",
 	};
 	char *all = NULL;

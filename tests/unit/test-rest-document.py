@@ -201,6 +201,7 @@ GOOD = {
     "network.stop": (("unused",), {}, None),
     "network.define-xml": ((), XML, BRIDGE),
     "network.patch": (("lab",), PATCH, {"autostart": False}),
+    "image.import": ((), JSON, {"name": "new", "path": "/bin/true"}),
 }
 
 
@@ -210,7 +211,7 @@ def good(document, name):
         return GOOD[name]
     path = document.operations[name][1]
     return (("up",) if "{vm}" in path else ("lab",) if "{network}" in path else
-            ("OPERATION",) if "{operation}" in path else ()), {}, None
+            ("base",) if "{image}" in path else ("OPERATION",) if "{operation}" in path else ()), {}, None
 
 
 def set_up(rig, document):
@@ -218,6 +219,7 @@ def set_up(rig, document):
     client = Client(rig, document)
     client.ask("vm.create", headers=JSON, body=VM)
     client.ask("network.create", headers=JSON, body=NETWORK)
+    client.ask("image.import", headers=JSON, body={"name": "base", "path": "/bin/true"})
     client.ask("token.create", headers=JSON, body={"name": "ci", "role": "reader"})
     client.ask("certificate.get")
     client.ask("certificate.pem")
@@ -327,7 +329,7 @@ class Bench:
         if "409" not in self.statuses:
             return
         if self.name in ("vm.create", "vm.define-xml", "network.create", "network.define-xml",
-                         "token.create"):
+                         "token.create", "image.import"):
             self.once("409", lambda rig, client: self.expect(client, "201"))
         elif self.name in ("network.delete", "network.stop"):
             self.once("409", values=("lab",))
@@ -368,7 +370,7 @@ WRONG = (("full", "507"), ("read-only", "500"), ("error 5", "500"), ("error 95",
 def definitions(client):
     """What must not get lost."""
     return [[item["spec"] for item in json.loads(client.ask(name)[1])["items"]]
-            for name in ("vm.list", "network.list")]
+            for name in ("vm.list", "network.list", "image.list")]
 
 
 def wrong(document):
