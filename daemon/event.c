@@ -33,7 +33,7 @@ void event_vm(struct vm *vm, enum event_type type)
 	memcpy(event.vm_uuid, vm->config.uuid, sizeof(event.vm_uuid));
 	if (type == EVENT_STATE) {
 		event.state = (char *)vm_state_names[vm->state];
-		event.detail = vm->reason[0] ? vm->reason : NULL;
+		event.detail = vm->reason;
 	} else if (type != EVENT_REMOVED) {
 		event.generation = vm->generation;
 	}

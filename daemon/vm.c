@@ -90,6 +90,9 @@ struct vm *vm_free(struct vm *vm)
 	list_remove(&vm->node);
 	schema_clear(&vm_schema, &vm->config);
 	schema_clear(&vm_schema, &vm->running);
+	free(vm->reason);
+	free(vm->cgroup);
+	free(vm->end_text);
 	free(vm);
 	return NULL;
 }
@@ -131,15 +134,23 @@ bool vm_has_process(const struct vm *vm)
 	return vm->state != VM_SHUTOFF && vm->state != VM_FAILED;
 }
 
+void vm_set_text(char **text, const char *value)
+{
+	char *copy = value && *value ? strndup(value, VM_REASON_MAX - 1) : NULL;
+
+	free(*text);
+	*text = copy;
+}
+
 void vm_set_state(struct vm *vm, enum vm_state state, const char *reason)
 {
-	if (vm->state == state && strcmp(vm->reason, reason ? reason : "") == 0)
+	if (vm->state == state && strcmp(vm->reason ? vm->reason : "", reason ? reason : "") == 0)
 		return;
 
 	if (vm->state == VM_FAILED)
 		vm_failure_forget(vm);
 	vm->state = state;
-	snprintf(vm->reason, sizeof(vm->reason), "%s", reason ? reason : "");
+	vm_set_text(&vm->reason, reason);
 	if (state == VM_FAILED)
 		vm_failure_keep(vm);
 	event_vm(vm, EVENT_STATE);
@@ -193,14 +204,14 @@ int vm_get_status(const struct vm *vm, struct vm_status *ret)
 	char unit[UNIT_NAME_MAX];
 	bool ok = true;
 
-	if (vm->reason[0])
+	if (vm->reason)
 		ok = (status.reason = strdup(vm->reason)) != NULL;
 	if (ok && vm->pid) {
 		unit_name(vm->config.name, unit);
 		status.pid = vm->pid;
 		status.started_usec = vm->started_usec;
 		status.unit = strdup(unit);
-		status.cgroup = strdup(vm->cgroup);
+		status.cgroup = strdup(vm->cgroup ? vm->cgroup : "");
 		ok = status.unit && status.cgroup && add_addresses(vm, &status) >= 0;
 	}
 	if (ok && vm->running.name) {

@@ -37,7 +37,7 @@ void vm_apply_info(struct vm *vm, const struct unit_info *info)
 {
 	vm->pid = info->pid;
 	vm->started_usec = info->started_usec;
-	snprintf(vm->cgroup, sizeof(vm->cgroup), "%s", info->cgroup);
+	vm_set_text(&vm->cgroup, info->cgroup);
 }
 
 static void on_restarted(void *ctx, int r, const struct hvd_error *err)
@@ -52,7 +52,7 @@ static void forget_process(struct vm *vm)
 	vm->poll = sd_event_source_disable_unref(vm->poll);
 	vm->query = unit_query_free(vm->query);
 	vm->pid = 0;
-	vm->cgroup[0] = '\0';
+	vm_set_text(&vm->cgroup, NULL);
 	vm->started_usec = 0;
 	vm->memory = (struct balloon_info){ 0 };
 }
@@ -81,7 +81,7 @@ static void process_ended(struct vm *vm, const struct unit_info *info)
 	if (vm->manager->bus && vm_has_process(vm))
 		unit_stop_slice(vm->manager->bus, &vm->running);
 	if (vm_end_is_failure(vm->end) || (!failed && vm->end != VMM_REASON_NONE))
-		snprintf(reason, sizeof(reason), "%s", vm->end_text);
+		snprintf(reason, sizeof(reason), "%s", vm->end_text ? vm->end_text : "");
 	else if (failed)
 		unit_describe_failure(info, &vm->running, reason, sizeof(reason));
 	else if (vm_has_process(vm))

@@ -55,8 +55,7 @@ void vm_apply_message(struct vm *vm, const struct control_message *msg)
 		break;
 	case VMM_STOPPED:
 		vm->end = msg->reason < _VMM_REASON_MAX ? msg->reason : VMM_REASON_ERROR;
-		snprintf(vm->end_text, sizeof(vm->end_text), "%.*s", VM_REASON_MAX - 1,
-			 end_text(msg));
+		vm_set_text(&vm->end_text, end_text(msg));
 		break;
 	default:
 		break; /* being built: the start that is under way tells more */

@@ -31,7 +31,8 @@ static void failed(const struct vm *vm, const char *what, int r)
 
 void vm_failure_keep(const struct vm *vm)
 {
-	size_t len = strlen(vm->reason);
+	const char *reason = vm->reason ? vm->reason : "";
+	size_t len = strlen(reason);
 	AUTO(close) int fd = -1;
 	char path[PATH_MAX];
 	int r;
@@ -43,7 +44,7 @@ void vm_failure_keep(const struct vm *vm)
 		r = failure_path(vm, vm->config.name, path);
 	if (r >= 0) {
 		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-		r = fd < 0 || write(fd, vm->reason, len) != (ssize_t)len ? -errno : 0;
+		r = fd < 0 || write(fd, reason, len) != (ssize_t)len ? -errno : 0;
 	}
 	if (r < 0)
 		failed(vm, "kept", r);
@@ -60,7 +61,7 @@ void vm_failure_forget(const struct vm *vm)
 void vm_failure_recall(struct vm *vm)
 {
 	AUTO(close) int fd = -1;
-	char path[PATH_MAX];
+	char path[PATH_MAX], reason[VM_REASON_MAX];
 	ssize_t n;
 
 	if (failure_path(vm, vm->config.name, path) < 0)
@@ -68,7 +69,8 @@ void vm_failure_recall(struct vm *vm)
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return;
-	n = read(fd, vm->reason, sizeof(vm->reason) - 1);
-	vm->reason[n > 0 ? n : 0] = '\0';
+	n = read(fd, reason, sizeof(reason) - 1);
+	reason[n > 0 ? n : 0] = '\0';
+	vm_set_text(&vm->reason, reason);
 	vm->state = VM_FAILED;
 }

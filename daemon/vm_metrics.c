@@ -45,7 +45,7 @@ static void measure_cgroup(const struct vm *vm, struct vm_metrics *m)
 {
 	char text[KERNEL_TEXT_SIZE];
 
-	if (!vm->cgroup[0])
+	if (!vm->cgroup)
 		return;
 	if (read_cgroup(vm, "cpu.stat", text)) {
 		m->cpu_user_usec = kernel_text_value(text, "user_usec");

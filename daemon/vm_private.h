@@ -51,11 +51,11 @@ struct vm {
 	uint64_t generation;
 
 	enum vm_state state;
-	char reason[VM_REASON_MAX]; /* "": none */
+	char *reason; /* NULL: none */
 
 	/* The process, while there is one. */
 	uint32_t pid;
-	char cgroup[256];
+	char *cgroup; /* NULL until it is known */
 	uint64_t started_usec;
 	struct balloon_info memory; /* what it has told; actual 0: nothing */
 	struct control_client *control;
@@ -64,7 +64,7 @@ struct vm {
 	bool stop_wanted;    /* its end is no failure */
 	bool restart_wanted; /* reboot: to be started again when the guest has shut down */
 	enum vmm_reason end; /* VMM_REASON_NONE: not told */
-	char end_text[VM_REASON_MAX];
+	char *end_text;
 	struct list stop_waiters;
 	sd_event_source *kill_timer;
 
@@ -87,6 +87,11 @@ struct vm {
 /* vm.c */
 int vm_new(struct manager *manager, struct vm **ret);
 void vm_set_state(struct vm *vm, enum vm_state state, const char *reason);
+/*
+ * One of vm's texts, which most VMs do not have: up to VM_REASON_MAX of value, which may be what *text is;
+ * NULL for none. Without memory there is none.
+ */
+void vm_set_text(char **text, const char *value);
 
 /* RUNTIME/vms[/NAME][/file]; vm and file may be NULL. 0 or -ENAMETOOLONG. */
 int vm_runtime_path(const struct manager *manager, const char *name, const char *file,

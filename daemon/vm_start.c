@@ -117,7 +117,7 @@ void vm_start_ended(struct vm *vm, const struct unit_info *info)
 
 	/* A guest may be quick: it was started, and has shut down before systemd told its pid. */
 	if (!start->failing && vm->end != VMM_REASON_NONE && !vm_end_is_failure(vm->end)) {
-		snprintf(reason, sizeof(reason), "%s", vm->end_text);
+		snprintf(reason, sizeof(reason), "%s", vm->end_text ? vm->end_text : "");
 		finish(start, VM_SHUTOFF, reason);
 		return;
 	}
