@@ -15,7 +15,6 @@
 #include "cli/terminal.h"
 #include "cli/text.h"
 #include "cli/value.h"
-#include "vmm/base/macro.h"
 
 #define PATIENT   "wait=600"
 #define BAR_WIDTH 20
@@ -77,7 +76,6 @@ static void show_progress(const json_t *operation)
 	char bar[BAR_SIZE];
 	time_t begun = (time_t)(json_integer_value(value_at(operation, "created_usec")) / 1000000);
 	time_t now = time(NULL);
-	AUTO(free) char *clean = NULL;
 	char progress[64], line[256];
 
 	format_progress(operation, progress, sizeof(progress));
@@ -85,16 +83,7 @@ static void show_progress(const json_t *operation)
 	snprintf(line, sizeof(line), "%s%s%s%lld s, %s %s", bar, progress, *progress ? ", " : "",
 		 now > begun ? (long long)(now - begun) : 0, text_at(operation, "kind"),
 		 resource_of(operation));
-	clean = text_clean(line);
-	/* a line that goes on below could not be written over */
-	fprintf(stderr, "\r\033[K%.*s",
-		clean ? (int)text_fit(clean, MAX(terminal_width(stderr), 2u) - 1) : 0, clean ? clean : "");
-}
-
-static void hide_progress(void)
-{
-	if (isatty(STDERR_FILENO))
-		fputs("\r\033[K", stderr);
+	terminal_show_line(line);
 }
 
 static int ask(struct client *client, const char *id, unsigned seconds, json_t **operation,
@@ -163,13 +152,13 @@ static int wait_for_end(struct client *client, json_t **operation, unsigned seco
 		if (left <= 0)
 			r = hvd_err(err, ETIMEDOUT, "operation %s still runs after %u s", id,
 				    seconds);
-		if (r == 0 && tty)
+		if (r == 0)
 			show_progress(*operation);
 		if (r == 0)
 			r = ask(client, id, tty ? 1 : (unsigned)(left > 600 ? 600 : left), operation,
 				err);
 	}
-	hide_progress();
+	terminal_clear_line();
 	if (id && tty)
 		release_interrupt(&saved, id);
 	return r;

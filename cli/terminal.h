@@ -19,6 +19,13 @@ unsigned terminal_prose_width(FILE *f);
 /* True when f is a terminal and neither NO_COLOR nor TERM=dumb forbids colour. */
 bool terminal_colour(FILE *f);
 
+/*
+ * On standard error, if it is a terminal: one line that is written over by the next, cut to what fits,
+ * and erased by terminal_clear_line() and by ^C, when that ends the program.
+ */
+void terminal_show_line(const char *text);
+void terminal_clear_line(void);
+
 struct terminal_raw {
 	int fd; /* -1: not in raw mode, nothing to restore */
 	struct termios saved;

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cli/operation.h"
+#include "cli/terminal.h"
 #include "cli/value.h"
 
 #define POLL_MS 250
@@ -79,20 +79,14 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* One line that is written over; erased when fmt has nothing more to say. */
 static void show_waiting(const char *vm, enum vm_state wanted, enum vm_state state, uint64_t ms)
 {
-	if (!isatty(STDERR_FILENO))
-		return;
-	fprintf(stderr, "\r\033[KWaiting for VM %s to be %s (is %s), %u s", vm,
-		vm_state_names[wanted], state < _VM_STATE_MAX ? vm_state_names[state] : "?",
-		(unsigned)(ms / 1000));
-}
+	char line[256];
 
-static void hide_waiting(void)
-{
-	if (isatty(STDERR_FILENO))
-		fputs("\r\033[K", stderr);
+	snprintf(line, sizeof(line), "Waiting for VM %s to be %s (is %s), %u s", vm,
+		 vm_state_names[wanted], state < _VM_STATE_MAX ? vm_state_names[state] : "?",
+		 (unsigned)(ms / 1000));
+	terminal_show_line(line);
 }
 
 int vm_wait_for(struct client *client, const char *vm, enum vm_state wanted, unsigned seconds,
@@ -111,7 +105,7 @@ int vm_wait_for(struct client *client, const char *vm, enum vm_state wanted, uns
 		passed = now_ms() - start;
 	}
 	if (passed)
-		hide_waiting();
+		terminal_clear_line();
 	if (r == 0)
 		return hvd_err(err, ETIMEDOUT, "VM %s is still %s after %u s", vm,
 			       state < _VM_STATE_MAX ? vm_state_names[state] : "not there",

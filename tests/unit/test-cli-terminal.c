@@ -179,7 +179,7 @@ static void test_colour(void **state)
 	setenv("TERM", "dumb", 1);
 }
 
-/* ^C ends a command that waits, at once and as ^C ends anything. */
+/* ^C ends a command that waits, at once and as ^C ends anything; the line that told so is erased. */
 static void test_interrupt(void **state)
 {
 	struct pty pty;
@@ -188,9 +188,12 @@ static void test_interrupt(void **state)
 	pty_start(&pty, HVCLI("vm", "wait", "demo"), 80);
 	pty_expect(&pty, "Waiting for VM demo to be running (is shutoff)");
 	pty_resize(&pty, 40);
+	pty_expect(&pty, "\033[KWaiting for VM demo to be running (is s\r");
 	pty_type(&pty, "\003");
 	status = pty_end(&pty);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+	assert_true(pty.len > 4);
+	assert_string_equal(pty.text + pty.len - 4, "\r\033[K");
 	pty_free(&pty);
 
 	pty_start(&pty, HVCLI("events", "--follow", "--since", "1"), 80);
