@@ -210,6 +210,8 @@ const struct field *schema_field(const struct schema *schema, const char *name)
 	return schema_field_n(schema, name, strlen(name));
 }
 
+static bool struct_is_unset(const struct schema *schema, const void *obj);
+
 bool field_is_unset(const struct field *field, const void *obj)
 {
 	static const uint8_t zero[16];
@@ -224,10 +226,20 @@ bool field_is_unset(const struct field *field, const void *obj)
 	case FIELD_U64:
 		return field->omit_zero && !field_get_number(field, obj);
 	case FIELD_STRUCT:
-		return field->sub->key && !*schema_key(field->sub, field_ptr(field, obj));
+		return struct_is_unset(field->sub, field_ptr(field, obj));
 	default:
 		return false;
 	}
+}
+
+static bool struct_is_unset(const struct schema *schema, const void *obj)
+{
+	if (schema->key)
+		return !*schema_key(schema, obj);
+	for (size_t i = 0; i < schema->n_fields; i++)
+		if (!field_is_unset(&schema->fields[i], obj))
+			return false;
+	return true;
 }
 
 static bool struct_is_default(const struct schema *schema, const void *obj)

@@ -181,7 +181,10 @@ int field_set_number(const struct field *field, void *obj, uint64_t value, struc
 /* True when the field has its default value (an unset string, an empty list, …). */
 bool field_is_default(const struct field *field, const void *obj);
 
-/* True for an unset STR, UUID, MAC, STRUCT with a key, or omit_zero; others always have a value. */
+/*
+ * True for an unset STR, UUID, MAC, or omit_zero, a STRUCT whose key is unset or, without a key, all
+ * of it; others always have a value.
+ */
 bool field_is_unset(const struct field *field, const void *obj);
 
 /* STR: a path that is to be made absolute; "", and a word in its place, are none. */

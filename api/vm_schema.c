@@ -209,6 +209,7 @@ static const struct field nbd_fields[] = {
 	{ "server", NBD_SOURCE "/host/@name", STR(struct nbd_config, server), .max = 45,
 	  .check = rule_ip_address, .help = "IP address of an NBD server that has the image, instead of a path" },
 	{ "port", NBD_SOURCE "/host/@port", U32(struct nbd_config, port), .min = 1, .max = 65535,
+	  .omit_zero = true,
 	  .help = "Its TCP port; 10809 if not given" },
 	{ "socket", NBD_SOURCE "/host[@transport=unix]/@socket", STR(struct nbd_config, socket),
 	  .path = true, .max = 4095, .check = rule_path,

@@ -163,6 +163,29 @@ static void test_same(void **state)
 	}
 }
 
+static void expect_nbd(const struct disk_config *disk, const char *want)
+{
+	AUTO(json_decref) json_t *tree = json_from_obj(&disk_schema, disk);
+	AUTO(free) char *got = json_dumps(json_object_get(tree, "nbd"), JSON_COMPACT);
+
+	assert_true(want ? got && !strcmp(got, want) : !got);
+	expect_same(&disk_schema, disk);
+}
+
+/* An object of which nothing is set is not there. */
+static void test_empty_object(void **state)
+{
+	struct disk_config disk;
+
+	assert_int_equal(schema_init(&disk_schema, &disk), 0);
+	expect_nbd(&disk, NULL);
+	disk.nbd.socket = strdup("/run/n");
+	expect_nbd(&disk, "{\"socket\":\"/run/n\"}");
+	disk.nbd.port = 7;
+	expect_nbd(&disk, "{\"port\":7,\"socket\":\"/run/n\"}");
+	schema_clear(&disk_schema, &disk);
+}
+
 static void test_strings(void **state)
 {
 	static const char *const texts[][2] = {
@@ -229,7 +252,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_match),	cmocka_unit_test(test_wrong),
 		cmocka_unit_test(test_same),	cmocka_unit_test(test_strings),
-		cmocka_unit_test(test_projection),
+		cmocka_unit_test(test_projection), cmocka_unit_test(test_empty_object),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
