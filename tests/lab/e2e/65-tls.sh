@@ -3,9 +3,9 @@
 # Remote access: none by default; then hvcli over TLS with each role, on the console and at the events.
 . "${0%/*}/vm.sh"
 V=${P}tls
-URL=https://127.0.0.1:8443
+URL=https://127.0.0.1:443 # a port that only root may have
 
-listening() { ss -Hltn 'sport = :8443' | grep -q .; }
+listening() { ss -Hltn 'sport = :443' | grep -q .; }
 remote() { HVD_TOKEN=$TOKEN hvcli --host "$URL" --cacert "$WORK/ca.pem" "$@"; }
 # refused STATUS REGEX CMD...
 refused() {
@@ -24,7 +24,7 @@ trap 'rc=$?; put_back; (exit $rc); finish' EXIT
 
 sockets=$(ss -Hltnp | grep -E '"hvd(-vmm)?"')
 equal "TCP sockets of hvd by default" "$sockets" ""
-echo 'HVD_OPTIONS=--listen 127.0.0.1:8443' >/etc/default/hvd
+echo 'HVD_OPTIONS=--listen 127.0.0.1:443' >/etc/default/hvd
 must systemctl restart hvd
 wait_for "the socket" listening
 
@@ -43,8 +43,8 @@ equal "tokens over D-Bus" "$(busctl --json=short call org.hvd1 /org/hvd1 org.hvd
 refused 1 'token is not known' remote vm list
 refused 1 'send a token' hvcli --host "$URL" --cacert "$WORK/ca.pem" vm list
 refused 1 'not to be trusted' hvcli --host "$URL" vm list
-refused 1 'not to be trusted' hvcli --host https://localhost:8443 --cacert "$WORK/ca.pem" vm list
-equal "plain HTTP" "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8443/v1/vms)" 000
+refused 1 'not to be trusted' hvcli --host https://localhost:443 --cacert "$WORK/ca.pem" vm list
+equal "plain HTTP" "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:443/v1/vms)" 000
 equal "TLS 1.1" "$(curl -s -k --tls-max 1.1 -o /dev/null -w '%{http_code}' "$URL/v1/vms")" 000
 
 vm_create "$V"
@@ -56,7 +56,8 @@ vm_is "$V" shutoff || fail "what was refused was done"
 
 TOKEN=$(cat "$WORK/operator")
 remote events --follow --vm "$V" >"$WORK/events.log" 2>&1 &
-CHILDREN+=($!)
+FOLLOWER=$!
+CHILDREN+=("$FOLLOWER")
 must remote vm start "$V"
 timeout "$LIMIT" hvcli --host "$URL" --pin "$(hvcli certificate show -o json | jq -r .pin)" \
 	--token-file "$WORK/operator" vm console "$V" </dev/null >"$WORK/$V.console" 2>&1 &
@@ -74,6 +75,8 @@ must remote vm delete "$V"
 must remote token delete "$P-operator"
 TOKEN=$(cat "$WORK/operator")
 refused 1 'token is not known' remote vm list
+ended() { ! kill -0 "$FOLLOWER" 2>/dev/null; }
+wait_for "the end of what was open with the token" ended
 
 # Other files, read without a restart.
 before=$(systemctl show -P MainPID hvd)
