@@ -160,20 +160,23 @@ check_e2e() {
 	done
 }
 
-# check_first_server: every tests/lab/e2e/NN-*.sh, less what the second server takes.
-check_first_server() {
-	attempt lab_up
-	if ((ATTEMPT)); then
-		check_fail "the server does not come up with hvd running"
-		return
-	fi
-	attempt logged "$CHECK_LOG/build-parts.log" check_parts
-	if ((ATTEMPT)); then
-		check_fail "building what tests need on the server"
-		return
-	fi
+first_up() {
+	lab_up
+	logged "$CHECK_LOG/build-parts.log" check_parts
 	check_equip
-	(cd "$LAB_HERE/e2e" && printf '%s\n' [0-9]*.sh | sed 's/\.sh$//') >"$CHECK_LOG/e2e.queue"
+}
+
+# check_first_server: every tests/lab/e2e/NN-*.sh, less what the second server takes. The list is empty when
+# this server cannot do any.
+check_first_server() {
+	attempt first_up
+	if ((ATTEMPT)); then
+		: >"$CHECK_LOG/e2e.queue"
+		check_fail "the server does not come up with hvd running and what tests need"
+		return
+	fi
+	(cd "$LAB_HERE/e2e" && printf '%s\n' [0-9]*.sh | sed 's/\.sh$//') >"$CHECK_LOG/e2e.queue.new"
+	mv "$CHECK_LOG/e2e.queue.new" "$CHECK_LOG/e2e.queue"
 	check_kvm_units
 	check_e2e head
 }
@@ -186,12 +189,16 @@ second_up() {
 	check_equip
 }
 
-# check_second_server: the first has installed hvd and made the list; if not, there is nothing to do.
+# check_second_server: when the first has installed hvd and made the list.
 check_second_server() {
+	until [[ -e $CHECK_LOG/e2e.queue ]]; do
+		kill -0 $$ || return 0
+		sleep 1
+	done
 	[[ -s $CHECK_LOG/e2e.queue ]] || return 0
 	attempt second_up
 	if ((ATTEMPT)); then
-		check_fail "the second server does not come up with hvd running"
+		check_fail "the second server does not come up with hvd running and what tests need"
 		return
 	fi
 	LAB_DIR=$LAB_DIR/second check_e2e tail
