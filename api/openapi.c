@@ -167,7 +167,7 @@ static bool may_fail_with(const struct op *op, unsigned status)
 	bool about_vm = changes(op) && strstr(op->path, "{vm}"), update = op_is_update(op);
 	bool body = op->args || op->body_type, stores = update || (body && !op->states);
 	bool undefines = op == &ops[OP_VM_DELETE] || op == &ops[OP_NETWORK_DELETE] ||
-			 op == &ops[OP_TOKEN_DELETE] || op == &ops[OP_IMAGE_DELETE];
+			 op == &ops[OP_TOKEN_DELETE] || op == &ops[OP_IMAGE_DELETE] || op == &ops[OP_VOLUME_DELETE];
 
 	switch (status) {
 	case 400:
@@ -185,6 +185,7 @@ static bool may_fail_with(const struct op *op, unsigned status)
 	case 409:
 		return about_vm || op->states || (body && op != &ops[OP_CERTIFICATE_CREATE]) ||
 		       op == &ops[OP_NETWORK_DELETE] ||
+		       op == &ops[OP_IMAGE_DELETE] || op == &ops[OP_VOLUME_DELETE] ||
 		       op == &ops[OP_NETWORK_STOP] || op == &ops[OP_OPERATION_CANCEL];
 	case 412:
 		return takes_generation(op);
@@ -200,7 +201,7 @@ static bool may_fail_with(const struct op *op, unsigned status)
 	case 504:
 		return asks_process(op);
 	case 507:
-		return stores;
+		return stores && op->effect != EFFECT_SIZE;
 	default:
 		return false;
 	}
@@ -349,6 +350,7 @@ static const struct {
 	{ "vm", "Name or UUID of a VM" },
 	{ "network", "Name of a network" },
 	{ "image", "Name of an image" },
+	{ "volume", "Name of a volume" },
 	{ "disk", "Id of a disk" },
 	{ "nic", "Id of a network interface" },
 	{ "operation", "Id of an operation" },

@@ -36,6 +36,7 @@ const char *const polkit_actions[_ACCESS_MAX] = {
 #define PART(schema) .result_schema = &(schema), .part = true
 #define NETWORK     .result_schema = &network_schema, .status_schema = &network_status_schema
 #define IMAGE       .result_schema = &image_schema, .status_schema = &volume_status_schema
+#define VOLUME      .result_schema = &volume_schema, .status_schema = &volume_status_schema
 #define UPDATE      .options = &update_options_schema, .effect = EFFECT_SPEC
 #define GENERATION  .options = &generation_options_schema
 
@@ -208,6 +209,30 @@ const struct op ops[_OP_MAX] = {
 	[OP_IMAGE_DELETE] = { "image.delete", HTTP_DELETE, "/v1/images/{image}", "DeleteImage",
 			      "image delete", ACCESS_MANAGE,
 			      .help = "Remove an image that no volume is backed by" },
+	[OP_VOLUME_CREATE] = { "volume.create", HTTP_POST, "/v1/volumes", "CreateVolume", "volume create",
+			       ACCESS_MANAGE, .args = &volume_schema, .effect = EFFECT_MADE,
+			       .result = RESULT_OBJECT, VOLUME,
+			       .help = "Make a volume: empty, a copy of an image, or backed by one" },
+	[OP_VOLUME_LIST] = { "volume.list", HTTP_GET, "/v1/volumes", "ListVolumes", "volume list",
+			     ACCESS_READ, .options = &list_options_schema, .result = RESULT_LIST, VOLUME,
+			     .help = "List volumes" },
+	[OP_VOLUME_GET] = { "volume.get", HTTP_GET, "/v1/volumes/{volume}", "GetVolume", "volume show",
+			    ACCESS_READ, .result = RESULT_OBJECT, VOLUME, .help = "Show a volume" },
+	[OP_VOLUME_PATCH] = { "volume.patch", HTTP_PATCH, "/v1/volumes/{volume}", "UpdateVolume",
+			      "volume set", ACCESS_MANAGE, .args = &volume_schema, .args_partial = true,
+			      .effect = EFFECT_SIZE, .result = RESULT_OBJECT, VOLUME,
+			      .help = "Let a volume grow that no VM uses; where one does, its disk can grow" },
+	[OP_VOLUME_DELETE] = { "volume.delete", HTTP_DELETE, "/v1/volumes/{volume}", "DeleteVolume",
+			       "volume delete", ACCESS_MANAGE,
+			       .help = "Remove a volume that no VM has, and its data" },
+	[OP_VOLUME_XML] = { "volume.xml", HTTP_GET, "/v1/volumes/{volume}/xml", "GetVolumeXML", "volume xml",
+			    ACCESS_READ, .result = RESULT_DOCUMENT, .result_type = "application/xml",
+			    .help = "Show the definition of a volume as libvirt-style XML" },
+	[OP_VOLUME_DEFINE_XML] = { "volume.define-xml", HTTP_POST, "/v1/volumes/import", "DefineVolumeXML",
+				   "volume define", ACCESS_MANAGE, .effect = EFFECT_MADE,
+				   .result = RESULT_OBJECT, VOLUME, .body_type = "application/xml",
+				   .report = &import_report_schema,
+				   .help = "Make a volume from libvirt-style XML" },
 	[OP_OPERATION_LIST] = { "operation.list", HTTP_GET, "/v1/operations", "ListOperations",
 				"operation list", ACCESS_READ,
 				.options = &list_options_schema, .result = RESULT_LIST,

@@ -61,6 +61,13 @@ enum op_id {
 	OP_IMAGE_LIST,
 	OP_IMAGE_GET,
 	OP_IMAGE_DELETE,
+	OP_VOLUME_CREATE,
+	OP_VOLUME_LIST,
+	OP_VOLUME_GET,
+	OP_VOLUME_PATCH,
+	OP_VOLUME_DELETE,
+	OP_VOLUME_XML,
+	OP_VOLUME_DEFINE_XML,
 	OP_OPERATION_LIST,
 	OP_OPERATION_GET,
 	OP_OPERATION_CANCEL,
@@ -106,6 +113,7 @@ enum op_effect {
 	EFFECT_OFF,  /* it has none */
 	EFFECT_SPEC, /* its spec is of a higher generation */
 	EFFECT_MADE, /* the image or volume is there */
+	EFFECT_SIZE, /* nobody knows until he looks: it has failed */
 };
 
 struct op {

@@ -194,12 +194,17 @@ int rule_nbd(const void *obj, struct hvd_error *err)
 int rule_disk(const void *obj, struct hvd_error *err)
 {
 	const struct disk_config *disk = obj;
+	int places = !!disk->path + !!disk->volume + disk_is_nbd(disk);
 
-	if (!disk->path == !disk_is_nbd(disk))
-		return hvd_err_field(err, EINVAL, "path", disk->path
-				     ? "cannot be given together with an NBD server"
-				     : "is required, unless the image is on an NBD server (server or "
-				       "socket)");
+	if (places != 1)
+		return hvd_err_field(err, EINVAL, "path", places
+				     ? "is one of three, and they exclude each other: path, volume and an NBD "
+				       "server"
+				     : "is required, unless the disk is a volume, or on an NBD server (server "
+				       "or socket)");
+	if (disk->volume && (disk->backing || disk->secret))
+		return hvd_err_field(err, EINVAL, disk->backing ? "backing" : "secret",
+				     "cannot be given together with volume");
 	if (disk->format == DISK_FORMAT_LUKS && !disk->secret)
 		return hvd_err_field(err, EINVAL, "secret", "is missing: a luks image needs the file "
 				     "with its passphrase");
@@ -272,18 +277,24 @@ int rule_nic(const void *obj, struct hvd_error *err)
 	return 0;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) == 0;
+}
+
 static int check_disks(const struct vm_config *vm, struct hvd_error *err)
 {
 	for (size_t i = 0; i < vm->n_disks; i++) {
 		const struct disk_config *disk = &vm->disks[i];
 
 		for (size_t j = 0; j < i; j++) {
-			if (!disk->path || !vm->disks[j].path ||
-			    strcmp(disk->path, vm->disks[j].path) != 0 ||
+			bool path = same_text(disk->path, vm->disks[j].path);
+
+			if ((!path && !same_text(disk->volume, vm->disks[j].volume)) ||
 			    (disk->read_only && vm->disks[j].read_only))
 				continue;
-			hvd_err_field(err, EINVAL, "path", "is the same file as that of disks[%zu]",
-				      j);
+			hvd_err_field(err, EINVAL, path ? "path" : "volume",
+				      "is the same %s as that of disks[%zu]", path ? "file" : "one", j);
 			return hvd_err_in(err, -EINVAL, "disks[%zu]", i);
 		}
 	}
@@ -292,7 +303,7 @@ static int check_disks(const struct vm_config *vm, struct hvd_error *err)
 
 static bool same_link(const struct nic_config *a, const struct nic_config *b)
 {
-	return a->tap && b->tap && strcmp(a->tap, b->tap) == 0;
+	return same_text(a->tap, b->tap);
 }
 
 static bool same_mac(const struct nic_config *a, const struct nic_config *b)

@@ -12,6 +12,7 @@
 #include "api/vm_schema.h"
 
 #include "api/vm_rules.h"
+#include "api/volume_schema.h"
 #include "vmm/base/macro.h"
 
 #define LIVE  .applies = APPLIES_LIVE
@@ -228,6 +229,9 @@ static const struct field disk_fields[] = {
 	{ "path", ".[@type=file]/source/@file|.[@type=block]/source/@dev",
 	  STR(struct disk_config, path), .path = true, .max = 4095,
 	  .check = rule_path, .help = "Path of the image file or block device" },
+	{ "volume", ".[@type=volume]/source[@pool?=default]/@volume", STR(struct disk_config, volume),
+	  .check = rule_volume_name,
+	  .help = "Volume of hvd's own instead of a path: format and backing are the volume's" },
 	{ "nbd", ".", STRUCT(struct disk_config, nbd, nbd_schema),
 	  .help = "Where the image is if it is on an NBD server" },
 	{ "id", "target/@dev", STR(struct disk_config, id), .max = VM_ID_MAX, .check = rule_id, NEVER,

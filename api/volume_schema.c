@@ -54,7 +54,7 @@ static const struct field image_fields[] = {
 	  .help = "File of the host that is imported; hvd keeps a copy and forgets where it came from" },
 	FORMAT("Format of the file, which is never guessed; the copy has it too"),
 	{ "size", "capacity", SIZE(struct volume_config, size), .read_only = true, .max = VOLUME_SIZE_MAX,
-	  .unit = "bytes", .help = "Size of a disk that is made of it" },
+	  .xml_divisor = 1, .unit = "bytes", .help = "Size of a disk that is made of it" },
 };
 const struct schema image_schema = {
 	.name = "ImageSpec",
@@ -66,7 +66,7 @@ const struct schema image_schema = {
 static const struct field volume_fields[] = {
 	NAME,
 	{ "size", "capacity", SIZE(struct volume_config, size), .min = 512, .max = VOLUME_SIZE_MAX,
-	  .multiple = 512, LIVE, .unit = "bytes",
+	  .multiple = 512, .xml_divisor = 1, LIVE, .unit = "bytes",
 	  .help = "Size of the disk, that of the image if not given; it can grow, and is never cut" },
 	FORMAT("Format in which hvd keeps it: raw, or qcow2, which takes a storage daemon and can be backed"),
 	{ "image", "hvd:image/@name", STR(struct volume_config, image), .check = rule_volume_name, NEVER,

@@ -53,8 +53,8 @@ static int parse(const char *text, size_t len, xmlDoc **ret, struct hvd_error *e
 	return 0;
 }
 
-/* libvirt's units; KiB where none is given. Rounds nothing. */
-static int read_size(const xmlNode *node, const char *text, uint64_t *ret)
+/* libvirt's units; KiB where none is given and the field has no other. Rounds nothing. */
+static int read_size(const struct field *field, const xmlNode *node, const char *text, uint64_t *ret)
 {
 	static const struct {
 		const char *name;
@@ -70,7 +70,7 @@ static int read_size(const xmlNode *node, const char *text, uint64_t *ret)
 	};
 	xmlAttr *attr = xmlHasProp((xmlNode *)node, (const xmlChar *)"unit");
 	xmlChar *unit = attr ? xmlNodeGetContent((xmlNode *)attr) : NULL;
-	uint64_t value, scale = attr ? 0 : KIB;
+	uint64_t value, scale = attr ? 0 : field->xml_divisor ? field->xml_divisor : KIB;
 	int r;
 
 	if (attr)
@@ -95,7 +95,7 @@ static int set_size(const struct field *field, const xmlNode *node, const char *
 		    struct hvd_error *err)
 {
 	uint64_t value;
-	int r = read_size(node, text, &value);
+	int r = read_size(field, node, text, &value);
 
 	if (r == -ERANGE)
 		return hvd_err_field(err, ERANGE, field->name, "is too large");

@@ -172,7 +172,8 @@ const struct xml_rule xml_rules[] = {
 	IGNORED(DEVICES "disk[@device=floppy][!source]", "a drive with nothing in it"),
 	REFUSED(DEVICES "disk", "hvd has no such drive; write device='disk', with bus='virtio' and "
 				"<readonly/> for an image of a CD"),
-	ONLY(DISK "@type", "file|block", "a disk is a file or a block device of the host"),
+	ONLY(DISK "@type", "file|block|volume", "a disk is a file or a block device of the host, or a volume"),
+	ONLY(DISK "source/@pool", "default", "hvd has one pool of volumes: write pool='default'"),
 	ONLY(DISK "@model", "virtio|virtio-non-transitional", "disks are virtio-blk"),
 	IGNORED(DISK "@snapshot", HOST_TUNING),
 	IGNORED(DISK "@rawio", HOST_TUNING),
@@ -291,6 +292,25 @@ const struct xml_rule xml_rules[] = {
 	IGNORED_IF(DEVICES "channel/target/@name",
 		   "org.qemu.guest_agent.*|com.redhat.spice.*|org.spice-space.*", NO_AGENT),
 	REFUSED(DEVICES "channel/target/@name", "use vsock between the guest and programs of the host"),
+
+	/* volumes */
+	ONLY("volume/@type", "file", "volumes are files"),
+	IGNORED("volume/key", LIVE_STATE),
+	FIXED("volume/source", ""),
+	IGNORED("volume/allocation", "space is taken as it is written"),
+	IGNORED("volume/physical", LIVE_STATE),
+	FIXED("volume/target", ""),
+	IGNORED("volume/target/path", "hvd has a place of its own for volumes"),
+	FIXED("volume/target/format", ""),
+	IGNORED("volume/target/permissions", OWN_SANDBOX),
+	IGNORED("volume/target/timestamps", LIVE_STATE),
+	IGNORED("volume/target/compat", HOST_TUNING),
+	IGNORED("volume/target/clusterSize", HOST_TUNING),
+	IGNORED("volume/target/features", HOST_TUNING),
+	IGNORED("volume/target/nocow", HOST_TUNING),
+	REFUSED("volume/target/encryption", "hvd's volumes are not encrypted; encrypt in the guest"),
+	REFUSED("volume/backingStore", "import what is behind it as an image, and name that: <hvd:image name='…'>"),
+	FIXED("volume/hvd:image", ""),
 
 	/* networks */
 	IGNORED("network/@connections", LIVE_STATE),

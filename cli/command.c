@@ -138,6 +138,7 @@ const char *command_noun_help(const char *noun)
 		{ "resources", "the limits of a VM" },
 		{ "network", "virtual networks" },
 		{ "image", "images, from which volumes are made" },
+		{ "volume", "volumes, which are disks of VMs" },
 		{ "operation", "what takes time" },
 		{ "events", "what has happened" },
 		{ "token", "tokens of remote clients" },

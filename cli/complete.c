@@ -77,6 +77,7 @@ static const struct {
 	{ "VM", OP_VM_LIST },
 	{ "NETWORK", OP_NETWORK_LIST },
 	{ "IMAGE", OP_IMAGE_LIST },
+	{ "VOLUME", OP_VOLUME_LIST },
 	{ "OPERATION", OP_OPERATION_LIST },
 	{ "TOKEN", OP_TOKEN_LIST },
 };

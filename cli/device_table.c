@@ -9,9 +9,28 @@
 #include "cli/value.h"
 #include "vmm/base/macro.h"
 
+/* Where its data is: "/srv/a.img", "volume root", "nbd 192.0.2.1". */
+static int disk_cell(const json_t *disk, char **ret)
+{
+	static const char *const places[] = { "volume", "nbd.server", "nbd.socket" };
+	const char *path = value_string_at(disk, "path");
+
+	*ret = path ? strdup(path) : NULL;
+	if (path)
+		return *ret ? 0 : -ENOMEM;
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		const char *name = value_string_at(disk, places[i]);
+
+		if (name)
+			return asprintf(ret, "%.*s %s", (int)strcspn(places[i], "."), places[i], name) < 0 ? -ENOMEM
+												       : 0;
+	}
+	return 0;
+}
+
 static const struct resource_column disk_columns[] = {
 	{ .column.heading = "ID", .place = "id" },
-	{ .column.heading = "PATH", .place = "path" },
+	{ .column.heading = "PATH", .fn = disk_cell },
 	{ .column.heading = "FORMAT", .place = "format" },
 	{ .column.heading = "CACHE", .place = "cache" },
 	{ .column.heading = "READ ONLY", .place = "read_only" },

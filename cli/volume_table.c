@@ -32,6 +32,18 @@ static int users_cell(const json_t *item, char **ret)
 	return status_cell(item, "used_by", ret);
 }
 
+static const struct resource_column volume_columns[] = {
+	{ .column.heading = "NAME", .place = "name" },
+	{ .column.heading = "FORMAT", .place = "spec.format" },
+	{ .column = { "SIZE", .right = true }, .fn = size_cell },
+	{ .column = { "ALLOCATION", .right = true }, .fn = allocation_cell },
+	{ .column.heading = "IMAGE", .place = "spec.image" },
+	{ .column.heading = "BACKED", .place = "spec.backed" },
+	{ .column.heading = "USED BY", .fn = users_cell },
+	{ .column.heading = "CREATED", .fn = created_cell, .wide = true },
+	{ .column.heading = "PATH", .place = "status.path", .wide = true },
+};
+
 static const struct resource_column image_columns[] = {
 	{ .column.heading = "NAME", .place = "name" },
 	{ .column.heading = "FORMAT", .place = "spec.format" },
@@ -45,5 +57,9 @@ static const struct resource_column image_columns[] = {
 int volume_table(const struct schema *spec, const json_t *items, bool wide, FILE *f, unsigned width,
 		 bool colour)
 {
-	return resource_table(image_columns, ARRAY_SIZE(image_columns), items, wide, f, width, colour);
+	bool volumes = spec == &volume_schema;
+
+	return resource_table(volumes ? volume_columns : image_columns,
+			      volumes ? ARRAY_SIZE(volume_columns) : ARRAY_SIZE(image_columns), items, wide, f,
+			      width, colour);
 }

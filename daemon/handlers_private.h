@@ -51,6 +51,13 @@ void handle_image_import(struct manager *manager, struct vm *vm, struct call *ca
 void handle_image_list(struct manager *manager, struct vm *vm, struct call *call);
 void handle_image_get(struct manager *manager, struct vm *vm, struct call *call);
 void handle_image_delete(struct manager *manager, struct vm *vm, struct call *call);
+void handle_volume_create(struct manager *manager, struct vm *vm, struct call *call);
+void handle_volume_list(struct manager *manager, struct vm *vm, struct call *call);
+void handle_volume_get(struct manager *manager, struct vm *vm, struct call *call);
+void handle_volume_patch(struct manager *manager, struct vm *vm, struct call *call);
+void handle_volume_delete(struct manager *manager, struct vm *vm, struct call *call);
+void handle_volume_xml(struct manager *manager, struct vm *vm, struct call *call);
+void handle_volume_define_xml(struct manager *manager, struct vm *vm, struct call *call);
 
 /* handlers_update.c; the items are those of the list that the operation names. */
 void handle_vm_patch(struct manager *manager, struct vm *vm, struct call *call);

@@ -69,7 +69,7 @@ struct manager {
 	struct manager_paths paths;
 	struct list vms;       /* struct vm, by name */
 	struct list networks;  /* struct network */
-	struct pool *images;
+	struct pool *images, *volumes;
 	struct list volume_jobs; /* daemon/volume.h: what is under way */
 	struct list listeners; /* struct manager_listener */
 	struct list access_listeners;

@@ -411,6 +411,16 @@ static const struct op *op_of(const struct operation_info *info)
 	return NULL;
 }
 
+/* The image or volume of this path. */
+static bool is_made(const struct manager *manager, const char *resource)
+{
+	const char *images = ops[OP_IMAGE_LIST].path, *name = strrchr(resource, '/');
+	const struct pool *pool = strncmp(resource, images, strlen(images)) == 0 ? manager->images
+										   : manager->volumes;
+
+	return name && pool_find(pool, name + 1);
+}
+
 /* 0: its effect is there. */
 static int check_effect(const struct operation *operation, struct hvd_error *err)
 {
@@ -420,7 +430,7 @@ static int check_effect(const struct operation *operation, struct hvd_error *err
 	const struct vm *vm = info->vm ? manager_find_vm(operation->operations->manager, info->vm)
 				       : NULL;
 
-	if (op && op->effect == EFFECT_MADE && pool_find(manager->images, strrchr(info->resource, '/') + 1))
+	if (op && op->effect == EFFECT_MADE && is_made(manager, info->resource))
 		return 0;
 	if (!op || !vm || memcmp(vm_config(vm)->uuid, info->vm_uuid, sizeof(info->vm_uuid)) != 0)
 		return hvd_err(err, EIO, "hvd has ended while it was under way");
@@ -439,6 +449,7 @@ static int check_effect(const struct operation *operation, struct hvd_error *err
 		return hvd_err(err, EIO,
 			       "hvd has ended while it was under way, and the spec has not changed");
 	case EFFECT_MADE:
+	case EFFECT_SIZE:
 	case EFFECT_NONE:
 		break;
 	}

@@ -175,15 +175,26 @@ static void explain(const struct qemu_img *img, char *buf, size_t size)
 	qemu_explain(img->err.text, "qemu-img: ", paths, n, buf, size);
 }
 
+/* What is wrong with the host, not with what it was given. */
+static int host_error(const char *text)
+{
+	static const int errors[] = { ENOSPC, EDQUOT, EROFS, EIO };
+
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+		if (strstr(text, strerror(errors[i])))
+			return errors[i] == EDQUOT ? ENOSPC : errors[i];
+	return 0;
+}
+
 static int why(const struct qemu_img *img, const struct hvd_error *end, struct hvd_error *err)
 {
 	char text[300];
+	int errnum;
 
 	explain(img, text, sizeof(text));
-	if (strstr(text, strerror(ENOSPC)) || strstr(text, strerror(EDQUOT)))
-		return hvd_err(err, ENOSPC, "qemu-img: %s", text);
+	errnum = host_error(text);
 	if (text[0])
-		return hvd_err(err, EINVAL, "qemu-img: %s", text);
+		return hvd_err(err, errnum ? errnum : EINVAL, "qemu-img: %s", text);
 	return hvd_err(err, EIO, "qemu-img: %s", end->msg);
 }
 
@@ -202,8 +213,6 @@ static void on_end(void *ctx, int r, const struct hvd_error *end)
 	output_close(&img->err);
 	if (r < 0) {
 		r = why(img, end, &err);
-		if (img->manager->has_systemd)
-			unit_reset_failed_name(img->manager->bus, img->unit);
 	} else if (img->out.too_much) {
 		r = hvd_err(&err, EFBIG, "qemu-img: has written more than is reasonable");
 	}

@@ -136,6 +136,13 @@ static const void *next_image(const void *ctx, const void *item)
 	return pool_next(manager->images, item);
 }
 
+static const void *next_volume(const void *ctx, const void *item)
+{
+	const struct manager *manager = ctx;
+
+	return pool_next(manager->volumes, item);
+}
+
 static const char *volume_key(const void *item)
 {
 	return pool_config(item)->name;
@@ -173,6 +180,16 @@ const struct list_kind resource_image_kind = {
 	.unload = unload_volume,
 };
 
+const struct list_kind resource_volume_kind = {
+	.next = next_volume,
+	.key = volume_key,
+	.sorted = true,
+	.parts = { { "spec", &volume_schema }, { "status", &volume_status_schema } },
+	.n_parts = 2,
+	.load = load_volume,
+	.unload = unload_volume,
+};
+
 /* A resource of two parts, whole. */
 static char *whole(const struct list_kind *kind, const void *item)
 {
@@ -201,6 +218,11 @@ char *resource_network(const struct network *network)
 char *resource_image(const struct pool_item *image)
 {
 	return whole(&resource_image_kind, image);
+}
+
+char *resource_volume(const struct pool_item *volume)
+{
+	return whole(&resource_volume_kind, volume);
 }
 
 char *resource_and(char *resource, const struct schema *schema, const void *obj)

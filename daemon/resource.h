@@ -13,12 +13,13 @@
 char *resource_vm(const struct vm *vm);
 char *resource_network(const struct network *network);
 char *resource_image(const struct pool_item *image);
+char *resource_volume(const struct pool_item *volume);
 /* resource, taken over, with the members of a further object behind its own. */
 char *resource_and(char *resource, const struct schema *schema, const void *obj);
 
 /* Lists; of whom: the manager, */
 extern const struct list_kind resource_vm_kind, resource_network_kind, resource_operation_kind,
-	resource_image_kind;
+	resource_image_kind, resource_volume_kind;
 extern const struct list_kind resource_disk_kind, resource_nic_kind; /* a struct vm_config, */
 extern const struct list_kind resource_lease_kind;                   /* a struct leases. */
 /* The item of a list of the spec that has this id. */

@@ -401,19 +401,23 @@ static void on_unit(void *ctx, int r, const struct hvd_error *err)
 
 static int new_storage(struct manager *manager, const struct vm_config *config,
 		       const struct disk_config *disk, const struct storage_ops *ops, void *ctx,
-		       struct storage **ret)
+		       struct storage **ret, struct hvd_error *err)
 {
 	AUTO(storage_free) struct storage *storage = calloc(1, sizeof(*storage));
+	int r;
 
 	if (!storage)
-		return -ENOMEM;
+		return hvd_err(err, ENOMEM, "out of memory");
 	storage->manager = manager;
 	storage->ops = ops;
 	storage->ctx = ctx;
 	storage->output = -1;
 	storage->vm = strdup(config->name);
 	if (!storage->vm || schema_copy(&disk_schema, &storage->disk, disk) < 0)
-		return -ENOMEM;
+		return hvd_err(err, ENOMEM, "out of memory");
+	r = vm_volume_resolve(manager, &storage->disk, err);
+	if (r < 0)
+		return r;
 	*ret = TAKE(storage);
 	return 0;
 }
@@ -478,8 +482,9 @@ int storage_start(struct manager *manager, const struct vm_config *config,
 
 	if (!manager->bus)
 		return hvd_err(err, ENOTCONN, "no system bus, so that no storage daemon can be started");
-	if (new_storage(manager, config, disk, ops, ctx, &storage) < 0)
-		return hvd_err(err, ENOMEM, "out of memory");
+	r = new_storage(manager, config, disk, ops, ctx, &storage, err);
+	if (r < 0)
+		return r;
 	r = launch(storage, config, err);
 	if (r < 0)
 		return r;
@@ -494,8 +499,9 @@ int storage_adopt(struct manager *manager, const struct vm_config *config,
 	AUTO(storage_free) struct storage *storage = NULL;
 	int r;
 
-	if (new_storage(manager, config, disk, ops, ctx, &storage) < 0)
-		return hvd_err(err, ENOMEM, "out of memory");
+	r = new_storage(manager, config, disk, ops, ctx, &storage, err);
+	if (r < 0)
+		return r;
 	r = connect_qmp(storage);
 	if (r < 0)
 		return hvd_err(err, -r, "storage daemon of disk %s: %s", disk->id, strerror(-r));

@@ -404,8 +404,9 @@ int unit_append_tool(sd_bus_message *m, const struct manager_paths *paths, const
 	uint64_t timeout = tool->timeout_sec ? tool->timeout_sec * USEC_PER_SEC : UINT64_MAX;
 	int r;
 
-	r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+	r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
 				  "Description", "s", tool->description,
+				  "CollectMode", "s", "inactive-or-failed",
 				  "Slice", "s", "hvd.slice",
 				  "StandardInputFileDescriptor", "h", tool->stdin_fd,
 				  "StandardOutputFileDescriptor", "h", tool->stdout_fd,

@@ -93,8 +93,27 @@ static int check_storage(const struct disk_config *disk, struct hvd_error *err)
 	return r;
 }
 
-static int check_disks(const struct vm_config *config, const struct vm_config *old,
-		       struct hvd_error *err)
+/* What only the volume says of it goes for the disk as well. */
+static int check_volume(const struct manager *manager, const struct disk_config *disk, struct hvd_error *err)
+{
+	struct disk_config resolved;
+	int r;
+
+	if (!disk->volume)
+		return 0;
+	if (schema_copy(&disk_schema, &resolved, disk) < 0)
+		return hvd_err(err, ENOMEM, "out of memory");
+	r = vm_volume_resolve(manager, &resolved, err);
+	if (r >= 0)
+		r = schema_check(&disk_schema, disk, err);
+	if (r >= 0)
+		r = check_file(resolved.path, false, !disk->read_only, "volume", err);
+	schema_clear(&disk_schema, &resolved);
+	return r;
+}
+
+static int check_disks(const struct manager *manager, const struct vm_config *config,
+		       const struct vm_config *old, struct hvd_error *err)
 {
 	for (size_t i = 0; i < config->n_disks; i++) {
 		const struct disk_config *disk = &config->disks[i];
@@ -107,7 +126,9 @@ static int check_disks(const struct vm_config *config, const struct vm_config *o
 		r = disk->path ? check_file(disk->path, true, !disk->read_only, field, err) : 0;
 		if (r < 0)
 			return r;
-		r = check_storage(disk, err);
+		r = check_volume(manager, disk, err);
+		if (r >= 0)
+			r = check_storage(disk, err);
 		if (r < 0)
 			return hvd_err_in(err, r, "disks[%zu]", i);
 	}
@@ -194,7 +215,7 @@ int vm_check(const struct manager *manager, const struct vm_config *config,
 	if (r >= 0)
 		r = check_boot(&config->boot, old ? &old->boot : NULL, err);
 	if (r >= 0)
-		r = check_disks(config, old, err);
+		r = check_disks(manager, config, old, err);
 	if (r >= 0)
 		r = check_nics(manager, config, err);
 	if (r >= 0)

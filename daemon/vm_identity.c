@@ -69,8 +69,9 @@ static int set_id(char **id, const char *text)
 
 static bool same_image(const struct disk_config *a, const struct disk_config *b)
 {
-	return a->path ? same_text(a->path, b->path)
-		       : !b->path && schema_equal(&nbd_schema, &a->nbd, &b->nbd);
+	if (!disk_is_nbd(a))
+		return same_text(a->path, b->path) || same_text(a->volume, b->volume);
+	return disk_is_nbd(b) && schema_equal(&nbd_schema, &a->nbd, &b->nbd);
 }
 
 /* What stands in a list without an id is what vm has of the same image. */
@@ -216,6 +217,7 @@ int vm_complete(const struct manager *manager, struct vm_config *config, const s
 		r = complete_macs(config, vm);
 	if (r >= 0)
 		r = complete_cid(manager, config, vm);
+	vm_volumes_complete(manager, config);
 	for (size_t i = 0; i < config->n_disks; i++)
 		config->shared_memory |= disk_needs_storage(&config->disks[i]);
 	return r < 0 ? hvd_err(err, -r, "cannot choose an identity: %s", strerror(-r)) : 0;

@@ -80,6 +80,8 @@ int vm_check_change(const struct vm *vm, struct vm_config *config,
 		r = vm_firmware_complete(vm->manager, config, err);
 	if (r >= 0)
 		r = check_ids(vm, config, err);
+	if (r >= 0 && vm_has_process(vm) && !options->next_boot)
+		r = vm_volumes_check_free(vm, config, err);
 	return r < 0 ? r : vm_check(vm->manager, config, &vm->config, err);
 }
 

@@ -12,6 +12,7 @@
  *	vm_plan.c     what a change comes to, and its steps
  *	vm_update.c   changes of a definition
  *	vm_check.c    can the host run this definition?
+ *	vm_volumes.c  volumes that are its disks
  *	vm_storage.c  storage daemons of its disks
  *	vm_start.c    from SHUTOFF to RUNNING
  *	vm_metrics.c  what it has used
@@ -187,6 +188,17 @@ struct vm_networks {
 };
 void vm_networks_ready(struct vm_networks *w);
 void vm_networks_forget(struct vm_networks *w); /* fn is not called any more */
+
+/* vm_volumes.c: give disks that are volumes the formats of these. */
+void vm_volumes_complete(const struct manager *manager, struct vm_config *config);
+/* Put path and backing into a disk that is a volume; it is complete then, and no part of a definition. */
+int vm_volume_resolve(const struct manager *manager, struct disk_config *disk, struct hvd_error *err);
+/* Files of config as of vmm/files.h, those of its volumes among them. */
+int vm_files_open_all(const struct manager *manager, const struct vm_config *config,
+		      const struct vm_config *running, const struct vm_macvtaps *macvtaps,
+		      struct vm_files *ret, struct hvd_error *err);
+/* -EBUSY: another VM that runs has one of config's volumes, or it is being changed. */
+int vm_volumes_check_free(const struct vm *vm, const struct vm_config *config, struct hvd_error *err);
 
 /*
  * vm_links.c: make macvtaps for the NICs of config that running (NULL: none) has not, and say which.

@@ -331,7 +331,7 @@ static int launch(struct vm_start *start, struct hvd_error *err)
 	if (r >= 0)
 		r = vm_make_links(vm, &vm->config, NULL, &macvtaps, err);
 	if (r >= 0)
-		r = vm_files_open(&vm->config, NULL, &macvtaps, &start->files, err);
+		r = vm_files_open_all(vm->manager, &vm->config, NULL, &macvtaps, &start->files, err);
 	if (r >= 0 && vm->config.vsock)
 		r = start->files.vsock = vm_vsock_listen(vm, err);
 	if (r >= 0)
@@ -356,6 +356,7 @@ static void on_networks(void *ctx, int r, const struct hvd_error *err)
 static int check_start(const struct vm *vm, struct hvd_error *err)
 {
 	const struct host_info *host = &vm->manager->host;
+	int r;
 
 	if (vm_has_process(vm))
 		return hvd_err(err, EBUSY, "VM %s is %s", vm->config.name, vm_state_names[vm->state]);
@@ -366,7 +367,8 @@ static int check_start(const struct vm *vm, struct hvd_error *err)
 		return hvd_err(err, ENOTCONN,
 			       "no system bus, so that no unit can be started; hvd must run on a "
 			       "host with systemd and D-Bus");
-	return vm_check(vm->manager, &vm->config, NULL, err);
+	r = vm_volumes_check_free(vm, &vm->config, err);
+	return r < 0 ? r : vm_check(vm->manager, &vm->config, NULL, err);
 }
 
 void vm_start(struct vm *vm, vm_progress_fn progress, vm_done_fn done, void *ctx)

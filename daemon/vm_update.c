@@ -217,7 +217,8 @@ static int send_update(struct vm_update *update, struct hvd_error *err)
 	if (r >= 0)
 		r = vm_make_links(vm, &update->running, &vm->running, &macvtaps, err);
 	if (r >= 0)
-		r = vm_files_open(&update->running, &vm->running, &macvtaps, &files, err);
+		r = vm_files_open_all(vm->manager, &update->running, &vm->running, &macvtaps, &files,
+				      err);
 	if (r < 0)
 		return r;
 

@@ -13,6 +13,7 @@
 #include "daemon/qemu_img.h"
 #include "daemon/unit.h"
 #include "daemon/vm.h"
+#include "vmm/base/macro.h"
 
 #define SIZE_TEXT 24
 
@@ -44,6 +45,8 @@ static void job_finish(struct volume_job *job, int r, const struct hvd_error *er
 		pool_release(job->image);
 	if (job->making && r >= 0)
 		r = pool_commit(item, &own);
+	else if (r >= 0)
+		pool_look(item, &(struct volume_status){ 0 });
 	pool_release(item);
 	if (job->making && r < 0)
 		pool_discard(item);
@@ -199,22 +202,220 @@ void image_import(struct manager *manager, struct volume_config *config, const s
 		job_finish(job, err.code, &err);
 }
 
-int image_remove(struct pool_item *image, struct hvd_error *err)
+/* --- volumes */
+
+static int find_image(struct manager *manager, struct volume_config *config, struct pool_item **ret,
+		      struct hvd_error *err)
 {
-	return pool_remove(image, err);
+	uint64_t size;
+
+	*ret = NULL;
+	if (!config->image)
+		return 0;
+	*ret = pool_find(manager->images, config->image);
+	if (!*ret)
+		return hvd_err_field(err, EINVAL, "image", "there is no image %s; see hvcli image list",
+				     config->image);
+	size = pool_config(*ret)->size;
+	if (!config->size)
+		config->size = (size + 511) / 512 * 512;
+	if (config->size < size)
+		return hvd_err_field(err, EINVAL, "size", "is less than the %" PRIu64 " bytes of image %s", size,
+				     config->image);
+	return 0;
 }
 
-/* --- all of them */
+static int run_copy(struct volume_job *job, struct hvd_error *err)
+{
+	const struct qemu_img_file files[] = { { pool_path(job->image), false },
+					       { pool_path(job->item), true } };
+
+	return run(job, (const char *const[]){
+		"convert", "-p", "-t", "writeback", "-f", drivers[pool_config(job->image)->format], "-O",
+		drivers[pool_config(job->item)->format], "{0}", "{1}", NULL },
+		files, ARRAY_SIZE(files), -1, NULL, err);
+}
+
+static int run_create(struct volume_job *job, bool backed, uint64_t size, struct hvd_error *err)
+{
+	const struct qemu_img_file file = { pool_path(job->item), true };
+	const char *format = drivers[pool_config(job->item)->format];
+	char text[SIZE_TEXT];
+
+	snprintf(text, sizeof(text), "%" PRIu64, size);
+	if (!backed)
+		return run(job, (const char *const[]){ "create", "-q", "-f", format, "{0}", text, NULL }, &file,
+			   1, -1, NULL, err);
+	/* -u: the image is named in it, and not opened */
+	return run(job, (const char *const[]){ "create", "-q", "-f", format, "-u", "-b", pool_path(job->image),
+						"-F", drivers[pool_config(job->image)->format], "{0}", text,
+						NULL }, &file, 1, -1, NULL, err);
+}
+
+void volume_create(struct manager *manager, struct volume_config *config, const struct volume_ops *ops, void *ctx)
+{
+	struct hvd_error err = { 0 };
+	struct pool_item *image;
+	struct volume_job *job;
+	uint64_t size;
+	int r;
+
+	r = find_image(manager, config, &image, &err);
+	if (r < 0) {
+		schema_clear(&volume_schema, config);
+		ops->done(ctx, r, NULL, &err);
+		return;
+	}
+	size = config->size;
+	job = begin(manager, manager->volumes, config, ops, ctx);
+	if (!job)
+		return;
+	job->image = image;
+	if (image)
+		pool_hold(image);
+	if (image && !pool_config(job->item)->backed) {
+		job->grow_to = size > pool_config(image)->size ? size : 0;
+		r = run_copy(job, &err);
+	} else {
+		r = run_create(job, image != NULL, size, &err);
+	}
+	if (r < 0)
+		job_finish(job, r, &err);
+}
+
+static const struct vm *user_of(const struct pool_item *volume, bool running)
+{
+	const struct manager *manager = pool_manager(volume);
+
+	for (const struct vm *vm = vm_next(manager, NULL); vm; vm = vm_next(manager, vm))
+		if (vm_disk_of_volume(vm, pool_config(volume)->name, running))
+			return vm;
+	return NULL;
+}
+
+static int check_not_held(const struct pool_item *item, struct hvd_error *err)
+{
+	return pool_is_held(item) ? hvd_err(err, EBUSY, "%s %s is being read or changed; try again",
+					    pool_noun(item), pool_config(item)->name)
+				  : 0;
+}
+
+static int check_resize(struct pool_item *volume, uint64_t size, struct hvd_error *err)
+{
+	const char *name = pool_config(volume)->name;
+	const struct vm *vm = user_of(volume, true);
+	char text[24];
+	int r = check_not_held(volume, err);
+
+	if (r < 0)
+		return r;
+	r = pool_look(volume, &(struct volume_status){ 0 });
+	if (r < 0)
+		return hvd_err(err, -r, "%s: %s", pool_path(volume), strerror(-r));
+	if (size < pool_config(volume)->size)
+		return hvd_err_field(err, EINVAL, "size", "is less than the %" PRIu64 " bytes that it has: a "
+				     "volume is not cut", pool_config(volume)->size);
+	if (!vm)
+		return 0;
+	size_format(size, text);
+	return hvd_err(err, EBUSY, "volume %s is in use by VM %s, which runs; its disk can grow: hvcli disk set "
+		       "%s %s --size %s", name, vm_config(vm)->name, vm_config(vm)->name,
+		       vm_disk_of_volume(vm, name, true)->id, text);
+}
+
+void volume_resize(struct pool_item *volume, uint64_t size, const struct volume_ops *ops, void *ctx)
+{
+	struct hvd_error err = { 0 };
+	struct volume_job *job;
+	int r = check_resize(volume, size, &err);
+
+	if (r < 0 || size == pool_config(volume)->size) {
+		ops->done(ctx, r, r < 0 ? NULL : volume, r < 0 ? &err : NULL);
+		return;
+	}
+	job = job_new(pool_manager(volume), volume, false, ops, ctx);
+	if (job && run_resize(job, size, &err) < 0)
+		job_finish(job, err.code, &err);
+}
+
+/* --- who has them */
+
+/* The next volume that is backed by image. */
+static const struct pool_item *next_backed(const struct pool_item *image, const struct pool_item *volume)
+{
+	const struct pool *volumes = pool_manager(image)->volumes;
+
+	while ((volume = pool_next(volumes, volume)))
+		if (pool_config(volume)->backed &&
+		    strcmp(pool_config(volume)->image, pool_config(image)->name) == 0)
+			break;
+	return volume;
+}
+
+int image_remove(struct pool_item *image, struct hvd_error *err)
+{
+	const struct pool_item *volume = next_backed(image, NULL);
+	int r = check_not_held(image, err);
+
+	if (r >= 0 && volume)
+		r = hvd_err(err, EBUSY, "image %s is behind volume %s%s", pool_config(image)->name,
+			    pool_config(volume)->name, next_backed(image, volume) ? " and others" : "");
+	return r < 0 ? r : pool_remove(image, err);
+}
+
+int volume_remove(struct pool_item *volume, struct hvd_error *err)
+{
+	const struct vm *vm = user_of(volume, false);
+	int r = check_not_held(volume, err);
+
+	if (r >= 0 && vm)
+		r = hvd_err(err, EBUSY, "volume %s is a disk of VM %s; detach it first: hvcli disk detach %s %s",
+			    pool_config(volume)->name, vm_config(vm)->name, vm_config(vm)->name,
+			    vm_disk_of_volume(vm, pool_config(volume)->name, false)->id);
+	return r < 0 ? r : pool_remove(volume, err);
+}
+
+static int add_user(struct volume_status *status, const char *vm, const char *volume)
+{
+	struct volume_user *more = reallocarray(status->used_by, status->n_used_by + 1, sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	status->used_by = more;
+	more[status->n_used_by] = (struct volume_user){ .vm = vm ? strdup(vm) : NULL,
+							.volume = volume ? strdup(volume) : NULL };
+	more += status->n_used_by++;
+	return more->vm || more->volume ? 0 : -ENOMEM;
+}
+
+static int add_users(const struct pool_item *item, struct volume_status *status)
+{
+	const struct manager *manager = pool_manager(item);
+	int r = 0;
+
+	if (pool_find(manager->images, pool_config(item)->name) == item) {
+		for (const struct pool_item *v = next_backed(item, NULL); v && r >= 0; v = next_backed(item, v))
+			r = add_user(status, NULL, pool_config(v)->name);
+		return r;
+	}
+	for (const struct vm *vm = vm_next(manager, NULL); vm && r >= 0; vm = vm_next(manager, vm))
+		if (vm_disk_of_volume(vm, pool_config(item)->name, false))
+			r = add_user(status, vm_config(vm)->name, NULL);
+	return r;
+}
 
 int volume_get_status(struct pool_item *item, struct volume_status *ret)
 {
 	ret->path = strdup(pool_path(item));
-	if (!ret->path)
-		return -ENOMEM;
 	/* one whose file has gone has no size */
 	pool_look(item, ret);
-	return 0;
+	if (ret->path && add_users(item, ret) >= 0)
+		return 0;
+	schema_clear(&volume_status_schema, ret);
+	return -ENOMEM;
 }
+
+/* --- what is under way */
 
 static struct volume_job *job_of(const struct manager *manager, const void *ctx)
 {
@@ -243,12 +444,15 @@ void volume_cancel(struct manager *manager, void *ctx)
 
 int volumes_open(struct manager *manager, struct hvd_error *err)
 {
-	return pool_new(manager, "image", "images", &image_schema, &manager->images, err);
+	int r = pool_new(manager, "image", "images", &image_schema, &manager->images, err);
+
+	return r < 0 ? r : pool_new(manager, "volume", "volumes", &volume_schema, &manager->volumes, err);
 }
 
 void volumes_close(struct manager *manager)
 {
 	while (!list_empty(&manager->volume_jobs))
 		job_cancel(list_entry(manager->volume_jobs.next, struct volume_job, node), "hvd is stopping");
+	manager->volumes = pool_free(manager->volumes);
 	manager->images = pool_free(manager->images);
 }

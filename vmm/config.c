@@ -46,5 +46,7 @@ const char *disk_place(const struct disk_config *disk)
 {
 	if (disk->path)
 		return disk->path;
+	if (disk->volume)
+		return disk->volume;
 	return disk->nbd.server ? disk->nbd.server : disk->nbd.socket;
 }

@@ -124,7 +124,8 @@ struct nbd_config {
 
 struct disk_config {
 	char *id;   /* "vda"; NULL: chosen when defined */
-	char *path; /* regular file or block device; NULL: it is on an NBD server */
+	char *path; /* regular file or block device; NULL: it is elsewhere */
+	char *volume; /* of hvd's own, which has path and backing instead; or NULL */
 	struct nbd_config nbd;
 	enum disk_format format;
 	/* The image that a qcow2 image is a change of, or NULL. What the image says of it is not followed. */

@@ -6,6 +6,7 @@
 
 #include "api/network_schema.h"
 #include "api/vm_schema.h"
+#include "api/volume_schema.h"
 #include "vmm/base/cleanup.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -72,6 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	try_size(text);
 	try_schema(&vm_schema, text);
 	try_schema(&network_schema, text);
+	try_schema(&image_schema, text);
+	try_schema(&volume_schema, text);
 	try_schema(&vm_status_schema, text);
 	return 0;
 }

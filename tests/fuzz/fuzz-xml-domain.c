@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/network_schema.h"
+#include "api/volume_schema.h"
 #include "api/vm_schema.h"
 #include "api/xml.h"
 #include "vmm/base/cleanup.h"
@@ -33,9 +34,11 @@ static void check(const struct schema *schema, void *obj, void *back, const char
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct network_config network, network_back;
+	struct volume_config volume, volume_back;
 	struct vm_config vm, vm_back;
 
 	check(&vm_schema, &vm, &vm_back, (const char *)data, size);
 	check(&network_schema, &network, &network_back, (const char *)data, size);
+	check(&volume_schema, &volume, &volume_back, (const char *)data, size);
 	return 0;
 }

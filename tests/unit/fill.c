@@ -155,7 +155,8 @@ static void fill_field(const struct field *field, void *obj, unsigned variant)
 			bytes[i] = (uint8_t)(0xf2 - i * 40 + (i ? variant : 0));
 		break;
 	case FIELD_STRUCT:
-		fill_fields(field->sub, field_ptr(field, obj), variant);
+		/* in no step with the fields around it, or some would never meet */
+		fill_fields(field->sub, field_ptr(field, obj), variant + variant / 7);
 		break;
 	case FIELD_LIST:
 		for (unsigned i = 0; i < field->sub->n_fields && !(field->max && i == field->max); i++) {

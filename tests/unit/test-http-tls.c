@@ -238,8 +238,9 @@ static void test_certificates_of_clients(void **state)
 static const char *body_of(const struct op *op)
 {
 	if (op->body_type)
-		return op == &ops[OP_VM_DEFINE_XML] ? VM_XML
-						    : "<network><name>evil</name></network>";
+		return op == &ops[OP_VM_DEFINE_XML]	? VM_XML
+		       : op == &ops[OP_VOLUME_DEFINE_XML] ? "<volume><name>evil</name></volume>"
+							  : "<network><name>evil</name></network>";
 	if (op->args == &vm_schema && !op->args_partial)
 		return "{\"name\":\"evil\",\"boot\":{\"kernel\":\"/bin/sh\"}}";
 	if (op->args == &vm_schema || op->args == &network_schema)
@@ -250,6 +251,8 @@ static const char *body_of(const struct op *op)
 		return "{\"name\":\"evil\",\"role\":\"admin\"}";
 	if (op == &ops[OP_CERTIFICATE_CREATE])
 		return "{\"name\":\"evil\"}";
+	if (op == &ops[OP_VOLUME_CREATE])
+		return "{\"name\":\"evil\",\"size\":\"1M\"}";
 	if (op == &ops[OP_IMAGE_IMPORT])
 		return "{\"name\":\"evil\",\"path\":\"/bin/sh\"}";
 	return op->args ? "{}" : NULL;
@@ -263,7 +266,7 @@ static void path_of(const struct op *op, char path[static 128])
 	} names[] = {
 		{ "{vm}", "up" }, { "{network}", "default" }, { "{token}", "t-reader" },
 		{ "{disk}", "vda" }, { "{nic}", "net0" }, { "{operation}", "1" },
-		{ "{image}", "base" },
+		{ "{image}", "base" }, { "{volume}", "data" },
 	};
 	const char *p = op->path;
 	size_t n = 0;
@@ -304,7 +307,7 @@ static bool expected(int role, enum access access)
 static char *snapshot(void)
 {
 	static const char *const paths[] = {
-		"/v1/vms", "/v1/networks", "/v1/images", "/v1/certificate", "/v1/operations",
+		"/v1/vms", "/v1/networks", "/v1/images", "/v1/volumes", "/v1/certificate", "/v1/operations",
 		"/v1/events?type=added,changed,removed,state",
 	};
 	char *all = NULL;

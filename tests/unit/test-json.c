@@ -131,7 +131,7 @@ static const struct {
 	{ SPEC(", \"disks\": [3]"), "disks[0]: must be an object, not an integer" },
 	{ SPEC(", \"disks\": [{\"path\": \"/a\"}, {\"pth\": \"/b\"}]"),
 	  "disks[1].pth: unknown member: did you mean 'path'?" },
-	{ SPEC(", \"disks\": [{}]"), "disks[0].path: is required, unless the image is on an NBD server (server or socket)" },
+	{ SPEC(", \"disks\": [{}]"), "disks[0].path: is required, unless the disk is a volume, or on an NBD server (server or socket)" },
 	{ SPEC(", \"disks\": [{\"path\": \"/a\", \"cache\": \"x\"}]"),
 	  "disks[0].cache: 'x' is not one of: none, writeback, unsafe" },
 	{ SPEC(", \"nics\": [{}, {}, {}, {}, {}, {}, {}, {}, {}]"),

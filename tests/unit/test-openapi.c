@@ -242,6 +242,9 @@ static void test_schemas(void **state)
 	check_schema(&vm_status_schema, "");
 	check_schema(&host_schema, "");
 	check_schema(&network_schema, "");
+	check_schema(&image_schema, "");
+	check_schema(&volume_schema, "Patch");
+	check_schema(&volume_status_schema, "");
 	check_schema(&disk_schema, "");
 	check_schema(&disk_schema, "Patch");
 	check_schema(&nic_schema, "Patch");

@@ -202,6 +202,11 @@ GOOD = {
     "network.define-xml": ((), XML, BRIDGE),
     "network.patch": (("lab",), PATCH, {"autostart": False}),
     "image.import": ((), JSON, {"name": "new", "path": "/bin/true"}),
+    "image.delete": (("lonely",), {}, None),
+    "volume.create": ((), JSON, {"name": "new", "size": "1M"}),
+    "volume.patch": (("free",), PATCH, {"size": "2M"}),
+    "volume.delete": (("free",), {}, None),
+    "volume.define-xml": ((), XML, "<volume><name>imported</name><capacity>1048576</capacity></volume>"),
 }
 
 
@@ -211,7 +216,7 @@ def good(document, name):
         return GOOD[name]
     path = document.operations[name][1]
     return (("up",) if "{vm}" in path else ("lab",) if "{network}" in path else
-            ("base",) if "{image}" in path else ("OPERATION",) if "{operation}" in path else ()), {}, None
+            ("base",) if "{image}" in path else ("used",) if "{volume}" in path else ("OPERATION",) if "{operation}" in path else ()), {}, None
 
 
 def set_up(rig, document):
@@ -219,7 +224,12 @@ def set_up(rig, document):
     client = Client(rig, document)
     client.ask("vm.create", headers=JSON, body=VM)
     client.ask("network.create", headers=JSON, body=NETWORK)
-    client.ask("image.import", headers=JSON, body={"name": "base", "path": "/bin/true"})
+    for image in "base", "lonely":
+        client.ask("image.import", headers=JSON, body={"name": image, "path": "/bin/true"})
+    client.ask("volume.create", headers=JSON, body={"name": "used", "format": "qcow2", "image": "base",
+                                                    "backed": True})
+    client.ask("volume.create", headers=JSON, body={"name": "free", "size": "1M"})
+    client.ask("vm.create", headers=JSON, body={**VM, "name": "on-volume", "disks": [{"volume": "used"}]})
     client.ask("token.create", headers=JSON, body={"name": "ci", "role": "reader"})
     client.ask("certificate.get")
     client.ask("certificate.pem")
@@ -329,10 +339,17 @@ class Bench:
         if "409" not in self.statuses:
             return
         if self.name in ("vm.create", "vm.define-xml", "network.create", "network.define-xml",
-                         "token.create", "image.import"):
+                         "token.create", "image.import", "volume.create", "volume.define-xml"):
             self.once("409", lambda rig, client: self.expect(client, "201"))
         elif self.name in ("network.delete", "network.stop"):
             self.once("409", values=("lab",))
+        elif self.name == "image.delete":
+            self.once("409", values=("base",))
+        elif self.name == "volume.delete":
+            self.once("409", values=("used",))
+        elif self.name == "volume.patch":
+            self.once("409", lambda rig, client: client.ask(self.name, self.values, headers={**PATCH, **ASYNC},
+                                                            body={"size": "3M"}))
         elif self.name == "vm.shutdown":
             self.once("409", lambda rig, client: client.ask("vm.pause", ("up",)))
         elif self.name in ("vm.start", "vm.delete"):
@@ -370,7 +387,7 @@ WRONG = (("full", "507"), ("read-only", "500"), ("error 5", "500"), ("error 95",
 def definitions(client):
     """What must not get lost."""
     return [[item["spec"] for item in json.loads(client.ask(name)[1])["items"]]
-            for name in ("vm.list", "network.list", "image.list")]
+            for name in ("vm.list", "network.list", "image.list", "volume.list")]
 
 
 def wrong(document):
@@ -390,7 +407,7 @@ def wrong(document):
             for name in document.operations:
                 bench = Bench(document, name)
                 asks = "504" in bench.statuses
-                stores = "507" in bench.statuses or "delete" in name
+                stores = "507" in bench.statuses or "delete" in name or name == "volume.patch"
                 late = name == "nic.attach" # without networkd
                 if status not in bench.statuses or name == "vm.start" or \
                    not (asks and not late if line.startswith("error") else stores):

@@ -12,12 +12,13 @@
 #include "api/errors.h"
 #include "api/network_schema.h"
 #include "api/vm_schema.h"
+#include "api/volume_schema.h"
 #include "tests/unit/fill.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/macro.h"
 
 static const struct schema *const all[] = { &vm_schema, &vm_status_schema, &host_schema,
-					    &network_schema };
+					    &network_schema, &volume_schema };
 
 /* Room for the largest of them. */
 union any {
@@ -25,6 +26,7 @@ union any {
 	struct vm_status status;
 	struct host_info host;
 	struct network_config network;
+	struct volume_config volume;
 };
 
 static void check_table(const struct schema *schema, bool read_only, bool in_xml)
@@ -53,6 +55,8 @@ static void test_tables(void **state)
 {
 	check_table(&vm_schema, false, true);
 	check_table(&network_schema, false, true);
+	check_table(&volume_schema, false, true);
+	check_table(&volume_status_schema, true, false);
 	check_table(&vm_status_schema, true, false);
 	check_table(&host_schema, true, false);
 }

@@ -296,6 +296,171 @@ static void test_links(void **state)
 	assert_null(image("b"));
 }
 
+static int make(const char *name, enum disk_format format, uint64_t size, const char *from, bool backed)
+{
+	struct volume_config config = config_of(name, format);
+
+	config.size = size;
+	config.image = from ? strdup(from) : NULL;
+	config.backed = backed;
+	t.calls = 0;
+	t.done = 0;
+	volume_create(t.scene->manager, &config, &ops, &t);
+	assert_null(config.name);
+	wait_done();
+	return t.r;
+}
+
+static struct pool_item *volume(const char *name)
+{
+	return pool_find(t.scene->manager->volumes, name);
+}
+
+static int resize(const char *name, uint64_t size)
+{
+	t.calls = 0;
+	volume_resize(volume(name), size, &ops, &t);
+	wait_done();
+	return t.r;
+}
+
+/* What a guest would see of it is the image's data, then zeros. */
+static void compare(const char *name)
+{
+	const char *format = pool_config(volume(name))->format == DISK_FORMAT_RAW ? "raw" : "qcow2";
+	char command[128];
+
+	snprintf(command, sizeof(command), "qemu-img compare -q -f raw -F %s %%s %%s", format);
+	assert_int_equal(shell(command, pool_path(image("base")), pool_path(volume(name))), 0);
+}
+
+static void test_volumes(void **state)
+{
+	static const struct {
+		const char *name;
+		enum disk_format format;
+		uint64_t size;
+		const char *image;
+		bool backed;
+		uint64_t gets;
+	} cases[] = {
+		{ "empty", DISK_FORMAT_RAW, 3 * MIB, NULL, false, 3 * MIB },
+		{ "empty-q", DISK_FORMAT_QCOW2, 3 * MIB, NULL, false, 3 * MIB },
+		{ "copy", DISK_FORMAT_RAW, 0, "base", false, 8 * MIB },
+		{ "copy-q", DISK_FORMAT_QCOW2, 0, "base", false, 8 * MIB },
+		{ "large", DISK_FORMAT_RAW, 16 * MIB, "base", false, 16 * MIB },
+		{ "large-q", DISK_FORMAT_QCOW2, 16 * MIB, "base", false, 16 * MIB },
+		{ "overlay", DISK_FORMAT_QCOW2, 0, "base", true, 8 * MIB },
+		{ "large-overlay", DISK_FORMAT_QCOW2, 16 * MIB, "base", true, 16 * MIB },
+	};
+
+	assert_int_equal(import("base", source(8 * MIB), DISK_FORMAT_RAW), 0);
+	for (int again = 0; again < 2; again++) {
+		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+			if (!again && make(cases[i].name, cases[i].format, cases[i].size, cases[i].image,
+					   cases[i].backed) < 0)
+				fail_msg("%s: %s", cases[i].name, t.err.msg);
+			assert_int_equal(pool_config(volume(cases[i].name))->size, cases[i].gets);
+			assert_int_equal(pool_config(volume(cases[i].name))->backed, cases[i].backed);
+			if (cases[i].image)
+				compare(cases[i].name);
+		}
+		scene_restart(t.scene);
+	}
+
+	/* an image is not taken from under a volume, and a copy does not need it */
+	assert_int_equal(image_remove(image("base"), &t.err), -EBUSY);
+	assert_non_null(strstr(t.err.msg, "and others"));
+	assert_int_equal(volume_remove(volume("large-overlay"), NULL), 0);
+	assert_int_equal(image_remove(image("base"), &t.err), -EBUSY);
+	assert_non_null(strstr(t.err.msg, "volume overlay"));
+	assert_int_equal(volume_remove(volume("overlay"), NULL), 0);
+	assert_int_equal(image_remove(image("base"), NULL), 0);
+	assert_non_null(volume("copy"));
+}
+
+static void test_no_volume(void **state)
+{
+	assert_int_equal(import("base", source(8 * MIB), DISK_FORMAT_RAW), 0);
+	assert_int_equal(make("a", DISK_FORMAT_RAW, 0, "none", false), -EINVAL);
+	assert_string_equal(t.err.field, "image");
+	assert_int_equal(make("a", DISK_FORMAT_RAW, MIB, "base", false), -EINVAL);
+	assert_string_equal(t.err.field, "size");
+	assert_null(volume("a"));
+	assert_int_equal(make("a", DISK_FORMAT_RAW, MIB, NULL, false), 0);
+	assert_int_equal(make("a", DISK_FORMAT_QCOW2, MIB, NULL, false), -EEXIST);
+}
+
+static void test_resize(void **state)
+{
+	assert_int_equal(import("base", source(8 * MIB), DISK_FORMAT_RAW), 0);
+	assert_int_equal(make("r", DISK_FORMAT_RAW, 0, "base", false), 0);
+	assert_int_equal(make("o", DISK_FORMAT_QCOW2, 0, "base", true), 0);
+	for (int i = 0; i < 2; i++) {
+		const char *name = i ? "o" : "r";
+
+		assert_int_equal(resize(name, 12 * MIB), 0);
+		assert_int_equal(pool_config(volume(name))->size, 12 * MIB);
+		assert_int_equal(resize(name, 12 * MIB), 0);
+		assert_int_equal(resize(name, 11 * MIB), -EINVAL);
+		assert_string_equal(t.err.field, "size");
+		compare(name);
+	}
+	scene_restart(t.scene);
+	assert_int_equal(pool_config(volume("o"))->size, 12 * MIB);
+
+	/* while it grows, nothing else is done to it */
+	t.calls = 0;
+	volume_resize(volume("r"), 20 * MIB, &ops, &t);
+	assert_int_equal(volume_remove(volume("r"), NULL), -EBUSY);
+	wait_done();
+	assert_int_equal(t.r, 0);
+	assert_int_equal(volume_remove(volume("r"), NULL), 0);
+}
+
+/* A VM whose only disk is this volume. */
+static int define(const char *name, const char *of, struct vm **ret)
+{
+	struct vm_config config;
+	struct disk_config *disk;
+	struct hvd_error err = { 0 };
+	int r;
+
+	scene_spec(t.scene, name, &config);
+	disk = field_list_append(schema_field(&vm_schema, "disks"), &config);
+	disk->volume = strdup(of);
+	r = vm_define(t.scene->manager, &config, ret, &err);
+	schema_clear(&vm_schema, &config);
+	t.err = err;
+	return r;
+}
+
+static void test_disk(void **state)
+{
+	struct volume_status status = { 0 };
+	struct vm *vm;
+
+	assert_int_equal(define("a", "data", &vm), -EINVAL);
+	assert_string_equal(t.err.field, "disks[0].volume");
+	assert_int_equal(make("data", DISK_FORMAT_RAW, MIB, NULL, false), 0);
+	assert_int_equal(define("a", "data", &vm), 0);
+	assert_null(vm_config(vm)->disks[0].path);
+	assert_string_equal(vm_config(vm)->disks[0].volume, "data");
+
+	assert_int_equal(volume_get_status(volume("data"), &status), 0);
+	assert_int_equal(status.n_used_by, 1);
+	assert_string_equal(status.used_by[0].vm, "a");
+	schema_clear(&volume_status_schema, &status);
+	assert_int_equal(volume_remove(volume("data"), &t.err), -EBUSY);
+	assert_non_null(strstr(t.err.msg, "hvcli disk detach a vda"));
+
+	scene_restart(t.scene);
+	vm = manager_find_vm(t.scene->manager, "a");
+	assert_string_equal(vm_config(vm)->disks[0].volume, "data");
+	assert_int_equal(vm_undefine(vm, &(struct delete_options){ 0 }, NULL), 0);
+	assert_int_equal(volume_remove(volume("data"), NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +472,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stop, set_up, scene_tear_down),
 		cmocka_unit_test_setup_teardown(test_left_over, set_up, scene_tear_down),
 		cmocka_unit_test_setup_teardown(test_links, set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(test_volumes, set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(test_no_volume, set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(test_resize, set_up, scene_tear_down),
+		cmocka_unit_test_setup_teardown(test_disk, set_up, scene_tear_down),
 	};
 
 	return cmocka_run_group_tests_name("volume", tests, NULL, NULL);

@@ -12,6 +12,7 @@
 
 #include "api/errors.h"
 #include "api/network_schema.h"
+#include "api/volume_schema.h"
 #include "api/vm_schema.h"
 #include "api/xml.h"
 #include "api/xml_libvirt.h"
@@ -103,6 +104,7 @@ static void test_fields(void **state)
 {
 	check_fields(&vm_schema, "settings of a VM");
 	check_fields(&network_schema, "settings of a network");
+	check_fields(&volume_schema, "settings of a volume");
 }
 
 static void print_values_of(FILE *f, const char *values)
@@ -153,8 +155,9 @@ static void test_rules(void **state)
 
 static void import(const char *text, size_t len)
 {
-	bool domain = strncmp(text, "<domain", 7) == 0;
-	const struct schema *schema = domain ? &vm_schema : &network_schema;
+	const struct schema *schema = strncmp(text, "<domain", 7) == 0	 ? &vm_schema
+				      : strncmp(text, "<volume", 7) == 0 ? &volume_schema
+									 : &network_schema;
 	AUTO(free) void *obj = malloc(schema->size);
 	char message[ERROR_TEXT_SIZE];
 	struct hvd_error err = { 0 };

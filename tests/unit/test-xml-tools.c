@@ -15,6 +15,7 @@
 
 #include "api/errors.h"
 #include "api/network_schema.h"
+#include "api/volume_schema.h"
 #include "api/vm_schema.h"
 #include "api/xml.h"
 #include "tests/unit/fresh.h"
@@ -161,11 +162,27 @@ static void test_network(void **state)
 	      NULL);
 }
 
+/* virsh vol-dumpxml */
+static void test_volumes(void **state)
+{
+	AUTO(free) char *alone = fresh_load("tests/unit/xml/vol-dump.xml");
+	AUTO(free) char *backed = fresh_load("tests/unit/xml/vol-dump-backed.xml");
+
+	check(&volume_schema, "vol-dump", alone,
+	      "3 volume/key; 7 volume/allocation; 8 volume/physical; 10 volume/target/path; "
+	      "12 volume/target/permissions; 17 volume/target/timestamps; 23 volume/target/compat; "
+	      "24 volume/target/clusterSize; 25 volume/target/features", NULL);
+	check(&volume_schema, "vol-dump-backed", backed, "",
+	      "line 9: <backingStore> is not supported: import what is behind it as an image, and name that: "
+	      "<hvd:image name='…'>");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_domains),
 		cmocka_unit_test(test_network),
+		cmocka_unit_test(test_volumes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

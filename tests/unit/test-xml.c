@@ -10,6 +10,7 @@
 
 #include "api/errors.h"
 #include "api/network_schema.h"
+#include "api/volume_schema.h"
 #include "api/vm_schema.h"
 #include "api/xml.h"
 #include "tests/unit/fill.h"
@@ -58,6 +59,7 @@ static void round_trips(const struct schema *root, const struct schema *schema, 
 static void test_round_trip(void **state)
 {
 	struct network_config network;
+	struct volume_config volume;
 	struct vm_config vm;
 
 	fill_obj(&vm_schema, &vm, 1);
@@ -69,6 +71,11 @@ static void test_round_trip(void **state)
 	round_trip(&network_schema, &network);
 	schema_clear(&network_schema, &network);
 	round_trips(&network_schema, &network_schema, 0, &network);
+
+	fill_obj(&volume_schema, &volume, 1);
+	round_trip(&volume_schema, &volume);
+	schema_clear(&volume_schema, &volume);
+	round_trips(&volume_schema, &volume_schema, 0, &volume);
 }
 
 /* Fields that had a value of their own in a round trip. */
@@ -119,7 +126,7 @@ static void assert_covered(const struct covered *covered, const struct schema *s
 /* Some fields exclude each other: each has been through XML in one variant or another. */
 static void cover_variants(struct covered *covered, const struct schema *schema, void *obj)
 {
-	for (unsigned variant = 0; variant < 40; variant++) {
+	for (unsigned variant = 0; variant < 120; variant++) {
 		fill_obj(schema, obj, variant);
 		round_trip(schema, obj);
 		cover(covered, schema, obj);
@@ -132,6 +139,7 @@ static void test_every_field(void **state)
 	static const char no_dhcp[] = "<network><name>n</name><ip address='10.0.0.1' prefix='24'/></network>";
 	struct covered covered = { .n = 0 };
 	struct network_config network;
+	struct volume_config volume;
 	struct vm_config vm;
 
 	cover_variants(&covered, &vm_schema, &vm);
@@ -145,6 +153,10 @@ static void test_every_field(void **state)
 	cover(&covered, &network_schema, &network);
 	schema_clear(&network_schema, &network);
 	assert_covered(&covered, &network_schema);
+
+	covered.n = 0;
+	cover_variants(&covered, &volume_schema, &volume);
+	assert_covered(&covered, &volume_schema);
 }
 
 /* What `virsh dumpxml` prints for a running guest of machine virt. */
