@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "daemon/http_access.h"
 #include "daemon/http_events.h"
@@ -23,6 +25,7 @@
 
 #define USEC_PER_SEC 1000000ULL
 #define MEMORY_LIMIT (32 * 1024) /* of a connection: bounds the head of a request (431) */
+#define LATER_USEC  50000ULL
 #define REFUSED_MAX 16           /* connections beyond the limit that are told so */
 
 /* Neither's clients can keep the other's out. */
@@ -42,6 +45,9 @@ struct http_server {
 	gid_t group; /* (gid_t)-1, which no process has: there is none */
 	struct http_listener listeners[_LISTENERS_MAX];
 	sd_event_source *again, *timer;
+	int wake_fd; /* eventfd of again: a deferred source would be in front of all others each time */
+	bool awake;
+	uint64_t later; /* run libmicrohttpd then, CLOCK_MONOTONIC; 0: no need */
 	struct list clients; /* struct http_client */
 	struct access_listener access_listener;
 	bool access_changed;
@@ -113,6 +119,12 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *data)
 	uint64_t now = server_now(server);
 
 	server->next_deadline = 0;
+	if (server->later && server->later <= now) {
+		server->later = 0;
+		http_server_wake(server);
+	} else if (server->later) {
+		arm_timer(server, server->later);
+	}
 	list_for_each(client, &server->clients, node) {
 		if (!client->deadline)
 			continue;
@@ -327,7 +339,30 @@ int http_server_add(struct http_server *server, int fd)
 
 void http_server_wake(struct http_server *server)
 {
-	sd_event_source_set_enabled(server->again, SD_EVENT_ONESHOT);
+	if (!server->awake)
+		eventfd_write(server->wake_fd, 1);
+	server->awake = true;
+}
+
+/*
+ * libmicrohttpd takes a session in the middle of its handshake for one that has something to read, for as
+ * long as the client likes: it is not to be run for that alone, since what comes is an event of its own.
+ * Who has been let in and is sending a request or is sent an answer is not kept waiting.
+ */
+static bool may_wait(const struct http_listener *listener)
+{
+	const struct http_client *client;
+	bool handshake = false;
+
+	list_for_each(client, &listener->server->clients, node) {
+		if (client->listener != listener)
+			continue;
+		if (client->in_request && client->phase != HTTP_PHASE_BUSY &&
+		    (client->grant.token[0] || client->grant.session))
+			return false;
+		handshake |= client->remote && !client->begun;
+	}
+	return handshake;
 }
 
 void http_client_end_upgrade(struct http_client *client)
@@ -350,8 +385,14 @@ static void listener_run(struct http_listener *listener)
 	if (listener->n_ending)
 		MHD_run(listener->mhd);
 	/* no timeouts are given to libmicrohttpd, so this says: there is more to do now */
-	if (MHD_get_timeout(listener->mhd, &timeout) == MHD_YES)
+	if (MHD_get_timeout(listener->mhd, &timeout) != MHD_YES)
+		return;
+	if (!may_wait(listener)) {
 		http_server_wake(listener->server);
+	} else if (!listener->server->later) {
+		listener->server->later = server_now(listener->server) + LATER_USEC;
+		arm_timer(listener->server, listener->server->later);
+	}
 }
 
 static int on_mhd(sd_event_source *source, int fd, uint32_t events, void *data)
@@ -360,10 +401,12 @@ static int on_mhd(sd_event_source *source, int fd, uint32_t events, void *data)
 	return 0;
 }
 
-static int on_again(sd_event_source *source, void *data)
+static int on_again(sd_event_source *source, int fd, uint32_t events, void *data)
 {
 	struct http_server *server = data;
 
+	eventfd_read(fd, &(eventfd_t){ 0 });
+	server->awake = false;
 	if (server->access_changed)
 		check_access(server);
 	for (size_t i = 0; i < _LISTENERS_MAX; i++)
@@ -449,7 +492,10 @@ static int add_sources(struct http_server *server)
 	sd_event *event = server->manager->event;
 	int r;
 
-	r = sd_event_add_defer(event, &server->again, on_again, server);
+	server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (server->wake_fd < 0)
+		return -errno;
+	r = sd_event_add_io(event, &server->again, server->wake_fd, EPOLLIN, on_again, server);
 	if (r < 0)
 		return r;
 	r = sd_event_add_time(event, &server->timer, CLOCK_MONOTONIC, 0, USEC_PER_SEC / 10,
@@ -480,6 +526,7 @@ int http_server_new(struct manager *manager, const struct http_config *config,
 	if (!server)
 		return hvd_err(err, ENOMEM, "out of memory");
 	server->manager = manager;
+	server->wake_fd = -1;
 	list_init(&server->clients);
 	list_init(&server->access_listener.node);
 	server->access_listener.fn = on_access;
@@ -522,6 +569,8 @@ struct http_server *http_server_free(struct http_server *server)
 	http_streams_clear(&server->streams);
 	list_remove(&server->access_listener.node);
 	sd_event_source_disable_unref(server->again);
+	if (server->wake_fd >= 0)
+		close(server->wake_fd);
 	sd_event_source_disable_unref(server->timer);
 	free(server);
 	return NULL;

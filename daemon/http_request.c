@@ -318,6 +318,7 @@ static enum MHD_Result request_begin(struct MHD_Connection *connection, const ch
 	*slot = req;
 	req->connection = connection;
 	req->client = info->socket_context;
+	req->client->begun = req->client->in_request = true;
 	req->call.stream = -1;
 	if (http_head_check(req, url, method, version) == 0)
 		return MHD_YES;
@@ -362,6 +363,7 @@ void http_request_completed(void *cls, struct MHD_Connection *connection, void *
 	if (!req)
 		return;
 	*slot = NULL;
+	req->client->in_request = false;
 	http_client_phase(req->client, HTTP_PHASE_IDLE);
 	if (req->state == REQUEST_PENDING)
 		req->connection = NULL;

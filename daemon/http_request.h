@@ -54,6 +54,8 @@ struct http_client {
 	uint64_t waiting;             /* for a whole request since then; 0: one is being served */
 	bool evicted;                 /* its place is another's, its end under way */
 	bool ending;                  /* after its WebSocket */
+	bool begun;                   /* it has sent a request, the first perhaps */
+	bool in_request;              /* … and has not got its answer yet */
 	bool last;                    /* the answer that it is sent now is the last */
 	struct http_request *pending; /* its call is with the core, the connection suspended */
 	struct websocket *websocket;  /* after an upgrade */

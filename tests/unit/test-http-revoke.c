@@ -64,6 +64,8 @@ static int set_up(void **state)
 	tls_party_init(&s->bob, "bob", "hvd-reader", 3600, &s->authority);
 	rig_init(&s->rig);
 	s->rig.tls = true;
+	/* what is cut is not cut for its slowness */
+	s->rig.http.request_timeout = s->rig.http.idle_timeout = 600;
 	rig_start_vmm(&s->rig, "up");
 	path_of(s, "tls", path);
 	assert_int_equal(mkdir(path, 0700), 0);
@@ -113,8 +115,8 @@ static void make_token(struct scene *s, const char *name, const char *role, char
 
 /* ---- clients ---- */
 
-/* Who it is: a token, or a certificate. */
-static void send_request(struct tls_conn *c, const char *request, const char *headers,
+/* As the client of this token, or of the connection's certificate. False: hvd has ended it. */
+static bool try_request(struct tls_conn *c, const char *request, const char *headers,
 			 const char *token, const char *body)
 {
 	char text[1024];
@@ -122,7 +124,13 @@ static void send_request(struct tls_conn *c, const char *request, const char *he
 	snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: h\r\n%s%s%s%s\r\n%s", request, headers,
 		 token ? "Authorization: Bearer " : "", token ? token : "", token ? "\r\n" : "",
 		 body);
-	assert_true(tls_send(c, text, strlen(text)));
+	return tls_send(c, text, strlen(text));
+}
+
+static void send_request(struct tls_conn *c, const char *request, const char *headers,
+			 const char *token, const char *body)
+{
+	assert_true(try_request(c, request, headers, token, body));
 }
 
 static void open_stream(struct scene *s, struct tls_conn *c, const char *token,
@@ -185,10 +193,10 @@ static unsigned ask(struct scene *s, const char *request, const char *token,
 
 	tls_connect(&s->once, s->rig.port, NULL, party);
 	s->once.text[0] = '\0';
-	if (!s->once.handshake) {
-		send_request(&s->once, request, "Connection: close\r\n", token, "");
+	/* with TLS 1.3 a client is through before hvd has looked at its certificate (RFC 8446 §4.4) */
+	if (!s->once.handshake &&
+	    try_request(&s->once, request, "Connection: close\r\n", token, ""))
 		status = tls_read_all(&s->once);
-	}
 	tls_close(&s->once);
 	return status;
 }
