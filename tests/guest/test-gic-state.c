@@ -6,7 +6,8 @@
  *
  * KVM's PPIs are levels for good, and what software has made pending of a level stays so until the end of
  * the interrupt. An interrupt that becomes pending while nobody can get it is looked at again only when
- * it is made pending once more: by then(), below.
+ * it is made pending once more: by then(), below. "qemu" on the command line leaves out what QEMU's
+ * emulation never delivers: an interrupt that was pending when it was routed to no CPU.
  */
 #include "gic.h"
 
@@ -372,7 +373,9 @@ static void test_routing(unsigned n)
 	check(get(SPI, GIC_ISPENDR), "SPI: it stays pending");
 	route(SPI, cpu_mpidr(1));
 	then(SPI);
-	check(wait_for(total(n) == before + 1) && last[1] == SPI, "SPI: and comes where it is routed then");
+	if (!cmdline_has("qemu"))
+		check(wait_for(total(n) == before + 1) && last[1] == SPI,
+		      "SPI: and comes where it is routed then");
 
 	/* waiting at one CPU, it goes on to another */
 	route(SPI, cpu_mpidr(0));

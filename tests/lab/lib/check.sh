@@ -91,6 +91,13 @@ check_fuzz() {
 	fi
 }
 
+# check_payloads: the bare-metal payloads under QEMU's emulation. What they demand of a machine is to be what
+# machines do, and not what hvd happens to do.
+check_payloads() {
+	qemu_get
+	PATH=$REPLY:$PATH make -C "$LAB_DIR/src/tests/guest" O="$LAB_DIR/payloads" check
+}
+
 # check_kvm_units: the unit tests that need KVM, cross-built and run on the server.
 check_kvm_units() {
 	local dir=/usr/local/lib/hvd-tests rc=0 log=$CHECK_LOG/test-vmm.log
@@ -209,6 +216,7 @@ check_beside() {
 	check_native gcc CC=gcc
 	check_native clang CC=clang
 	check_fuzz
+	check_one payloads check_payloads
 	renice -n 0 -p "$BASHPID" >/dev/null
 	check_second_server
 }
