@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "api/event.h"
+#include "cli/output.h"
 #include "cli/terminal.h"
 #include "cli/text.h"
 #include "cli/value.h"
@@ -198,5 +199,7 @@ int events_run(struct client *client, const struct invocation *inv, struct hvd_e
 	json_array_foreach(json_object_get(answer.json, "items"), index, event)
 		if (show(inv, event) < 0)
 			return hvd_err(err, EIO, "cannot show an event");
+	if (!output_is_data(inv->options.format))
+		output_tell_more(answer.json);
 	return 0;
 }

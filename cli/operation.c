@@ -288,11 +288,15 @@ int operation_list(struct client *client, const struct invocation *inv, struct h
 	case OUTPUT_NAME:
 		json_array_foreach(items, index, item)
 			puts(text_at(item, "id"));
-		return 0;
+		break;
 	default:
 		r = print_table(items, inv->options.format == OUTPUT_WIDE);
-		return r < 0 ? hvd_err(err, -r, "cannot show the answer: %s", strerror(-r)) : 0;
+		if (r < 0)
+			return hvd_err(err, -r, "cannot show the answer: %s", strerror(-r));
+		break;
 	}
+	output_tell_more(answer.json);
+	return 0;
 }
 
 static void say_state(const struct invocation *inv, const json_t *operation)

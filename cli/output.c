@@ -239,6 +239,16 @@ static void tell_ignored(const json_t *ignored)
 	}
 }
 
+void output_tell_more(const json_t *answer)
+{
+	const char *next = value_string_at(answer, "next");
+	AUTO(free) char *clean = next ? text_clean(next) : NULL;
+
+	fflush(stdout);
+	if (clean)
+		fprintf(stderr, "There is more: go on with --cursor %s\n", clean);
+}
+
 int output_answer(const struct invocation *inv, const struct client_answer *answer,
 		  struct hvd_error *err)
 {
@@ -250,6 +260,9 @@ int output_answer(const struct invocation *inv, const struct client_answer *answ
 			       "are hvd and hvcli of the same version?");
 	if (r < 0)
 		return hvd_err(err, -r, "cannot show the answer: %s", strerror(-r));
+	if (inv->command->op && inv->command->op->result == RESULT_LIST &&
+	    !output_is_data(inv->options.format))
+		output_tell_more(answer->json);
 	if (inv->command->op && inv->command->op->report && !output_is_data(inv->options.format))
 		tell_ignored(json_object_get(answer->json, "ignored"));
 	return 0;

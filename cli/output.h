@@ -14,6 +14,9 @@ static inline bool output_is_data(enum output_format format)
 /* value in such a format. 0 or -EIO. */
 int output_data(enum output_format format, const json_t *value, FILE *f);
 
+/* On standard error, for a person: the list that is the answer goes on, and how. */
+void output_tell_more(const json_t *answer);
+
 /* Print the answer to the operation of inv on standard output. 0 or -errno. */
 int output_answer(const struct invocation *inv, const struct client_answer *answer,
 		  struct hvd_error *err);

@@ -179,6 +179,25 @@ static void test_colour(void **state)
 	setenv("TERM", "dumb", 1);
 }
 
+/* A list that is cut says how to go on. */
+static void test_more(void **state)
+{
+	struct pty pty;
+
+	pty_start(&pty, HVCLI("events", "--since", "0", "--limit", "1"), 80);
+	pty_expect(&pty, "hvd started");
+	pty_expect(&pty, "There is more: go on with --cursor 1");
+	assert_int_equal(pty_end(&pty), 0);
+	pty_free(&pty);
+	pty_start(&pty, HVCLI("events", "--cursor", "1", "--limit", "1"), 80);
+	pty_expect(&pty, "There is more: go on with --cursor 2");
+	assert_int_equal(pty_end(&pty), 0);
+	pty_free(&pty);
+	/* data is whole by itself, and there is no more than all */
+	assert_int_equal(run("test -z \"$(hvcli events --since 0 --limit 1 -o json 2>&1 >/dev/null)\""), 0);
+	assert_int_equal(run("test -z \"$(hvcli vm list --limit 100 2>&1 >/dev/null)\""), 0);
+}
+
 /* ^C ends a command that waits, at once and as ^C ends anything; the line that told so is erased. */
 static void test_interrupt(void **state)
 {
@@ -380,8 +399,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_width),	  cmocka_unit_test(test_colour),
-		cmocka_unit_test(test_interrupt), cmocka_unit_test(test_interrupted_wait),
-		cmocka_unit_test(test_edit_again), cmocka_unit_test(test_bash),
+		cmocka_unit_test(test_more),	  cmocka_unit_test(test_interrupt),
+		cmocka_unit_test(test_edit_again), cmocka_unit_test(test_interrupted_wait),
+		cmocka_unit_test(test_bash),
 		cmocka_unit_test(test_zsh),	  cmocka_unit_test(test_fish),
 	};
 	const char *build = getenv("top_builddir");

@@ -42,6 +42,8 @@ matches "error of a VM that runs" "$out" 'running'
 busctl --json=short call org.hvd1 /org/hvd1 org.freedesktop.DBus.ObjectManager GetManagedObjects |
 	jq -e --arg o "$O" '.data[0][$o]["org.hvd1.VM"]' >/dev/null || fail "not a managed object"
 ok "ObjectManager"
+equal "a network's property" \
+	"$(busctl get-property org.hvd1 /org/hvd1/network/default org.hvd1.Network Mode)" 's "nat"'
 
 # An ordinary user, for whom no polkit agent can answer.
 denied() { setpriv --reuid 65534 --regid 65534 --clear-groups busctl call org.hvd1 "$@" 2>&1; }
