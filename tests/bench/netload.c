@@ -33,6 +33,7 @@
 #define CHUNK 65536
 #define NS_PER_INSTRUCTION 2
 #define MAX_CPUS 64
+#define CONNECT_TRIES 5
 
 /* What a client asks for, in one write: kind is the first letter of rx or tx, or e(cho) for rr. */
 struct request {
@@ -140,6 +141,22 @@ static void ask(int fd, const char *kind, uint64_t amount)
 	}
 }
 
+/* While nobody answers for the address, the kernel gives up after a while: the link may just be coming up. */
+static int connect_to(const struct sockaddr_in *addr)
+{
+	for (int i = 0; i < CONNECT_TRIES; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+		if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0)
+			return fd;
+		if (errno != EHOSTUNREACH)
+			break;
+		close(fd);
+	}
+	die("connect");
+	return -1;
+}
+
 static uint64_t now(void)
 {
 	struct timespec t;
@@ -187,11 +204,10 @@ static int run(char **args)
 	};
 	uint64_t amount = strtoull(args[4], NULL, 10), time, count;
 	double units = strcmp(kind, "rr") == 0 ? (double)amount : (double)amount / 1000;
-	int fd = socket(AF_INET, SOCK_STREAM, 0), counters[MAX_CPUS], n;
+	int fd, counters[MAX_CPUS], n;
 
 	inet_pton(AF_INET, args[1], &addr.sin_addr);
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		die("connect");
+	fd = connect_to(&addr);
 	no_delay(fd);
 	n = open_counters(counters);
 	ask(fd, kind, amount / 10);
