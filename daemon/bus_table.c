@@ -205,6 +205,7 @@ static int add_methods(struct bus_table *table, sd_bus_vtable *out, enum bus_kin
 	return n;
 }
 
+/* names: of those that change. */
 static int add_properties(struct bus_table *table, sd_bus_vtable *out, char **names,
 			  const struct schema *schema, sd_bus_property_get_t get)
 {
@@ -212,16 +213,20 @@ static int add_properties(struct bus_table *table, sd_bus_vtable *out, char **na
 
 	for (size_t i = 0; i < schema->n_fields; i++) {
 		const struct field *field = &schema->fields[i];
+		bool changes = field->applies != APPLIES_NEVER;
+		char *name;
 
 		if (!is_property(field))
 			continue;
-		names[n] = keep(table, malloc(strlen(field->name) + 1));
-		if (!names[n])
+		name = keep(table, malloc(strlen(field->name) + 1));
+		if (!name)
 			return -ENOMEM;
-		property_name(field->name, names[n]);
-		out[n] = (sd_bus_vtable)SD_BUS_PROPERTY(names[n], dbus_field_signature(field), get,
-							0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE);
-		n++;
+		property_name(field->name, name);
+		out[n++] = (sd_bus_vtable)SD_BUS_PROPERTY(
+			name, dbus_field_signature(field), get, 0,
+			changes ? SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE : SD_BUS_VTABLE_PROPERTY_CONST);
+		if (changes)
+			*names++ = name;
 	}
 	return n;
 }

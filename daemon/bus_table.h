@@ -61,7 +61,7 @@ struct bus_handlers {
 struct bus_table {
 	struct {
 		sd_bus_vtable *vtable;
-		char **spec, **status; /* names of the properties, NULL-terminated */
+		char **spec, **status; /* names of the properties that change, NULL-terminated */
 	} kinds[_BUS_KIND_MAX];
 	char **strings; /* all that the above point to */
 	size_t n_strings;

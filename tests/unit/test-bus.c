@@ -145,6 +145,23 @@ static char *section(char *xml, const char *interface)
 	return start;
 }
 
+/* What introspection says of a property's changes; NULL: nothing. */
+static void expect_change(const char *xml, const char *property, const char *want)
+{
+	char text[128];
+	const char *at, *end;
+
+	snprintf(text, sizeof(text), "<property name=\"%s\"", property);
+	at = strstr(xml, text);
+	assert_non_null(at);
+	end = strstr(at, "</property>");
+	assert_non_null(end);
+	at = strstr(at, "<annotation name=\"org.freedesktop.DBus.Property.EmitsChangedSignal\" value=");
+	snprintf(text, sizeof(text), "value=\"%s\"", want ? want : "");
+	assert_int_equal(at && at < end, want != NULL);
+	assert_true(!want || !strncmp(strstr(at, "value="), text, strlen(text)));
+}
+
 /* Every operation is a method of its interface and every scalar field a property. */
 static void test_introspection(void **state)
 {
@@ -170,6 +187,12 @@ static void test_introspection(void **state)
 	assert_non_null(strstr(vm, "<property name=\"Memory\" type=\"t\" access=\"read\">"));
 	assert_non_null(strstr(vm, "<property name=\"State\" type=\"s\" access=\"read\">"));
 	assert_null(strstr(vm, "<property name=\"Boot\""));
+	expect_change(vm, "UUID", "const");
+	expect_change(vm, "Machine", "const");
+	expect_change(vm, "Vcpus", NULL); /* "true" is what is not said */
+	expect_change(network, "Name", "const");
+	expect_change(network, "State", NULL);
+	expect_change(manager, "Version", "const");
 	assert_non_null(strstr(list, "<node name=\"up\"/>"));
 	assert_non_null(strstr(network, "<property name=\"Address6\" type=\"s\" access=\"read\">"));
 	assert_non_null(strstr(network, "<property name=\"Leases\" type=\"u\" access=\"read\">"));
