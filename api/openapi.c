@@ -178,7 +178,7 @@ static bool may_fail_with(const struct op *op, unsigned status)
 	case 503:
 		return true;
 	case 404:
-		return strchr(op->path, '{') || op == &ops[OP_CERTIFICATE_GET] ||
+		return (strchr(op->path, '{') && !op->upload) || op == &ops[OP_CERTIFICATE_GET] ||
 		       op == &ops[OP_CERTIFICATE_PEM];
 	case 406:
 		return has_body(op);
@@ -190,6 +190,7 @@ static bool may_fail_with(const struct op *op, unsigned status)
 	case 412:
 		return takes_generation(op);
 	case 413:
+		return body && !op->upload;
 	case 415:
 		return body;
 	case 426:
@@ -239,7 +240,9 @@ static json_t *request_body(const struct op *op)
 {
 	json_t *by_type;
 
-	if (op->body_type)
+	if (op->upload) /* JSON has no type for it */
+		by_type = content(op->body_type, json_object());
+	else if (op->body_type)
 		by_type = content(op->body_type, json_pack("{s:s}", "type", "string"));
 	else if (op->args_partial)
 		by_type =

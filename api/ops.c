@@ -14,6 +14,7 @@
 const char *const http_method_names[_HTTP_METHOD_MAX] = {
 	[HTTP_GET] = "GET",
 	[HTTP_POST] = "POST",
+	[HTTP_PUT] = "PUT",
 	[HTTP_PATCH] = "PATCH",
 	[HTTP_DELETE] = "DELETE",
 };
@@ -201,6 +202,11 @@ const struct op ops[_OP_MAX] = {
 			      ACCESS_MANAGE, .args = &image_schema, .effect = EFFECT_MADE,
 			      .result = RESULT_OBJECT, IMAGE,
 			      .help = "Keep a copy of a file of the host as an image" },
+	[OP_IMAGE_UPLOAD] = { "image.upload", HTTP_PUT, "/v1/images/{image}/content", "UploadImage",
+			      "image upload", ACCESS_MANAGE, .options = &upload_options_schema,
+			      .effect = EFFECT_MADE, .result = RESULT_OBJECT, IMAGE,
+			      .body_type = "application/octet-stream", .upload = true,
+			      .help = "Keep what is sent as an image: import from a client's machine" },
 	[OP_IMAGE_LIST] = { "image.list", HTTP_GET, "/v1/images", "ListImages", "image list", ACCESS_READ,
 			    .options = &list_options_schema, .result = RESULT_LIST, IMAGE,
 			    .help = "List images" },
@@ -400,6 +406,6 @@ unsigned op_success_status(const struct op *op)
 	case RESULT_STREAM:
 		return 101;
 	default:
-		return op->method == HTTP_POST ? 201 : 200;
+		return op->method == HTTP_POST || op->method == HTTP_PUT ? 201 : 200;
 	}
 }

@@ -58,6 +58,7 @@ enum op_id {
 	OP_NETWORK_XML,
 	OP_NETWORK_DEFINE_XML,
 	OP_IMAGE_IMPORT,
+	OP_IMAGE_UPLOAD,
 	OP_IMAGE_LIST,
 	OP_IMAGE_GET,
 	OP_IMAGE_DELETE,
@@ -84,7 +85,7 @@ enum op_id {
 	_OP_MAX
 };
 
-enum http_method { HTTP_GET, HTTP_POST, HTTP_PATCH, HTTP_DELETE, _HTTP_METHOD_MAX };
+enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, _HTTP_METHOD_MAX };
 extern const char *const http_method_names[_HTTP_METHOD_MAX];
 
 /* Who may: one polkit action per class; roles (api/access.h) are sets of them. */
@@ -142,6 +143,7 @@ struct op {
 	/* What is told beside the resource: its members are members of the answer too; or NULL. */
 	const struct schema *report;
 	const char *body_type;           /* media type of a text body (then args is NULL), or NULL */
+	bool upload;                     /* the body is data of any size: a file, for those on this host */
 	bool secret;                     /* its answer is for nobody but who asked: it is not kept */
 	const char *help;                /* one line */
 };

@@ -63,6 +63,16 @@ const struct schema image_schema = {
 	SCHEMA_FIELDS(image_fields),
 };
 
+static const struct field upload_options_fields[] = {
+	{ "format", NULL, ENUM(struct upload_options, format), .names = format_names, .def = "raw",
+	  .help = "Format of what is sent, which is never guessed; the image has it too" },
+};
+const struct schema upload_options_schema = {
+	.name = "UploadOptions",
+	.size = sizeof(struct upload_options),
+	SCHEMA_FIELDS(upload_options_fields),
+};
+
 static const struct field volume_fields[] = {
 	NAME,
 	{ "size", "capacity", SIZE(struct volume_config, size), .min = 512, .max = VOLUME_SIZE_MAX,

@@ -23,6 +23,11 @@ struct volume_config {
 };
 extern const struct schema image_schema, volume_schema;
 
+struct upload_options {
+	enum disk_format format;
+};
+extern const struct schema upload_options_schema;
+
 struct volume_user {
 	char *vm, *volume; /* one of them */
 };

@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -140,7 +141,16 @@ static int add_body(const struct client *client, enum http_method method,
 		r = add_header(headers, "Prefer", client->prefer);
 	if (r == 0 && client->key[0])
 		r = add_header(headers, "Idempotency-Key", client->key);
-	if (r == 0 && (body || method == HTTP_POST)) {
+	if (r == 0 && body && body->file) {
+		struct stat st;
+
+		r = add_header(headers, "Content-Type", body->type);
+		rewind(body->file); /* a pipe is where it is */
+		curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+		curl_easy_setopt(curl, CURLOPT_READDATA, body->file);
+		if (fstat(fileno(body->file), &st) == 0 && S_ISREG(st.st_mode))
+			curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)st.st_size);
+	} else if (r == 0 && (body || method == HTTP_POST)) {
 		r = add_header(headers, "Content-Type", body ? body->type : NULL);
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body ? body->text : "");
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE,

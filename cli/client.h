@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdio.h>
+
 #include <jansson.h>
 
 #include "api/json.h"
@@ -20,6 +22,7 @@ struct client;
 struct client_body {
 	const char *type; /* media type */
 	const char *text;
+	FILE *file; /* or all of it, from its begin where it has one */
 };
 
 struct client_answer {

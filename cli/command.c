@@ -35,6 +35,8 @@ static void set_operands(struct command *command, const struct op *op, const str
 	op_parameter(op, 1, command->item);
 	if (op->method == HTTP_POST && !*command->operand)
 		strcpy(command->operand, op->body_type ? "FILE" : "NAME");
+	if (op->upload)
+		strcpy(command->item, "file");
 	if (op->method == HTTP_POST && op->list)
 		command->item_field = &op->args->fields[0];
 	else if (verb && verb->setting)
@@ -400,6 +402,24 @@ static int build_body(const struct invocation *inv, const char **type, char **te
 	return 0;
 }
 
+int command_upload(struct client *client, const char *name, const char *file, const json_t *query, bool no_wait,
+		   struct client_answer *ret, struct hvd_error *err)
+{
+	const struct op *op = &ops[OP_IMAGE_UPLOAD];
+	struct client_body body = { .type = op->body_type };
+	AUTO(fclose) FILE *opened = NULL;
+	AUTO(free) char *path = NULL;
+	int r = client_path(op->path, name, NULL, query, &path, err);
+
+	if (r < 0)
+		return r;
+	body.file = stdin;
+	if (strcmp(file, "-"))
+		body.file = opened = fopen(file, "re");
+	return body.file ? operation_call(client, op, path, &body, no_wait, ret, err)
+			 : hvd_err(err, errno, "%s: %s", file, strerror(errno));
+}
+
 int command_request(struct client *client, const struct invocation *inv, struct client_answer *ret,
 		    struct hvd_error *err)
 {
@@ -408,6 +428,8 @@ int command_request(struct client *client, const struct invocation *inv, struct 
 	struct client_body body = { 0 };
 	int r;
 
+	if (op->upload)
+		return command_upload(client, inv->operand, inv->item, inv->query, inv->options.no_wait, ret, err);
 	r = client_path(op->path, inv->operand ? inv->operand : "", inv->item, inv->query, &path,
 			err);
 	if (r < 0)

@@ -87,5 +87,9 @@ int command_parse(struct invocation *inv, int argc, char **argv, struct hvd_erro
 int command_request(struct client *client, const struct invocation *inv, struct client_answer *ret,
 		    struct hvd_error *err);
 
+/* Send a file ("-": standard input) to be the image of this name; query: its format. *ret as client_call(). */
+int command_upload(struct client *client, const char *name, const char *file, const json_t *query, bool no_wait,
+		   struct client_answer *ret, struct hvd_error *err);
+
 /* Runs any command that has an op: sends the request, prints the answer. */
 int command_call(struct client *client, const struct invocation *inv, struct hvd_error *err);

@@ -11,6 +11,7 @@
 #include "cli/events.h"
 #include "cli/operation.h"
 #include "cli/output.h"
+#include "cli/target.h"
 #include "cli/text.h"
 #include "cli/top.h"
 #include "cli/value.h"
@@ -221,6 +222,22 @@ static int change(struct client *client, const struct invocation *inv, struct hv
 	return tell_pending(client, inv->operand, err);
 }
 
+/* A path is one of this machine; where hvd is another's, the file is sent to it. */
+static int image_import(struct client *client, const struct invocation *inv, struct hvd_error *err)
+{
+	AUTO(client_answer_clear) struct client_answer answer = { 0 };
+	const char *path = value_string_at(inv->body, "path"), *format = value_string_at(inv->body, "format");
+	AUTO(json_decref) json_t *query = json_pack("{s:s*}", "format", format);
+	int r;
+
+	if (!client_target(client)->host || !path || !inv->operand)
+		return command_call(client, inv, err);
+	if (!query)
+		return hvd_err(err, ENOMEM, "out of memory");
+	r = command_upload(client, inv->operand, path, query, inv->options.no_wait, &answer, err);
+	return r < 0 ? r : output_answer(inv, &answer, err);
+}
+
 const struct verb verbs[] = {
 	{ "vm create", vm_create, .done = "created",
 	  .example = "hvcli vm create demo --kernel vmlinuz --initrd initrd.gz --memory 512M \\\n"
@@ -263,8 +280,10 @@ const struct verb verbs[] = {
 	{ "network stop", .thing = "Network", .done = "stopped" },
 	{ "network define", .thing = "Network", .done = "defined",
 	  .example = "virsh net-dumpxml lab | hvcli network define -" },
-	{ "image import", .thing = "Image", .done = "imported", .setting = "path",
+	{ "image import", image_import, .thing = "Image", .done = "imported", .setting = "path",
 	  .example = "hvcli image import debian-12 debian-12-arm64.qcow2 --format qcow2" },
+	{ "image upload", .thing = "Image", .done = "uploaded",
+	  .example = "zcat debian-12.raw.gz | hvcli image upload debian-12 -" },
 	{ "image delete", .thing = "Image", .done = "deleted" },
 	{ "volume create", .thing = "Volume", .done = "created",
 	  .example = "hvcli volume create root --image debian-12 --size 20G" },

@@ -255,6 +255,9 @@ static int read_argument(struct bus_call *bc, enum bus_argument argument, struct
 	case BUS_ARGUMENT_TEXT:
 		r = sd_bus_message_read(bc->message, "s", &bc->call.text);
 		break;
+	case BUS_ARGUMENT_FD: /* the message's */
+		r = sd_bus_message_read(bc->message, "h", &bc->call.upload);
+		break;
 	default:
 		break;
 	}

@@ -18,6 +18,7 @@ static const struct {
 	[BUS_ARGUMENT_ITEM] = { "s", "id" },
 	[BUS_ARGUMENT_OBJECT] = { "a{sv}", "spec" },
 	[BUS_ARGUMENT_TEXT] = { "s", "document" },
+	[BUS_ARGUMENT_FD] = { "h", "file" },
 	[BUS_ARGUMENT_OPTIONS] = { "a{sv}", "options" },
 }, results[] = {
 	[BUS_RESULT_NONE] = { "", "" },
@@ -74,7 +75,7 @@ size_t bus_arguments_of(const struct op *op, enum bus_argument ret[static BUS_MA
 	if (op->args)
 		ret[n++] = BUS_ARGUMENT_OBJECT;
 	else if (op->body_type)
-		ret[n++] = BUS_ARGUMENT_TEXT;
+		ret[n++] = op->upload ? BUS_ARGUMENT_FD : BUS_ARGUMENT_TEXT;
 	if (op->options)
 		ret[n++] = BUS_ARGUMENT_OPTIONS;
 	return n;

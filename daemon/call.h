@@ -43,6 +43,7 @@ struct call {
 	json_t *args;     /* body, or NULL */
 	json_t *options;  /* as op->options has them, or NULL */
 	const char *text; /* body of a text operation (XML), or NULL */
+	int upload;       /* of one that takes an upload: a descriptor of it, for reading, at its begin */
 	/* Of an operation that takes time: answer after this many seconds though it has not ended. */
 	bool respond_async;
 	unsigned wait;

@@ -286,6 +286,7 @@ const handler_fn handlers[_OP_MAX] = {
 	[OP_NETWORK_XML] = handle_network_xml,
 	[OP_NETWORK_DEFINE_XML] = handle_network_define_xml,
 	[OP_IMAGE_IMPORT] = handle_image_import,
+	[OP_IMAGE_UPLOAD] = handle_image_upload,
 	[OP_IMAGE_LIST] = handle_image_list,
 	[OP_IMAGE_GET] = handle_image_get,
 	[OP_IMAGE_DELETE] = handle_image_delete,

@@ -48,6 +48,7 @@ void handle_network_define_xml(struct manager *manager, struct vm *vm, struct ca
 
 /* handlers_volume.c; vm is NULL. */
 void handle_image_import(struct manager *manager, struct vm *vm, struct call *call);
+void handle_image_upload(struct manager *manager, struct vm *vm, struct call *call);
 void handle_image_list(struct manager *manager, struct vm *vm, struct call *call);
 void handle_image_get(struct manager *manager, struct vm *vm, struct call *call);
 void handle_image_delete(struct manager *manager, struct vm *vm, struct call *call);

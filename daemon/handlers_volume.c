@@ -66,6 +66,27 @@ void handle_image_import(struct manager *manager, struct vm *vm, struct call *ca
 	image_import(manager, &config, &image_ops, call);
 }
 
+void handle_image_upload(struct manager *manager, struct vm *vm, struct call *call)
+{
+	struct volume_config config = { 0 };
+	struct upload_options options = { 0 };
+	struct hvd_error err = { 0 };
+	int r = call_options(call, &options, &err);
+
+	if (r >= 0)
+		r = field_set_text(schema_field(&image_schema, "name"), &config, call->name, &err);
+	config.format = options.format;
+	if (r >= 0)
+		r = schema_check(&image_schema, &config, &err);
+	if (r < 0) {
+		schema_clear(&image_schema, &config);
+		finish(call, r, &err);
+		return;
+	}
+	call->cancel = cancel;
+	image_take(manager, &config, call->upload, &image_ops, call);
+}
+
 void handle_image_list(struct manager *manager, struct vm *vm, struct call *call)
 {
 	list_answer(call, &resource_image_kind, manager);

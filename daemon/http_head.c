@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The head of a request: request line and header fields. */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <strings.h>
 
@@ -10,7 +11,9 @@
 #include "daemon/http_events.h"
 #include "daemon/http_prefer.h"
 #include "daemon/http_request_private.h"
+#include "daemon/hash.h"
 #include "daemon/manager.h"
+#include "daemon/pool.h"
 
 #define WAIT_DEFAULT 60 /* seconds, for an operation that takes time */
 
@@ -287,6 +290,32 @@ int http_body_too_large(struct http_request *req)
 	return hvd_err(&req->error, EFBIG, "the body is larger than %u bytes", HTTP_BODY_MAX);
 }
 
+/* What can be said before anything of it has come is said now. */
+static int begin_upload(struct http_request *req, uint64_t length)
+{
+	const struct pool *images = http_server_manager(req->client->server)->images;
+	const char *name = req->call.name;
+	int r = check_type(req);
+
+	if (r >= 0)
+		r = rule_volume_name(name, &req->error);
+	/* the request of a key may be the one that has made it */
+	if (r >= 0 && !req->key[0] && pool_find(images, name))
+		r = hvd_err_field(&req->error, EEXIST, "name", "image %s exists already", name);
+	if (r < 0)
+		return r;
+	if (length != UINT64_MAX && length > pool_room(images))
+		return hvd_err(&req->error, ENOSPC, "%" PRIu64 " bytes are more than there is room for", length);
+	r = pool_scratch(images);
+	if (r < 0)
+		return hvd_err(&req->error, -r, "a file for what is sent: %s", strerror(-r));
+	req->call.upload = r;
+	req->upload = true;
+	req->upload_hash = HASH_SEED;
+	http_client_phase(req->client, HTTP_PHASE_UPLOAD);
+	return 0;
+}
+
 int http_head_check(struct http_request *req, const char *url, const char *method,
 		    const char *version)
 {
@@ -320,6 +349,8 @@ int http_head_check(struct http_request *req, const char *url, const char *metho
 	if (req->call.op->stream && !strcmp(method, MHD_HTTP_METHOD_GET) &&
 	    http_has_token(http_request_header(req, MHD_HTTP_HEADER_ACCEPT), EVENT_STREAM_TYPE))
 		return check_stream(req);
+	if (req->call.op->upload)
+		return begin_upload(req, length);
 	if (length != UINT64_MAX && length > HTTP_BODY_MAX)
 		return http_body_too_large(req);
 	return length ? check_type(req) : 0;

@@ -8,6 +8,7 @@
 
 #include "api/errors.h"
 #include "api/json.h"
+#include "daemon/atomic_file.h"
 #include "daemon/hash.h"
 #include "daemon/http.h"
 #include "daemon/http_events.h"
@@ -22,15 +23,35 @@
  */
 #define HTTP_DRAIN_MAX (1024 * 1024)
 
+/* So much of an upload has a request timeout to arrive. */
+#define HTTP_UPLOAD_PART (1024 * 1024)
+
 static struct http_request *request_free(struct http_request *req)
 {
 	call_clear(&req->call);
 	json_decref(req->call.args);
 	json_decref(req->call.options);
+	if (req->upload)
+		close(req->call.upload);
 	free(req->body);
 	http_answer_clear(&req->answer);
 	free(req);
 	return NULL;
+}
+
+/* Each part of it has the request timeout to arrive. What cannot be kept is read all the same, and told. */
+static void receive_upload(struct http_request *req, const char *data, size_t n)
+{
+	int r;
+
+	if (req->n_received / HTTP_UPLOAD_PART != (req->n_received - n) / HTTP_UPLOAD_PART)
+		http_client_phase(req->client, HTTP_PHASE_UPLOAD);
+	if (req->error.code)
+		return;
+	req->upload_hash = hash_add(req->upload_hash, data, n);
+	r = req->n_received > VOLUME_SIZE_MAX ? -EFBIG : file_write_all(req->call.upload, data, n);
+	if (r < 0)
+		hvd_err(&req->error, -r, "keeping what is sent: %s", strerror(-r));
 }
 
 static void request_receive(struct http_request *req, const char *data, size_t n)
@@ -38,6 +59,10 @@ static void request_receive(struct http_request *req, const char *data, size_t n
 	char *body;
 
 	req->n_received += n;
+	if (req->upload) {
+		receive_upload(req, data, n);
+		return;
+	}
 	if (req->error.code)
 		return;
 	if (req->n_received > HTTP_BODY_MAX) {
@@ -61,6 +86,9 @@ static int take_body(struct http_request *req)
 	const struct op *op = call->op;
 	int r;
 
+	if (op->upload)
+		return req->n_received ? 0 : hvd_err(&req->error, EBADMSG, "%s needs a body of %s", op->name,
+						     op->body_type);
 	if (op->body_type) {
 		if (!req->n_body || strlen(req->body) != req->n_body)
 			return hvd_err(&req->error, EBADMSG, "%s needs a body of %s", op->name,
@@ -148,6 +176,8 @@ static uint64_t request_hash(const struct http_request *req)
 	hash = hash_add(hash, call->item, strlen(call->item) + 1);
 	if (options)
 		hash = hash_add(hash, options, strlen(options) + 1);
+	if (req->upload)
+		return hash_add(hash, &req->upload_hash, sizeof(req->upload_hash));
 	return hash_add(hash, req->body, req->n_body);
 }
 
@@ -342,7 +372,7 @@ enum MHD_Result http_request_handle(void *cls, struct MHD_Connection *connection
 	if (*size) {
 		request_receive(req, data, *size);
 		*size = 0;
-		return req->n_received <= HTTP_DRAIN_MAX ? MHD_YES : MHD_NO;
+		return req->upload || req->n_received <= HTTP_DRAIN_MAX ? MHD_YES : MHD_NO;
 	}
 	if (req->state == REQUEST_RECEIVING)
 		request_dispatch(req);

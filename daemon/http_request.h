@@ -26,6 +26,7 @@ struct websocket;
 
 enum http_phase {
 	HTTP_PHASE_IDLE,    /* the next request has the idle timeout to arrive whole */
+	HTTP_PHASE_UPLOAD,  /* the request timeout for each part of it */
 	HTTP_PHASE_BUSY,    /* with the core, a WebSocket, a quiet stream: until its grant expires */
 	HTTP_PHASE_REPLY,   /* the client has the request timeout to take the answer */
 };

@@ -24,6 +24,8 @@ struct http_request {
 
 	char *body; /* NUL-terminated */
 	size_t n_body, n_received;
+	bool upload; /* what comes is written to call.upload, as it comes */
+	uint64_t upload_hash;
 	char accept_key[WEBSOCKET_ACCEPT_SIZE];
 
 	char key[HTTP_KEY_SIZE]; /* Idempotency-Key, "" */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "daemon/atomic_file.h"
@@ -175,6 +176,29 @@ int pool_look(struct pool_item *item, struct volume_status *status)
 	status->allocation = (uint64_t)st.st_blocks * 512;
 	status->created_usec = birth_of(fd);
 	return 0;
+}
+
+#define SCRATCH "scratch" ATOMIC_SUFFIX /* while it has a name */
+
+int pool_scratch(const struct pool *pool)
+{
+	AUTO(close) int folder = open(pool->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd;
+
+	if (folder < 0 || (unlinkat(folder, SCRATCH, 0) < 0 && errno != ENOENT))
+		return -errno;
+	fd = openat(folder, SCRATCH, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	unlinkat(folder, SCRATCH, 0);
+	return fd;
+}
+
+uint64_t pool_room(const struct pool *pool)
+{
+	struct statvfs fs;
+
+	return statvfs(pool->folder, &fs) < 0 ? 0 : (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
 /* --- made and removed */

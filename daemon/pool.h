@@ -49,6 +49,11 @@ void pool_hold(struct pool_item *item);
 void pool_release(struct pool_item *item);
 bool pool_is_held(const struct pool_item *item);
 
+/* A file without a name on the pool's file system, for what somebody sends; its descriptor, or -errno. */
+int pool_scratch(const struct pool *pool);
+/* Bytes that are free there for it. */
+uint64_t pool_room(const struct pool *pool);
+
 /* The file with the data, or that it is written to before it is committed; lent. */
 const char *pool_path(const struct pool_item *item);
 /* Does path name a file of the pool's folder? */

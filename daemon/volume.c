@@ -151,55 +151,87 @@ static struct volume_job *begin(struct manager *manager, struct pool *pool, stru
 
 /* --- images */
 
-/* It is looked at before anybody else opens it, and cannot be exchanged any more. */
+/* It is looked at before anybody else opens it. */
+static int check_source(int fd, enum disk_format format, uint64_t *size, struct hvd_error *err)
+{
+	int flags = fcntl(fd, F_GETFL), r = 0;
+	struct stat st;
+
+	if (flags < 0 || fstat(fd, &st) < 0)
+		return hvd_err(err, errno, "%s", strerror(errno));
+	/* it is opened anew, with hvd's rights: who passes it must have been able to read it */
+	if ((flags & O_PATH) || (flags & O_ACCMODE) == O_WRONLY)
+		return hvd_err(err, EINVAL, "is not open for reading");
+	if (!S_ISREG(st.st_mode))
+		return hvd_err(err, EINVAL, "is not a regular file");
+	*size = (uint64_t)st.st_size;
+	if (format == DISK_FORMAT_QCOW2)
+		r = qcow2_check(fd, false, size, err);
+	if (r >= 0 && (!*size || *size > VOLUME_SIZE_MAX))
+		r = hvd_err(err, EINVAL, *size ? "is too large a disk" : "is empty");
+	return r;
+}
+
+/* Opened once, so that it is not another one that is read later. Takes path along. */
+static void take(struct manager *manager, struct volume_config *config, int fd, const char *path,
+		 const struct volume_ops *ops, void *ctx)
+{
+	const char *format = drivers[config->format];
+	struct hvd_error err = { 0 };
+	struct volume_job *job = begin(manager, manager->images, config, ops, ctx);
+
+	if (job && run(job, (const char *const[]){ "convert", "-p", "-t", "writeback", "-f", format, "-O", format,
+						    "{in}", "{0}", NULL },
+		       &(struct qemu_img_file){ pool_path(job->item), true }, 1, fd, path, &err) < 0)
+		job_finish(job, err.code, &err);
+}
+
+static void refuse(struct volume_config *config, const struct hvd_error *err, const struct volume_ops *ops,
+		   void *ctx)
+{
+	schema_clear(&image_schema, config);
+	ops->done(ctx, err->code, NULL, err);
+}
+
+void image_take(struct manager *manager, struct volume_config *config, int fd, const struct volume_ops *ops,
+		void *ctx)
+{
+	struct hvd_error cause = { 0 }, err = { 0 };
+
+	if (check_source(fd, config->format, &config->size, &cause) >= 0) {
+		take(manager, config, fd, "what was sent", ops, ctx);
+		return;
+	}
+	hvd_err(&err, -cause.code, "what was sent %s", cause.msg);
+	refuse(config, &err, ops, ctx);
+}
+
 static int open_source(const struct volume_config *config, uint64_t *size, struct hvd_error *err)
 {
+	struct hvd_error cause = { 0 };
 	AUTO(close) int fd = -1;
-	struct stat st;
-	int r = 0;
 
 	if (!config->path)
 		return hvd_err_field(err, EINVAL, "path", "is required");
 	/* O_NONBLOCK: a FIFO must not hold the daemon */
 	fd = open(config->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0)
 		return hvd_err_field(err, EINVAL, "path", "%s: %s", config->path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return hvd_err_field(err, EINVAL, "path", "%s: is not a regular file", config->path);
-	*size = (uint64_t)st.st_size;
-	if (config->format == DISK_FORMAT_QCOW2)
-		r = qcow2_check(fd, false, size, err);
-	if (r < 0) {
-		struct hvd_error cause = *err;
-
-		return hvd_err_field(err, -r, "path", "%s %s", config->path, cause.msg);
-	}
-	if (!*size || *size > VOLUME_SIZE_MAX)
-		return hvd_err_field(err, EINVAL, "path", "%s: %s", config->path,
-				     *size ? "is too large a disk" : "is empty");
+	if (check_source(fd, config->format, size, &cause) < 0)
+		return hvd_err_field(err, -cause.code, "path", "%s %s", config->path, cause.msg);
 	return TAKE_FD(fd);
 }
 
 void image_import(struct manager *manager, struct volume_config *config, const struct volume_ops *ops, void *ctx)
 {
-	const char *format = drivers[config->format];
 	struct hvd_error err = { 0 };
-	uint64_t size = 0;
-	AUTO(close) int fd = open_source(config, &size, &err);
+	AUTO(close) int fd = open_source(config, &config->size, &err);
 	AUTO(free) char *path = TAKE(config->path);
-	struct volume_job *job;
 
-	if (fd < 0) {
-		schema_clear(&image_schema, config);
-		ops->done(ctx, fd, NULL, &err);
-		return;
-	}
-	config->size = size;
-	job = begin(manager, manager->images, config, ops, ctx);
-	if (job && run(job, (const char *const[]){ "convert", "-p", "-t", "writeback", "-f", format, "-O", format,
-						    "{in}", "{0}", NULL },
-		       &(struct qemu_img_file){ pool_path(job->item), true }, 1, fd, path, &err) < 0)
-		job_finish(job, err.code, &err);
+	if (fd < 0)
+		refuse(config, &err, ops, ctx);
+	else
+		take(manager, config, fd, path, ops, ctx);
 }
 
 /* --- volumes */

@@ -23,6 +23,9 @@ void volumes_close(struct manager *manager);
 
 /* Take config over (zeroed) in either outcome. */
 void image_import(struct manager *manager, struct volume_config *config, const struct volume_ops *ops, void *ctx);
+/* The same of what fd, which the caller keeps, is open on. */
+void image_take(struct manager *manager, struct volume_config *config, int fd, const struct volume_ops *ops,
+		void *ctx);
 void volume_create(struct manager *manager, struct volume_config *config, const struct volume_ops *ops, void *ctx);
 
 /* -EBUSY: a VM that runs has it; its disk can grow. Nothing is cut: -EINVAL. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The D-Bus server on a bus of its own (dbus-daemon), with a real manager. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -564,6 +565,37 @@ static void test_console(void **state)
 	sd_bus_message_unref(m);
 }
 
+/* An image by a descriptor, which its sender must be able to read himself. */
+static void test_upload(void **state)
+{
+	sd_bus_message *m;
+	int fd = open("/bin/sh", O_RDONLY | O_CLOEXEC), path = open("/bin/sh", O_PATH | O_CLOEXEC);
+	FILE *f = tmpfile();
+	char self[40];
+	int write_only;
+
+	if (access("/usr/bin/qemu-img", X_OK) < 0)
+		skip();
+	assert_true(fd >= 0 && path >= 0 && f);
+	fputs("data", f);
+	fflush(f);
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fileno(f));
+	write_only = open(self, O_WRONLY | O_CLOEXEC);
+	assert_true(write_only >= 0);
+
+	call_fails("org.hvd1.Error.Invalid", "not open for reading", BUS_PATH, BUS_MANAGER, "UploadImage",
+		   "sha{sv}", "sh", path, 0);
+	call_fails("org.hvd1.Error.Invalid", "not open for reading", BUS_PATH, BUS_MANAGER, "UploadImage",
+		   "sha{sv}", "sh", write_only, 0);
+	m = call(BUS_PATH, BUS_MANAGER, "UploadImage", "sha{sv}", "sh", fd, 1, "format", "s", "raw");
+	sd_bus_message_unref(m);
+	sd_bus_message_unref(call(BUS_PATH, BUS_MANAGER, "GetImage", "s", "sh"));
+	close(write_only);
+	close(path);
+	close(fd);
+	fclose(f);
+}
+
 /* ---- polkit ---- */
 
 /*
@@ -714,7 +746,7 @@ int main(void)
 		BUS_TEST(test_object_manager),
 		BUS_TEST(test_reading),          BUS_TEST(test_errors),
 		BUS_TEST(test_disks),
-		BUS_TEST(test_uuid_is_no_path),  BUS_TEST(test_console),
+		BUS_TEST(test_uuid_is_no_path),  BUS_TEST(test_console), BUS_TEST(test_upload),
 		BUS_TEST(test_polkit),
 	};
 

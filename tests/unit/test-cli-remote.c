@@ -235,6 +235,39 @@ static void test_console(void **state)
 	follow_console(&target);
 }
 
+/* A file of this machine becomes an image of the other; by an operator it does not. */
+static void test_upload(void **state)
+{
+	static char data[300000];
+	json_t *made = local(HTTP_POST, "/v1/tokens", "{\"name\":\"a\",\"role\":\"admin\"}");
+	struct target target = { .host = url, .cacert = ca_path, .token = strdup(value_string_at(made, "token")) };
+	struct client_body body = { .type = "application/octet-stream", .file = tmpfile() };
+	AUTO(client_answer_clear) struct client_answer answer = { 0 };
+	AUTO(client_free) struct client *client = NULL, *other = NULL;
+	struct hvd_error err = { 0 };
+	json_t *image;
+
+	if (access("/usr/bin/qemu-img", X_OK) < 0)
+		skip();
+	assert_non_null(body.file);
+	memset(data, 'x', sizeof(data));
+	assert_int_equal(fwrite(data, 1, sizeof(data), body.file), sizeof(data));
+	assert_int_equal(client_new(&target, &client, &err), 0);
+	if (client_call(client, HTTP_PUT, "/v1/images/sent/content", &body, &answer, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(answer.status, 201);
+	image = local(HTTP_GET, "/v1/images/sent", NULL);
+	assert_int_equal(json_integer_value(value_at(image, "spec.size")), (sizeof(data) + 511) / 512 * 512);
+	json_decref(image);
+
+	free(target.token);
+	target.token = token;
+	assert_int_equal(client_new(&target, &other, &err), 0);
+	assert_int_equal(client_call(other, HTTP_PUT, "/v1/images/more/content", &body, NULL, &err), -EACCES);
+	fclose(body.file);
+	json_decref(made);
+}
+
 static int on_line(void *ctx, const char *line, size_t len)
 {
 	struct client *client = ctx;
@@ -325,7 +358,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_who_is_believed), cmocka_unit_test(test_who_asks),
 		cmocka_unit_test(test_console),		cmocka_unit_test(test_events),
-		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_options),		cmocka_unit_test(test_upload),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -237,6 +237,8 @@ static void test_certificates_of_clients(void **state)
 /* A body with which the operation would have an effect. */
 static const char *body_of(const struct op *op)
 {
+	if (op->upload)
+		return "evil";
 	if (op->body_type)
 		return op == &ops[OP_VM_DEFINE_XML]	? VM_XML
 		       : op == &ops[OP_VOLUME_DEFINE_XML] ? "<volume><name>evil</name></volume>"
@@ -292,7 +294,8 @@ static unsigned ask_op(const struct op *op, const char *token, const struct tls_
 
 	path_of(op, path);
 	return ask(http_method_names[op->method], path, token, party,
-		   op->body_type ? ASYNC "Content-Type: application/xml\r\n" : ASYNC JSON,
+		   op->upload	   ? ASYNC "Content-Type: application/octet-stream\r\n"
+		   : op->body_type ? ASYNC "Content-Type: application/xml\r\n" : ASYNC JSON,
 		   body_of(op));
 }
 

@@ -25,6 +25,7 @@ RIG = os.path.join(os.environ.get("top_builddir", "."), "tests/unit/rest-rig")
 JSON = {"Content-Type": "application/json"}
 PATCH = {"Content-Type": "application/merge-patch+json"}
 XML = {"Content-Type": "application/xml"}
+DATA = {"Content-Type": "application/octet-stream"}
 ASYNC = {"Prefer": "respond-async"}
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
@@ -202,6 +203,7 @@ GOOD = {
     "network.define-xml": ((), XML, BRIDGE),
     "network.patch": (("lab",), PATCH, {"autostart": False}),
     "image.import": ((), JSON, {"name": "new", "path": "/bin/true"}),
+    "image.upload": (("new",), DATA, "x" * 1000),
     "image.delete": (("lonely",), {}, None),
     "volume.create": ((), JSON, {"name": "new", "size": "1M"}),
     "volume.patch": (("free",), PATCH, {"size": "2M"}),
@@ -316,7 +318,7 @@ class Bench:
             self.attempt(client, "426", headers={"Upgrade": "h2c"})
         if changes:
             self.attempt(client, "400", headers={"Idempotency-Key": '"'})
-        if body:
+        if body and self.headers is not DATA:
             self.attempt(client, "400", body="{" if self.headers is not XML else "<")
 
     @property
@@ -339,7 +341,7 @@ class Bench:
         if "409" not in self.statuses:
             return
         if self.name in ("vm.create", "vm.define-xml", "network.create", "network.define-xml",
-                         "token.create", "image.import", "volume.create", "volume.define-xml"):
+                         "token.create", "image.import", "image.upload", "volume.create", "volume.define-xml"):
             self.once("409", lambda rig, client: self.expect(client, "201"))
         elif self.name in ("network.delete", "network.stop"):
             self.once("409", values=("lab",))
