@@ -16,6 +16,7 @@ struct target {
 	const struct field *field;
 	const struct field *within[DEPTH_MAX];
 	size_t depth;
+	bool singular; /* what is a list has the name of one of its items */
 };
 
 /* Is name (of len bytes) the flag or key of this field? '-' and '_' are the same. */
@@ -48,7 +49,7 @@ static bool find(const struct schema *schema, const char *name, size_t len, stru
 			if (find(field->sub, name, len, ret))
 				return true;
 			ret->depth--;
-		} else if (named(field, field->type == FIELD_LIST, name, len)) {
+		} else if (named(field, field->type == FIELD_LIST && ret->singular, name, len)) {
 			ret->field = field;
 			return true;
 		}
@@ -71,6 +72,17 @@ static int path_to_json(const struct field *field, const char *text, json_t **re
 		return hvd_err_field(err, ENOMEM, field->name, "out of memory");
 	}
 	return json_from_text(field, path, ret, err);
+}
+
+static int list_item_to_json(const struct schema *schema, const char *text, json_t **ret,
+			     struct hvd_error *err);
+
+/* Takes value over. */
+static int append(json_t *object, const char *name, json_t *value)
+{
+	if (!json_is_array(json_object_get(object, name)))
+		json_object_set_new(object, name, json_array());
+	return json_array_append_new(json_object_get(object, name), value);
 }
 
 static int scalar_to_json(const struct field *field, const char *text, json_t **ret,
@@ -131,12 +143,15 @@ static int add_item(const struct schema *schema, const char *item, bool first, j
 	}
 	field = target.field;
 
-	r = scalar_to_json(field, value, &json, err);
+	/* a list within: its commas were doubled, and are single now */
+	r = field->type == FIELD_LIST ? list_item_to_json(field->sub, value, &json, err)
+				      : scalar_to_json(field, value, &json, err);
 	if (r < 0)
 		return r;
-	if (json_object_set_new(container(object, &target), field->name, json) < 0)
-		return hvd_err(err, ENOMEM, "out of memory");
-	return 0;
+	object = container(object, &target);
+	r = field->type == FIELD_LIST ? append(object, field->name, json)
+				      : json_object_set_new(object, field->name, json);
+	return r < 0 ? hvd_err(err, ENOMEM, "out of memory") : 0;
 }
 
 static int list_item_to_json(const struct schema *schema, const char *text, json_t **ret,
@@ -177,9 +192,7 @@ static int store(const struct target *target, const char *text, json_t *json, st
 	r = list_item_to_json(field->sub, text, &value, err);
 	if (r < 0)
 		return r;
-	if (!json_is_array(json_object_get(object, field->name)))
-		json_object_set_new(object, field->name, json_array());
-	return json_array_append_new(json_object_get(object, field->name), value) < 0 ? -ENOMEM : 0;
+	return append(object, field->name, value) < 0 ? -ENOMEM : 0;
 }
 
 /* Names the flag instead of the field: "--vcpus: …", "--disk: cache: …". */
@@ -199,7 +212,7 @@ static int blame_flag(const struct target *target, const char *flag, size_t len,
 int args_take(const struct schema *schema, int argc, char **argv, int *index, json_t *json,
 	      struct hvd_error *err)
 {
-	struct target target = { 0 };
+	struct target target = { .singular = true };
 	const char *flag = argv[*index], *value;
 	const char *name = flag + 2;
 	bool negated = false;

@@ -6,7 +6,8 @@
  * (nested names without the struct's: --kernel, --cpu-weight; BOOL: --name, --no-name or
  * --name=yes); LIST members are repeatable `--disk k=v,…` (singular), whose first item may be a
  * bare value for the first field and whose BOOLs may stand alone: `--disk root.img,read_only`,
- * `--nic default`. A comma in a value is written twice. Read-only fields have no flag. Flags are
+ * `--nic default`. A comma in a value is written twice; a list within an item is its name, repeatedly:
+ * `monitors=192.0.2.1,monitors=192.0.2.2,,port=3301`. Read-only fields have no flag. Flags are
  * unique (a test walks them).
  */
 #pragma once

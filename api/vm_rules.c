@@ -106,6 +106,38 @@ int rule_ip_address(const char *text, struct hvd_error *err)
 	return 0;
 }
 
+/*
+ * Ceph lets names have more, but '/' and '@' are of its own notation, and some of the rest are of
+ * QEMU's and of its configuration.
+ */
+#define CEPH_NAME LOWER UPPER DIGITS "-_.+"
+
+int rule_rbd_image(const char *text, struct hvd_error *err)
+{
+	unsigned parts = 1;
+	size_t len;
+
+	for (const char *p = text;; p += len + 1, parts++) {
+		len = strspn(p, CEPH_NAME);
+		if (!len || (p[len] && p[len] != '/'))
+			return hvd_err(err, EINVAL, "must be POOL/IMAGE or POOL/NAMESPACE/IMAGE, of names "
+				       "of a-z, A-Z, 0-9 and '-_.+': '%.100s'", text);
+		if (!p[len])
+			break;
+	}
+	return parts == 2 || parts == 3 ? 0
+	       : hvd_err(err, EINVAL, "must be POOL/IMAGE or POOL/NAMESPACE/IMAGE: '%.100s'", text);
+}
+
+int rule_ceph_user(const char *text, struct hvd_error *err)
+{
+	if (strncmp(text, "client.", strlen("client.")) == 0)
+		return hvd_err(err, EINVAL, "is written without client.: '%.60s'", text);
+	if (strspn(text, CEPH_NAME) != strlen(text))
+		return hvd_err(err, EINVAL, "must be a name of a-z, A-Z, 0-9 and '-_.+': '%.60s'", text);
+	return 0;
+}
+
 int rule_interface(const char *text, struct hvd_error *err)
 {
 	size_t len = strlen(text);
@@ -191,17 +223,36 @@ int rule_nbd(const void *obj, struct hvd_error *err)
 	return 0;
 }
 
+int rule_ceph(const void *obj, struct hvd_error *err)
+{
+	const struct ceph_config *ceph = obj;
+
+	if (!ceph->rbd)
+		return ceph->n_monitors || ceph->user || ceph->keyfile
+			       ? hvd_err_field(err, EINVAL, "rbd", "is missing: which image of the cluster?")
+			       : 0;
+	if (!ceph->n_monitors)
+		return hvd_err_field(err, EINVAL, "monitors", "are missing: Ceph's own configuration is not "
+				     "read");
+	if (ceph->user && !ceph->keyfile)
+		return hvd_err_field(err, EINVAL, "keyfile", "is missing: the file with the key of user %s, "
+				     "as 'ceph auth print-key client.%s' prints it", ceph->user, ceph->user);
+	if (ceph->keyfile && !ceph->user)
+		return hvd_err_field(err, EINVAL, "user", "is missing: whose key is in %s?", ceph->keyfile);
+	return 0;
+}
+
 int rule_disk(const void *obj, struct hvd_error *err)
 {
 	const struct disk_config *disk = obj;
-	int places = !!disk->path + !!disk->volume + disk_is_nbd(disk);
+	int places = !!disk->path + !!disk->volume + disk_is_nbd(disk) + disk_is_rbd(disk);
 
 	if (places != 1)
 		return hvd_err_field(err, EINVAL, "path", places
-				     ? "is one of three, and they exclude each other: path, volume and an NBD "
-				       "server"
-				     : "is required, unless the disk is a volume, or on an NBD server (server "
-				       "or socket)");
+				     ? "is one of four, and they exclude each other: path, volume, an NBD "
+				       "server and rbd"
+				     : "is required, unless the disk is a volume, on an NBD server (server "
+				       "or socket), or in Ceph (rbd)");
 	if (disk->volume && (disk->backing || disk->secret))
 		return hvd_err_field(err, EINVAL, disk->backing ? "backing" : "secret",
 				     "cannot be given together with volume");
@@ -216,15 +267,15 @@ int rule_disk(const void *obj, struct hvd_error *err)
 		return hvd_err_field(err, EINVAL, "backing_format", "is given without backing");
 	if (disk->backing_format == DISK_FORMAT_LUKS)
 		return hvd_err_field(err, EINVAL, "backing_format", "cannot be luks");
-	if (disk->format == DISK_FORMAT_RAW)
+	if (disk->format == DISK_FORMAT_RAW && !disk_is_nbd(disk) && !disk_is_rbd(disk))
 		return 0;
 	/* what the storage daemon cannot do */
 	if (disk->serial)
-		return hvd_err_field(err, EINVAL, "serial", "is for format raw only: "
+		return hvd_err_field(err, EINVAL, "serial", "is for format raw only, in a file or on a device: "
 				     "qemu-storage-daemon gives its disks none");
 	if (disk->error_policy != DISK_ERROR_REPORT)
 		return hvd_err_field(err, EINVAL, "error_policy", "other than report is for format raw "
-				     "only");
+				     "only, in a file or on a device");
 	return 0;
 }
 
@@ -282,19 +333,27 @@ static bool same_text(const char *a, const char *b)
 	return a && b && strcmp(a, b) == 0;
 }
 
+/* The field that says so; NULL: it is another. */
+static const char *same_image(const struct disk_config *a, const struct disk_config *b)
+{
+	if (same_text(a->path, b->path))
+		return "path";
+	if (same_text(a->volume, b->volume))
+		return "volume";
+	return disk_is_rbd(a) && schema_equal(&ceph_schema, &a->ceph, &b->ceph) ? "ceph.rbd" : NULL;
+}
+
 static int check_disks(const struct vm_config *vm, struct hvd_error *err)
 {
 	for (size_t i = 0; i < vm->n_disks; i++) {
 		const struct disk_config *disk = &vm->disks[i];
 
 		for (size_t j = 0; j < i; j++) {
-			bool path = same_text(disk->path, vm->disks[j].path);
+			const char *field = same_image(disk, &vm->disks[j]);
 
-			if ((!path && !same_text(disk->volume, vm->disks[j].volume)) ||
-			    (disk->read_only && vm->disks[j].read_only))
+			if (!field || (disk->read_only && vm->disks[j].read_only))
 				continue;
-			hvd_err_field(err, EINVAL, path ? "path" : "volume",
-				      "is the same %s as that of disks[%zu]", path ? "file" : "one", j);
+			hvd_err_field(err, EINVAL, field, "is the same as that of disks[%zu]", j);
 			return hvd_err_in(err, -EINVAL, "disks[%zu]", i);
 		}
 	}

@@ -20,10 +20,13 @@ int rule_line(const char *text, struct hvd_error *err);      /* no newline, no t
 int rule_serial(const char *text, struct hvd_error *err);    /* printable ASCII */
 int rule_interface(const char *text, struct hvd_error *err); /* Linux network interface name */
 int rule_ip_address(const char *text, struct hvd_error *err); /* IPv4 or IPv6, not a name */
+int rule_rbd_image(const char *text, struct hvd_error *err);  /* "pool/image", "pool/namespace/image" */
+int rule_ceph_user(const char *text, struct hvd_error *err);   /* without "client." */
 int rule_cpuset(const char *text, struct hvd_error *err);    /* "0-3,8" */
 
 /* Whole objects. */
 int rule_nbd(const void *obj, struct hvd_error *err);
+int rule_ceph(const void *obj, struct hvd_error *err);
 int rule_disk(const void *obj, struct hvd_error *err);
 int rule_disk_limits(const void *obj, struct hvd_error *err);
 int rule_nic_limits(const void *obj, struct hvd_error *err);

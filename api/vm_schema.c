@@ -225,6 +225,43 @@ const struct schema nbd_schema = {
 	.check = rule_nbd,
 };
 
+#define RBD_SOURCE ".[@type=network]/source[@protocol=rbd]"
+
+static const struct field ceph_monitor_fields[] = {
+	{ "address", "@name", STR(struct ceph_monitor, address), .required = true, .max = 45,
+	  .check = rule_ip_address, .help = "IP address of a monitor of the cluster" },
+	{ "port", "@port", U32(struct ceph_monitor, port), .min = 1, .max = 65535,
+	  .help = "Its TCP port; 3300 and 6789 are tried if not given" },
+};
+static const struct schema ceph_monitor_schema = {
+	.name = "CephMonitor",
+	.xml = "host",
+	.size = sizeof(struct ceph_monitor),
+	SCHEMA_FIELDS(ceph_monitor_fields),
+};
+
+static const struct field ceph_fields[] = {
+	{ "rbd", RBD_SOURCE "/@name", STR(struct ceph_config, rbd), .max = 255,
+	  .check = rule_rbd_image,
+	  .help = "Image in a Ceph cluster, instead of a path: POOL/IMAGE or POOL/NAMESPACE/IMAGE" },
+	{ "monitors", RBD_SOURCE,
+	  LIST(struct ceph_config, monitors, n_monitors, ceph_monitor_schema), .max = CEPH_MAX_MONITORS,
+	  .help = "Monitors of that cluster, for each its address" },
+	{ "user", ".[@type=network]/auth/@username|" RBD_SOURCE "/auth/@username",
+	  STR(struct ceph_config, user), .max = 63, .check = rule_ceph_user,
+	  .help = "User of the cluster, without the client. before it" },
+	{ "keyfile", ".[@type=network]/hvd:key/@file", STR(struct ceph_config, keyfile), .path = true,
+	  .max = 4095, .check = rule_path,
+	  .help = "File that holds the user's key, as ceph auth print-key prints it" },
+};
+const struct schema ceph_schema = {
+	.name = "Ceph",
+	.size = sizeof(struct ceph_config),
+	SCHEMA_FIELDS(ceph_fields),
+	.key = "rbd",
+	.check = rule_ceph,
+};
+
 static const struct field disk_fields[] = {
 	{ "path", ".[@type=file]/source/@file|.[@type=block]/source/@dev",
 	  STR(struct disk_config, path), .path = true, .max = 4095,
@@ -234,6 +271,8 @@ static const struct field disk_fields[] = {
 	  .help = "Volume of hvd's own instead of a path: format and backing are the volume's" },
 	{ "nbd", ".", STRUCT(struct disk_config, nbd, nbd_schema),
 	  .help = "Where the image is if it is on an NBD server" },
+	{ "ceph", ".", STRUCT(struct disk_config, ceph, ceph_schema),
+	  .help = "Where the image is if it is in a Ceph cluster" },
 	{ "id", "target/@dev", STR(struct disk_config, id), .max = VM_ID_MAX, .check = rule_id, NEVER,
 	  .help = "Name within the VM, such as vda; chosen when the disk is defined if not given" },
 	{ "format", "driver/@type", ENUM(struct disk_config, format), .names = disk_format_names,

@@ -10,6 +10,7 @@ extern const struct schema vm_schema;      /* struct vm_config */
 extern const struct schema boot_schema;    /* struct boot_config */
 extern const struct schema disk_schema;    /* struct disk_config */
 extern const struct schema nbd_schema;     /* struct nbd_config */
+extern const struct schema ceph_schema;     /* struct ceph_config */
 extern const struct schema disk_limits_schema; /* struct disk_limits_config */
 extern const struct schema nic_limits_schema;  /* struct nic_limits_config */
 extern const struct schema nic_schema;     /* struct nic_config */

@@ -35,6 +35,7 @@
 #define NO_AGENT    "nothing on the host speaks with an agent in the guest"
 #define USE_CONSOLE "the console is where hvcli vm console and /v1/vms/NAME/console are; use type='pty'"
 #define ONE_SERIAL  "there is one serial port; a second console is <target type='virtio'/>"
+#define NO_SECRETS  "hvd has no store of secrets: <hvd:key file='…'/> names the file with the user's key"
 #define USE_TOTAL   "only limits on reads and writes together are possible: total_bytes_sec, total_iops_sec"
 
 const struct xml_rule xml_rules[] = {
@@ -172,7 +173,8 @@ const struct xml_rule xml_rules[] = {
 	IGNORED(DEVICES "disk[@device=floppy][!source]", "a drive with nothing in it"),
 	REFUSED(DEVICES "disk", "hvd has no such drive; write device='disk', with bus='virtio' and "
 				"<readonly/> for an image of a CD"),
-	ONLY(DISK "@type", "file|block|volume", "a disk is a file or a block device of the host, or a volume"),
+	ONLY(DISK "@type", "file|block|volume",
+	     "a disk is a file or a block device of the host, a volume, or on the network by protocol nbd or rbd"),
 	ONLY(DISK "source/@pool", "default", "hvd has one pool of volumes: write pool='default'"),
 	ONLY(DISK "@model", "virtio|virtio-non-transitional", "disks are virtio-blk"),
 	IGNORED(DISK "@snapshot", HOST_TUNING),
@@ -199,7 +201,13 @@ const struct xml_rule xml_rules[] = {
 	IGNORED(DISK "source/seclabel", OWN_SANDBOX),
 	REFUSED(DISK "source/encryption", "name the passphrase's file: <hvd:secret file='…'/>"),
 	REFUSED(DISK "encryption", "name the passphrase's file: <hvd:secret file='…'/>"),
-	REFUSED(DISK "auth", "a disk is a file or a block device of the host"),
+	ONLY(DISK "source/host/@transport", "tcp", "hvd speaks with servers by TCP: write transport='tcp'"),
+	REFUSED(DISK "source/snapshot", "a snapshot cannot be written to: make a clone of it, and name that"),
+	REFUSED(DISK "source/config", "Ceph's own configuration is not read: name its monitors by <host>"),
+	IGNORED(DISK "auth/secret", NO_SECRETS),
+	IGNORED(DISK "source/auth/secret", NO_SECRETS),
+	REFUSED(DISK "auth", "only protocol rbd has users"),
+	REFUSED(DISK "source/auth", "only protocol rbd has users"),
 	REFUSED(DISK "backingStore/backingStore/source",
 		"a chain of more than two images is not possible: flatten it with qemu-img rebase"),
 	IGNORED(DISK "backingStore/backingStore", "the end of the chain"),

@@ -9,21 +9,24 @@
 #include "cli/value.h"
 #include "vmm/base/macro.h"
 
-/* Where its data is: "/srv/a.img", "volume root", "nbd 192.0.2.1". */
+/* Where its data is: "/srv/a.img", "volume root", "nbd 192.0.2.1", "rbd vms/root". */
 static int disk_cell(const json_t *disk, char **ret)
 {
-	static const char *const places[] = { "volume", "nbd.server", "nbd.socket" };
+	static const struct {
+		const char *kind, *place;
+	} places[] = {
+		{ "volume", "volume" }, { "nbd", "nbd.server" }, { "nbd", "nbd.socket" }, { "rbd", "ceph.rbd" },
+	};
 	const char *path = value_string_at(disk, "path");
 
 	*ret = path ? strdup(path) : NULL;
 	if (path)
 		return *ret ? 0 : -ENOMEM;
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		const char *name = value_string_at(disk, places[i]);
+		const char *name = value_string_at(disk, places[i].place);
 
 		if (name)
-			return asprintf(ret, "%.*s %s", (int)strcspn(places[i], "."), places[i], name) < 0 ? -ENOMEM
-												       : 0;
+			return asprintf(ret, "%s %s", places[i].kind, name) < 0 ? -ENOMEM : 0;
 	}
 	return 0;
 }

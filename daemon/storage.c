@@ -19,6 +19,7 @@
 
 #define OUTPUT_MAX  4096 /* the last of what the daemon has written */
 #define LOG_LINES   20   /* of one daemon, that go to the journal */
+#define OPEN_SEC    60   /* that an image on the network may take to be opened */
 #define SOCKET_QMP  "qmp"
 #define SOCKET_DISK "disk"
 
@@ -33,7 +34,7 @@ struct storage {
 	struct unit_query *query; /* why it has ended */
 	struct qmp *qmp;
 	int output; /* pipe; -1: an earlier hvd had it */
-	sd_event_source *output_io;
+	sd_event_source *output_io, *deadline;
 	char text[OUTPUT_MAX + 1];
 	size_t text_len;
 	unsigned logged;
@@ -99,6 +100,7 @@ struct storage *storage_free(struct storage *storage)
 	unit_query_free(storage->query);
 	qmp_free(storage->qmp);
 	sd_event_source_disable_unref(storage->output_io);
+	sd_event_source_disable_unref(storage->deadline);
 	if (storage->output >= 0)
 		close(storage->output);
 	schema_clear(&disk_schema, &storage->disk);
@@ -186,6 +188,14 @@ static void fail(struct storage *storage, int errnum, const char *field, const c
 	give_up(storage, r, &err);
 }
 
+/* The field of the disk that says where its image is. */
+static const char *place_field(const struct disk_config *disk)
+{
+	if (disk_is_rbd(disk))
+		return "ceph";
+	return disk_is_nbd(disk) ? "nbd" : "path";
+}
+
 static void on_end_known(void *ctx, int r, const struct unit_info *info, const struct hvd_error *err)
 {
 	struct storage *storage = ctx;
@@ -210,7 +220,7 @@ static void on_qmp_closed(void *ctx)
 		if (!text[0])
 			snprintf(text, sizeof(text), "its storage daemon ended right after its start; "
 				 "see journalctl -u %s", unit);
-		fail(storage, EINVAL, disk_is_nbd(&storage->disk) ? "nbd" : "path", text);
+		fail(storage, EINVAL, place_field(&storage->disk), text);
 		return;
 	}
 	storage->lost = true;
@@ -327,6 +337,38 @@ int storage_update(struct storage *storage, const struct disk_config *disk, stor
 
 /* --- its start */
 
+static void set_ready(struct storage *storage)
+{
+	storage->ready = true;
+	storage->deadline = sd_event_source_disable_unref(storage->deadline);
+	storage->ops->ready(storage->ctx, storage, 0, NULL);
+}
+
+/* It waits for who does not answer, and hears no other signal meanwhile. */
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct storage *storage = userdata;
+	const struct disk_config *disk = &storage->disk;
+	char unit[UNIT_NAME_MAX], text[300];
+
+	unit_storage_name(storage->vm, disk->id, unit);
+	unit_kill_name(storage->manager->bus, unit);
+	snprintf(text, sizeof(text), "%.120s has not been opened within %d seconds: %s", disk_place(disk), OPEN_SEC,
+		 disk_is_rbd(disk) ? "do the monitors and the OSDs of the cluster answer?"
+				   : "does the server answer?");
+	fail(storage, ETIMEDOUT, place_field(disk), text);
+	return 0;
+}
+
+/* What is on the network may never answer. */
+static int set_deadline(struct storage *storage)
+{
+	if (!disk_is_nbd(&storage->disk) && !disk_is_rbd(&storage->disk))
+		return 0;
+	return sd_event_add_time_relative(storage->manager->event, &storage->deadline, CLOCK_MONOTONIC,
+					  OPEN_SEC * 1000000ULL, 0, on_deadline, storage);
+}
+
 static void on_first_update(void *ctx, int r, const struct hvd_error *err)
 {
 	struct storage *storage = ctx;
@@ -335,8 +377,7 @@ static void on_first_update(void *ctx, int r, const struct hvd_error *err)
 		give_up(storage, r, err);
 		return;
 	}
-	storage->ready = true;
-	storage->ops->ready(storage->ctx, storage, 0, NULL);
+	set_ready(storage);
 }
 
 /* An image that depends on another must not be opened as if it did not. */
@@ -427,9 +468,10 @@ static int ask_systemd(struct storage *storage, const struct vm_config *config, 
 {
 	const struct disk_config *disk = &storage->disk;
 	AUTO(storage_args_free) char **argv = storage_args(disk, config->vcpus);
-	struct unit_storage_file files[4];
+	struct unit_storage_file files[5];
 	struct unit_storage unit = { .disk = disk->id, .argv = argv, .files = files,
 				     .nbd_server = disk->nbd.server, .nbd_socket = disk->nbd.socket,
+				     .monitors = disk->ceph.monitors, .n_monitors = disk->ceph.n_monitors,
 				     .stdin_fd = qmp, .stdout_fd = vhost, .stderr_fd = output };
 
 	if (!argv)
@@ -444,6 +486,8 @@ static int ask_systemd(struct storage *storage, const struct vm_config *config, 
 								    false };
 	if (disk->secret)
 		files[unit.n_files++] = (struct unit_storage_file){ disk->secret, STORAGE_SECRET, false };
+	if (disk->ceph.keyfile)
+		files[unit.n_files++] = (struct unit_storage_file){ disk->ceph.keyfile, STORAGE_KEY, false };
 	return unit_start_storage(storage->manager->bus, config, &storage->manager->paths, &unit, on_unit,
 				  storage, &storage->job, err);
 }
@@ -468,6 +512,8 @@ static int launch(struct storage *storage, const struct vm_config *config, struc
 	/* it waits in the queue of the socket until the daemon is there */
 	if (r >= 0)
 		r = connect_qmp(storage);
+	if (r >= 0)
+		r = set_deadline(storage);
 	if (r < 0)
 		return hvd_err(err, -r, "storage daemon of disk %s: %s", storage->disk.id, strerror(-r));
 	return ask_systemd(storage, config, qmp, vhost, output, err);

@@ -75,6 +75,7 @@ DEFINE_AUTO(char **, storage_args_free);
 #define STORAGE_BACKING "/backing"
 #define STORAGE_SECRET  "/secret"
 #define STORAGE_NBD     "/nbd"
+#define STORAGE_KEY     "/key"
 
 /* Names of its objects in QMP. */
 #define STORAGE_NODE         "disk"

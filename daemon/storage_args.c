@@ -76,11 +76,64 @@ static json_t *nbd_node(const struct disk_config *disk)
 			 disk->cache == DISK_CACHE_UNSAFE);
 }
 
+/* Port 0 has Ceph try both that are its own. */
+static json_t *ceph_monitors(const struct ceph_config *ceph)
+{
+	json_t *monitors = json_array();
+	char port[12];
+
+	for (size_t i = 0; monitors && i < ceph->n_monitors; i++) {
+		snprintf(port, sizeof(port), "%" PRIu32, ceph->monitors[i].port);
+		json_array_append_new(monitors, json_pack("{s:s, s:s}", "host", ceph->monitors[i].address,
+							  "port", port));
+	}
+	return monitors;
+}
+
+/* "pool/image" or "pool/namespace/image" */
+static void set_rbd_image(json_t *node, const char *rbd)
+{
+	const char *space = strchr(rbd, '/') + 1, *image = strrchr(rbd, '/') + 1;
+
+	json_object_set_new(node, "pool", json_stringn(rbd, (size_t)(space - 1 - rbd)));
+	if (image != space)
+		json_object_set_new(node, "namespace", json_stringn(space, (size_t)(image - 1 - space)));
+	json_object_set_new(node, "image", json_string(image));
+}
+
+/*
+ * No configuration of the host's is read. Direct: librbd's cache acknowledges writes before they are in the
+ * cluster, so that they would be lost with the daemon, and the guest could not go on.
+ */
+static json_t *rbd_node(const struct disk_config *disk)
+{
+	const struct ceph_config *ceph = &disk->ceph;
+	json_t *node = json_pack("{s:s, s:s, s:o, s:[s], s:b, s:s, s:{s:b, s:b}}", "driver", "rbd", "conf",
+				 "/dev/null", "server", ceph_monitors(ceph), "auth-client-required",
+				 ceph->keyfile ? "cephx" : "none", "read-only", disk->read_only, "discard",
+				 "unmap", "cache", "direct", 1, "no-flush", disk->cache == DISK_CACHE_UNSAFE);
+
+	set_rbd_image(node, ceph->rbd);
+	if (ceph->user)
+		json_object_set_new(node, "user", json_string(ceph->user));
+	if (ceph->keyfile)
+		json_object_set_new(node, "key-secret", json_string("key"));
+	return node;
+}
+
 static json_t *file_node(const struct disk_config *disk, const char *path, bool read_only)
 {
 	return json_pack("{s:s, s:s, s:s, s:b, s:s, s:{s:b, s:b}}", "driver", "file", "filename", path,
 			 "locking", "on", "read-only", read_only, "discard", "unmap", "cache", "direct",
 			 disk->cache == DISK_CACHE_NONE, "no-flush", disk->cache == DISK_CACHE_UNSAFE);
+}
+
+/* What the image is in. */
+static json_t *place_node(const struct disk_config *disk)
+{
+	if (disk_is_rbd(disk))
+		return rbd_node(disk);
+	return disk_is_nbd(disk) ? nbd_node(disk) : file_node(disk, STORAGE_IMAGE, disk->read_only);
 }
 
 /* The image as a node; its backing file is the node named so, or none. */
@@ -90,9 +143,7 @@ static json_t *image_node(const struct disk_config *disk)
 				 drivers[disk->format], "node-name", "image", "read-only",
 				 disk->read_only, "discard", "unmap", "cache", "direct",
 				 disk->cache == DISK_CACHE_NONE, "no-flush",
-				 disk->cache == DISK_CACHE_UNSAFE, "file",
-				 disk_is_nbd(disk) ? nbd_node(disk)
-						   : file_node(disk, STORAGE_IMAGE, disk->read_only));
+				 disk->cache == DISK_CACHE_UNSAFE, "file", place_node(disk));
 
 	if (disk->format == DISK_FORMAT_QCOW2)
 		json_object_set_new(node, "backing", disk->backing
@@ -121,6 +172,10 @@ static void add_nodes(struct args *args, const struct disk_config *disk)
 	if (disk->secret)
 		add_json(args, "--object", json_pack("{s:s, s:s, s:s}", "qom-type", "secret", "id",
 						     "secret", "file", STORAGE_SECRET));
+	/* a key of Ceph's is base64, of which QEMU takes nothing but the bytes */
+	if (disk->ceph.keyfile)
+		add_json(args, "--object", json_pack("{s:s, s:s, s:s, s:s}", "qom-type", "secret", "id", "key",
+						     "format", "base64", "file", STORAGE_KEY));
 	if (disk->backing)
 		add_json(args, "--blockdev", backing_node(disk));
 	add_json(args, "--blockdev", image_node(disk));
@@ -161,6 +216,18 @@ char **storage_args_free(char **argv)
 	return NULL;
 }
 
+/* What the daemon says where it could say more. */
+static const struct {
+	const char *said, *meant;
+} explained[] = {
+	{ "Unknown driver 'rbd'", "QEMU's driver for Ceph is not installed: it is in Debian's package "
+				  "qemu-block-extra" },
+	{ "Base64 data ", "the key file has no key in it: it is to hold what 'ceph auth print-key' prints" },
+	{ "error connecting: Permission denied", "the Ceph cluster does not take the user or its key" },
+	{ "error connecting: Operation not supported", "the Ceph cluster asks for a user and its key: see "
+						       "user and keyfile" },
+};
+
 void storage_explain(const char *output, const struct disk_config *disk, char *buf, size_t size)
 {
 	const struct qemu_path paths[] = {
@@ -168,7 +235,11 @@ void storage_explain(const char *output, const struct disk_config *disk, char *b
 		{ STORAGE_BACKING, disk->backing },
 		{ STORAGE_SECRET, disk->secret },
 		{ STORAGE_NBD, disk->nbd.socket },
+		{ STORAGE_KEY, disk->ceph.keyfile },
 	};
 
 	qemu_explain(output, "qemu-storage-daemon: ", paths, ARRAY_SIZE(paths), buf, size);
+	for (size_t i = 0; i < ARRAY_SIZE(explained); i++)
+		if (strncmp(buf, explained[i].said, strlen(explained[i].said)) == 0)
+			snprintf(buf, size, "%s", explained[i].meant);
 }

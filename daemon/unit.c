@@ -547,16 +547,21 @@ int unit_set_limits(sd_bus *bus, const struct vm_config *config, unit_done_fn fn
 	return r < 0 ? call_failed(err, r) : 0;
 }
 
+void unit_kill_name(sd_bus *bus, const char *unit)
+{
+	int r = sd_bus_call_method_async(bus, NULL, SYSTEMD, "KillUnit", on_forgotten_reply, NULL,
+					 "ssi", unit, "all", (int32_t)SIGKILL);
+
+	if (r < 0)
+		log_err("cannot kill %s: %s", unit, strerror(-r));
+}
+
 void unit_kill(sd_bus *bus, const char *vm)
 {
 	char name[UNIT_NAME_MAX];
-	int r;
 
 	unit_name(vm, name);
-	r = sd_bus_call_method_async(bus, NULL, SYSTEMD, "KillUnit", on_forgotten_reply, NULL,
-				     "ssi", name, "all", (int32_t)SIGKILL);
-	if (r < 0)
-		log_err("VM %s: cannot kill its unit: %s", vm, strerror(-r));
+	unit_kill_name(bus, name);
 }
 
 void unit_reset_failed(sd_bus *bus, const char *vm)

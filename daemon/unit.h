@@ -86,9 +86,10 @@ void unit_kill(sd_bus *bus, const char *vm);
 /* Forget a failed unit, so that it can be started again. */
 void unit_reset_failed(sd_bus *bus, const char *vm);
 
-/* The same by the unit's name; and have it stop, which it may take its time for. */
+/* The same by the unit's name; have it stop, which it may take its time for, or at once. */
 void unit_reset_failed_name(sd_bus *bus, const char *unit);
 void unit_stop_name(sd_bus *bus, const char *unit);
+void unit_kill_name(sd_bus *bus, const char *unit);
 
 /*
  * Have the VM's own slice stop, if it has one, after all that was in it. systemd does so by itself when it is

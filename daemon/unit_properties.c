@@ -313,28 +313,67 @@ static int append_storage_files(sd_bus_message *m, const struct unit_storage_fil
 	return r;
 }
 
+/* "192.0.2.1" or "fe80::"; all of its bits are meant. */
+static int parse_address(const char *text, struct prefix *ret)
+{
+	*ret = (struct prefix){ .family = strchr(text, ':') ? AF_INET6 : AF_INET };
+	ret->bits = (uint32_t)(8 * address_size(ret->family));
+	return inet_pton(ret->family, text, ret->address) == 1 ? 0 : -EINVAL;
+}
+
 /* The one server, and no other. */
 static int append_nbd_server(sd_bus_message *m, const char *server)
 {
-	struct prefix prefix = { .family = strchr(server, ':') ? AF_INET6 : AF_INET };
-	int r;
+	struct prefix prefix;
+	int r = parse_address(server, &prefix);
 
-	if (inet_pton(prefix.family, server, prefix.address) != 1)
-		return -EINVAL;
-	prefix.bits = (uint32_t)(8 * address_size(prefix.family));
+	if (r < 0)
+		return r;
 	r = sd_bus_message_append(m, "(sv)(sv)", "PrivateNetwork", "b", 0, "RestrictAddressFamilies",
 				  "(bas)", 1, 1, prefix.family == AF_INET ? "AF_INET" : "AF_INET6");
 	return r < 0 ? r : append_prefixes(m, "IPAddressAllow", &prefix, 1);
 }
 
-static int append_nbd(sd_bus_message *m, const struct unit_storage *storage)
+/* This host and its links, what is routed to nobody: services that trust who reaches them are there. */
+static const struct {
+	const char *address;
+	uint32_t bits;
+} near[] = {
+	{ "127.0.0.0", 8 }, { "169.254.0.0", 16 }, { "224.0.0.0", 4 },
+	{ "::1", 128 },	    { "fe80::", 10 },	   { "ff00::", 8 },
+};
+
+/* Addresses that are allowed win over those that are denied. */
+static int append_cluster(sd_bus_message *m, const struct unit_storage *storage)
+{
+	struct prefix denied[ARRAY_SIZE(near)], monitors[CEPH_MAX_MONITORS];
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(near); i++) {
+		r = parse_address(near[i].address, &denied[i]);
+		denied[i].bits = near[i].bits;
+	}
+	for (size_t i = 0; r >= 0 && i < storage->n_monitors; i++)
+		r = parse_address(storage->monitors[i].address, &monitors[i]);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)(sv)", "PrivateNetwork", "b", 0, "RestrictAddressFamilies",
+					  "(bas)", 1, 2, "AF_INET", "AF_INET6");
+	/* an empty list takes back what was denied before */
+	if (r >= 0)
+		r = append_prefixes(m, "IPAddressDeny", NULL, 0);
+	if (r >= 0)
+		r = append_prefixes(m, "IPAddressDeny", denied, ARRAY_SIZE(denied));
+	return r < 0 ? r : append_prefixes(m, "IPAddressAllow", monitors, storage->n_monitors);
+}
+
+static int append_network(sd_bus_message *m, const struct unit_storage *storage)
 {
 	if (storage->nbd_server)
 		return append_nbd_server(m, storage->nbd_server);
 	if (storage->nbd_socket)
 		return sd_bus_message_append(m, "(sv)", "RestrictAddressFamilies", "(bas)", 1, 1,
 					     "AF_UNIX");
-	return 0;
+	return storage->n_monitors ? append_cluster(m, storage) : 0;
 }
 
 /* What a program of QEMU's that opens images needs beyond the sandbox. */
@@ -386,7 +425,7 @@ int unit_append_storage(sd_bus_message *m, const struct vm_config *config,
 		r = append_log_field(m, config->name);
 	if (r >= 0)
 		r = append_qemu(m, paths, storage->argv, storage->files, storage->n_files);
-	return r < 0 ? r : append_nbd(m, storage);
+	return r < 0 ? r : append_network(m, storage);
 }
 
 /* hvd's own service: what it has begun is of no use without it. */

@@ -47,6 +47,12 @@ struct unit_storage {
 	size_t n_files;
 	const char *nbd_server; /* IP address that it may connect to, or NULL */
 	const char *nbd_socket; /* one of files that it may connect to, or NULL */
+	/*
+	 * The Ceph cluster that it may connect to, or none. What addresses that has beside its monitors' is not
+	 * known before: all may be reached but those of the host itself and of its links.
+	 */
+	const struct ceph_monitor *monitors;
+	size_t n_monitors;
 	int stdin_fd, stdout_fd, stderr_fd;
 };
 

@@ -88,6 +88,8 @@ static int check_storage(const struct disk_config *disk, struct hvd_error *err)
 		r = check_file(disk->backing, true, false, "backing", err);
 	if (r >= 0 && disk->secret)
 		r = check_file(disk->secret, false, false, "secret", err);
+	if (r >= 0 && disk->ceph.keyfile)
+		r = check_file(disk->ceph.keyfile, false, false, "ceph.keyfile", err);
 	if (r >= 0 && disk->nbd.socket && access(disk->nbd.socket, F_OK) < 0)
 		r = hvd_err_field(err, EINVAL, "nbd.socket", "%s: %s", disk->nbd.socket, strerror(errno));
 	return r;

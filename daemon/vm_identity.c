@@ -69,6 +69,8 @@ static int set_id(char **id, const char *text)
 
 static bool same_image(const struct disk_config *a, const struct disk_config *b)
 {
+	if (disk_is_rbd(a))
+		return schema_equal(&ceph_schema, &a->ceph, &b->ceph);
 	if (!disk_is_nbd(a))
 		return same_text(a->path, b->path) || same_text(a->volume, b->volume);
 	return disk_is_nbd(b) && schema_equal(&nbd_schema, &a->nbd, &b->nbd);

@@ -39,7 +39,7 @@ unsigned vm_config_nic_queues(const struct vm_config *config, const struct nic_c
 
 bool disk_needs_storage(const struct disk_config *disk)
 {
-	return disk->format != DISK_FORMAT_RAW || disk_is_nbd(disk);
+	return disk->format != DISK_FORMAT_RAW || disk_is_nbd(disk) || disk_is_rbd(disk);
 }
 
 const char *disk_place(const struct disk_config *disk)
@@ -48,5 +48,7 @@ const char *disk_place(const struct disk_config *disk)
 		return disk->path;
 	if (disk->volume)
 		return disk->volume;
+	if (disk_is_rbd(disk))
+		return disk->ceph.rbd;
 	return disk->nbd.server ? disk->nbd.server : disk->nbd.socket;
 }

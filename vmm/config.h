@@ -20,6 +20,7 @@
 #define VM_MAX_DISK_QUEUES 16
 #define VM_MAX_NIC_QUEUES 8 /* pairs of a receive and a transmit queue */
 #define VM_MAX_IO_THREADS 16
+#define CEPH_MAX_MONITORS 16
 
 /*
  * Disks and NICs have an id, unique in its list: it names the same one for as long as the VM has it,
@@ -122,11 +123,26 @@ struct nbd_config {
 	char *export;  /* name; NULL: the server's default */
 };
 
+struct ceph_monitor {
+	char *address; /* IP */
+	uint32_t port; /* TCP; 0: both that are Ceph's by custom */
+};
+
+/* An image of Ceph's RADOS block device. */
+struct ceph_config {
+	char *rbd; /* the image: "pool/image" or "pool/namespace/image"; NULL: none */
+	struct ceph_monitor *monitors;
+	size_t n_monitors;
+	char *user;    /* without "client.", or NULL: the cluster asks for none */
+	char *keyfile; /* path of a file with the user's key */
+};
+
 struct disk_config {
 	char *id;   /* "vda"; NULL: chosen when defined */
 	char *path; /* regular file or block device; NULL: it is elsewhere */
 	char *volume; /* of hvd's own, which has path and backing instead; or NULL */
 	struct nbd_config nbd;
+	struct ceph_config ceph;
 	enum disk_format format;
 	/* The image that a qcow2 image is a change of, or NULL. What the image says of it is not followed. */
 	char *backing;
@@ -245,12 +261,17 @@ struct vm_config {
 /* Is this disk served by a storage daemon? */
 bool disk_needs_storage(const struct disk_config *disk);
 
-/* Where it is, for a person: its path, or the server's address or socket. */
+/* Where it is, for a person: its path, the server's address or socket, or its name in Ceph. */
 const char *disk_place(const struct disk_config *disk);
 
 static inline bool disk_is_nbd(const struct disk_config *disk)
 {
 	return disk->nbd.server || disk->nbd.socket;
+}
+
+static inline bool disk_is_rbd(const struct disk_config *disk)
+{
+	return disk->ceph.rbd != NULL;
 }
 
 /* The place of a disk or NIC in its list, or -1. id may be NULL, which is nobody's. */

@@ -17,6 +17,7 @@ static const char *const texts[] = {
 	"/dir/<&>\"' é 中,=%u.img",
 	"one line <&>\"' é 中 %u",
 	"SN<&>%u",
+	"pool/space/name-%u",
 	"name-%u",
 	"192.168.%u.1/24",
 	"192.168.1.%u",
@@ -91,7 +92,8 @@ static void try_field(const struct schema *schema, const struct field *field, vo
 {
 	if (!field_is_default(field, obj))
 		return;
-	fill_field(field, obj, variant);
+	/* what excludes each other within it takes turns too, when its own turn has come again */
+	fill_field(field, obj, variant + variant / (unsigned)schema->n_fields);
 	if (!is_valid(schema, obj))
 		fill_reset(field, obj);
 }

@@ -54,6 +54,21 @@ static void add_escaped(char *to, const char *text)
 	*to = '\0';
 }
 
+static void add_keys(const struct schema *schema, const char *obj, char *item);
+
+static void add_items(const struct field *list, const char *obj, char *item)
+{
+	const char *array = *(char **)field_ptr(list, obj);
+
+	for (size_t i = 0; i < *field_count(list, obj); i++) {
+		char inner[256] = "";
+
+		add_keys(list->sub, array + i * list->sub->size, inner);
+		sprintf(item + strlen(item), "%s%s=", item[0] ? "," : "", list->name);
+		add_escaped(item, inner);
+	}
+}
+
 static void add_keys(const struct schema *schema, const char *obj, char *item)
 {
 	for (size_t i = 0; i < schema->n_fields; i++) {
@@ -62,6 +77,10 @@ static void add_keys(const struct schema *schema, const char *obj, char *item)
 
 		if (key->type == FIELD_STRUCT) {
 			add_keys(key->sub, field_ptr(key, obj), item);
+			continue;
+		}
+		if (key->type == FIELD_LIST) {
+			add_items(key, obj, item);
 			continue;
 		}
 		assert_int_equal(field_get_text(key, obj, &text), 0);
@@ -233,9 +252,27 @@ static void test_short_forms(void **state)
 	assert_string_equal(json_string_value(json_object_get(json, "memory")), "1G");
 }
 
+/* A list within an item: its name repeatedly, with commas doubled. */
+static void test_list_within(void **state)
+{
+	static const char *const argv[] = { "--disk", "rbd=vms/a,monitors=10.0.0.1,user=u,"
+					    "monitors=fd00::1,,port=3301" };
+	AUTO(json_decref) json_t *json = json_object();
+	AUTO(json_decref) json_t *want = json_pack(
+		"{s:[{s:{s:s, s:[{s:s}, {s:s, s:i}], s:s}}]}", "disks", "ceph", "rbd", "vms/a", "monitors", "address",
+		"10.0.0.1", "address", "fd00::1", "port", 3301, "user", "u");
+	int index = 0;
+
+	assert_int_equal(take(json, NULL, ARRAY_SIZE(argv), argv, &index), 1);
+	assert_true(json_equal(json, want));
+}
+
 static const struct {
 	const char *flag, *value, *error;
 } refused[] = {
+	{ "--disk", "rbd=vms/a,monitors=10.0.0.1,,10.0.0.2", "--disk: '10.0.0.2' is not KEY=VALUE" },
+	{ "--disk", "rbd=vms/a,monitors=a=b", "--disk: unknown key 'a'" },
+	{ "--disk", "rbd=vms/a,monitor=10.0.0.1", "--disk: unknown key 'monitor'" },
 	{ "--vcpus", "x", "--vcpus: 'x' is not a whole number" },
 	{ "--vcpus", NULL, "--vcpus: needs a value" },
 	{ "--memory", "5X", "--memory: '5X' is not a size such as 512M or 2G" },
@@ -308,6 +345,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_unique),
 		cmocka_unit_test(test_not_ours),   cmocka_unit_test(test_short_forms),
+		cmocka_unit_test(test_list_within),
 		cmocka_unit_test(test_refused),    cmocka_unit_test(test_help),
 	};
 

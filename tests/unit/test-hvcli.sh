@@ -132,7 +132,7 @@ truncate -s 1M data.img
 expect 0 '^Disk vdb attached to VM demo$' hvcli disk attach demo data.img --cache none
 expect 0 '^vdb$' hvcli disk list demo -o name
 expect 0 '^vdb +[^ ]*/data.img +raw +none +no$' hvcli disk list demo
-expect 0 'data.img +- +- +vdb +raw +- +raw +- +none +no' hvcli disk list demo -o wide
+expect 0 'data.img +- +- +- +vdb +raw +- +raw +- +none +no' hvcli disk list demo -o wide
 expect 0 '^net0 +network default +..:..:..:..:..:.. +up +process$' hvcli nic list demo
 expect 0 '^Disk vdb changed in VM demo$' hvcli disk set demo vdb --read-only
 expect 0 '"read_only": true' hvcli disk show demo vdb -o json

@@ -16,6 +16,8 @@
 #include "vmm/base/macro.h"
 
 #define SPEC(more) "{\"name\": \"demo\", \"boot\": {\"kernel\": \"/k\"}" more "}"
+#define CEPH(text) SPEC(", \"disks\": [{\"ceph\": {" text "}}]")
+#define MONITOR    "\"monitors\": [{\"address\": \"10.0.0.1\"}]"
 
 /* json -> struct -> json, with everything set, and with each field in turn left out. */
 static void round_trip(const struct vm_config *vm)
@@ -131,7 +133,36 @@ static const struct {
 	{ SPEC(", \"disks\": [3]"), "disks[0]: must be an object, not an integer" },
 	{ SPEC(", \"disks\": [{\"path\": \"/a\"}, {\"pth\": \"/b\"}]"),
 	  "disks[1].pth: unknown member: did you mean 'path'?" },
-	{ SPEC(", \"disks\": [{}]"), "disks[0].path: is required, unless the disk is a volume, or on an NBD server (server or socket)" },
+	{ SPEC(", \"disks\": [{}]"), "disks[0].path: is required, unless the disk is a volume, on an NBD server (server or socket), or in Ceph (rbd)" },
+	{ CEPH("\"rbd\": \"vms\""), "disks[0].ceph.rbd: must be POOL/IMAGE or POOL/NAMESPACE/IMAGE: 'vms'" },
+	{ CEPH("\"rbd\": \"a/b/c/d\""),
+	  "disks[0].ceph.rbd: must be POOL/IMAGE or POOL/NAMESPACE/IMAGE: 'a/b/c/d'" },
+	{ CEPH("\"rbd\": \"vms/a@snap\""), "disks[0].ceph.rbd: must be POOL/IMAGE or POOL/NAMESPACE/IMAGE, of "
+	  "names of a-z, A-Z, 0-9 and '-_.+': 'vms/a@snap'" },
+	{ CEPH("\"rbd\": \"vms/a:conf=/x\""), "disks[0].ceph.rbd: must be POOL/IMAGE or POOL/NAMESPACE/IMAGE, "
+	  "of names of a-z, A-Z, 0-9 and '-_.+': 'vms/a:conf=/x'" },
+	{ CEPH("\"rbd\": \"vms//a\""), "disks[0].ceph.rbd: must be POOL/IMAGE or POOL/NAMESPACE/IMAGE, of "
+	  "names of a-z, A-Z, 0-9 and '-_.+': 'vms//a'" },
+	{ CEPH("\"rbd\": \"vms/a\""),
+	  "disks[0].ceph.monitors: are missing: Ceph's own configuration is not read" },
+	{ CEPH("\"rbd\": \"vms/a\", \"monitors\": [{\"address\": \"10.0.0.1;x=y\"}]"),
+	  "disks[0].ceph.monitors[0].address: must be an IPv4 or IPv6 address, names are not looked up: "
+	  "'10.0.0.1;x=y' is none" },
+	{ CEPH(MONITOR ", \"rbd\": \"vms/a\", \"user\": \"client.a\", \"keyfile\": \"/k\""),
+	  "disks[0].ceph.user: is written without client.: 'client.a'" },
+	{ CEPH(MONITOR ", \"rbd\": \"vms/a\", \"user\": \"$host\", \"keyfile\": \"/k\""),
+	  "disks[0].ceph.user: must be a name of a-z, A-Z, 0-9 and '-_.+': '$host'" },
+	{ CEPH(MONITOR ", \"rbd\": \"vms/a\", \"user\": \"a\""),
+	  "disks[0].ceph.keyfile: is missing: the file with the key of user a, as 'ceph auth print-key client.a' "
+	  "prints it" },
+	{ CEPH(MONITOR ", \"rbd\": \"vms/a\", \"keyfile\": \"/k\""),
+	  "disks[0].ceph.user: is missing: whose key is in /k?" },
+	{ CEPH(MONITOR), "disks[0].ceph.rbd: is missing: which image of the cluster?" },
+	{ SPEC(", \"disks\": [{\"path\": \"/a\", \"ceph\": {" MONITOR ", \"rbd\": \"vms/a\"}}]"),
+	  "disks[0].path: is one of four, and they exclude each other: path, volume, an NBD server and rbd" },
+	{ SPEC(", \"disks\": [{\"ceph\": {" MONITOR ", \"rbd\": \"vms/a\"}}, "
+	       "{\"ceph\": {" MONITOR ", \"rbd\": \"vms/a\"}}]"),
+	  "disks[1].ceph.rbd: is the same as that of disks[0]" },
 	{ SPEC(", \"disks\": [{\"path\": \"/a\", \"cache\": \"x\"}]"),
 	  "disks[0].cache: 'x' is not one of: none, writeback, unsafe" },
 	{ SPEC(", \"nics\": [{}, {}, {}, {}, {}, {}, {}, {}, {}]"),

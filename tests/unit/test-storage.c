@@ -94,6 +94,63 @@ static void an_nbd_server_is_reached(void **state)
 	}
 }
 
+/* Nothing of the host's configuration is read, and no write is acknowledged that is not in the cluster. */
+static void an_image_of_ceph_is_reached(void **state)
+{
+	struct ceph_monitor monitors[] = { { .address = "192.0.2.7" }, { "fd00::7", 3301 } };
+	const struct disk_config disk = {
+		.id = "vda",
+		.ceph = { .rbd = "vms/demo", .monitors = monitors, .n_monitors = 2, .user = "hvd",
+			  .keyfile = "/etc/hvd/ceph.key" },
+	};
+	AUTO(storage_args_free) char **argv = storage_args(&disk, 1);
+	AUTO(json_decref) json_t *image = option(argv, "--blockdev", 0);
+	AUTO(json_decref) json_t *key = option(argv, "--object", 0);
+	json_t *rbd = json_object_get(image, "file"), *servers = json_object_get(rbd, "server");
+
+	assert_true(disk_needs_storage(&disk));
+	assert_string_equal(disk_place(&disk), "vms/demo");
+	assert_string_equal(text(rbd, "driver"), "rbd");
+	assert_string_equal(text(rbd, "conf"), "/dev/null");
+	assert_string_equal(text(rbd, "pool"), "vms");
+	assert_null(json_object_get(rbd, "namespace"));
+	assert_string_equal(text(rbd, "image"), "demo");
+	assert_string_equal(text(rbd, "user"), "hvd");
+	assert_string_equal(text(rbd, "key-secret"), text(key, "id"));
+	assert_string_equal(json_string_value(json_array_get(json_object_get(rbd, "auth-client-required"), 0)),
+			    "cephx");
+	assert_string_equal(text(key, "file"), STORAGE_KEY);
+	assert_string_equal(text(key, "format"), "base64");
+	assert_int_equal(json_array_size(servers), 2);
+	assert_string_equal(text(json_array_get(servers, 0), "host"), "192.0.2.7");
+	assert_string_equal(text(json_array_get(servers, 0), "port"), "0");
+	assert_string_equal(text(json_array_get(servers, 1), "host"), "fd00::7");
+	assert_string_equal(text(json_array_get(servers, 1), "port"), "3301");
+	assert_true(json_is_true(json_object_get(json_object_get(rbd, "cache"), "direct")));
+}
+
+static void a_cluster_may_have_namespaces_and_no_users(void **state)
+{
+	struct ceph_monitor monitor = { .address = "192.0.2.7" };
+	const struct disk_config disk = {
+		.id = "vda",
+		.format = DISK_FORMAT_QCOW2,
+		.ceph = { .rbd = "vms/ns/demo", .monitors = &monitor, .n_monitors = 1 },
+	};
+	AUTO(storage_args_free) char **argv = storage_args(&disk, 1);
+	AUTO(json_decref) json_t *image = option(argv, "--blockdev", 0);
+	json_t *rbd = json_object_get(image, "file");
+
+	assert_string_equal(text(image, "driver"), "qcow2");
+	assert_string_equal(text(rbd, "pool"), "vms");
+	assert_string_equal(text(rbd, "namespace"), "ns");
+	assert_string_equal(text(rbd, "image"), "demo");
+	assert_null(json_object_get(rbd, "user"));
+	assert_null(json_object_get(rbd, "key-secret"));
+	assert_string_equal(json_string_value(json_array_get(json_object_get(rbd, "auth-client-required"), 0)),
+			    "none");
+}
+
 static void settings_reach_it(void **state)
 {
 	const struct disk_config disk = {
@@ -137,6 +194,12 @@ static void errors_are_for_a_person(void **state)
 		{ "one\nqemu-storage-daemon: Unable to read /secret: \x1b[31mno\n",
 		  "Unable to read /etc/key: ?[31mno" },
 		{ "/diskette", "/diskette" },
+		{ "qemu-storage-daemon: --blockdev {\"driver\":\"raw\",\"file\":{}}: Unknown driver 'rbd'\n",
+		  "QEMU's driver for Ceph is not installed: it is in Debian's package qemu-block-extra" },
+		{ "qemu-storage-daemon: --object {\"id\":\"key\"}: Base64 data contains invalid characters\n",
+		  "the key file has no key in it: it is to hold what 'ceph auth print-key' prints" },
+		{ "qemu-storage-daemon: --blockdev {\"file\":{}}: error connecting: Permission denied\n",
+		  "the Ceph cluster does not take the user or its key" },
 		{ "", "" },
 		{ "\n\n", "" },
 		{ "}: ", "}:" },
@@ -157,6 +220,8 @@ int main(void)
 		cmocka_unit_test(every_driver_and_file_is_named),
 		cmocka_unit_test(a_backing_file_is_the_one_that_is_named),
 		cmocka_unit_test(an_nbd_server_is_reached),
+		cmocka_unit_test(an_image_of_ceph_is_reached),
+		cmocka_unit_test(a_cluster_may_have_namespaces_and_no_users),
 		cmocka_unit_test(settings_reach_it),
 		cmocka_unit_test(errors_are_for_a_person),
 	};

@@ -70,11 +70,11 @@ static void print_fields(FILE *f, const struct schema *schema, const char *name,
 		bool here;
 
 		assert_non_null(field->xml);
-		here = strcmp(field->xml, ".") == 0;
+		here = field->xml[0] == '.' && field->xml[1] != '.';
 		snprintf(below, sizeof(below), "%s%s%s", name, field->name,
 			 field->type == FIELD_LIST ? "[]." : ".");
 		snprintf(place, sizeof(place), "%s%s%s%s%s", parent, *parent && !here ? "/" : "",
-			 here ? "" : field->xml, field->type == FIELD_LIST ? "/" : "",
+			 field->xml + here, field->type == FIELD_LIST ? "/" : "",
 			 field->type == FIELD_LIST ? field->sub->xml : "");
 		if (field->sub) {
 			print_fields(f, field->sub, below, place);

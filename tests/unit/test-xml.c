@@ -345,6 +345,11 @@ static void test_libvirt_places(void **state)
 		"<disk type='network' device='disk'><driver name='qemu' type='qcow2'/>"
 		"<source protocol='nbd'><host transport='unix' socket='/run/n.sock'/></source>"
 		"<target dev='vdb' bus='virtio'/></disk>"
+		"<disk type='network' device='disk'><driver name='qemu' type='raw'/>"
+		"<auth username='hvd'><secret type='ceph' usage='cluster'/></auth>"
+		"<source protocol='rbd' name='vms/demo'><host name='192.0.2.7'/>"
+		"<host name='fd00::7' port='3301' transport='tcp'/></source>"
+		"<hvd:key xmlns:hvd='urn:hvd:1' file='/k'/><target dev='vdc' bus='virtio'/></disk>"
 		"<interface type='bridge'><source bridge='br0'/><port isolated='yes'/>"
 		"<filterref filter='no-mac-spoofing'/></interface>"
 		"<interface type='direct'><source dev='eth0' mode='bridge'/></interface>"
@@ -355,12 +360,20 @@ static void test_libvirt_places(void **state)
 
 	if (xml_to_obj(&vm_schema, text, strlen(text), &vm, &err) < 0)
 		fail_msg("%s: %s", err.field, err.msg);
-	assert_int_equal(vm.n_disks, 2);
+	assert_int_equal(vm.n_disks, 3);
 	assert_string_equal(vm.disks[0].nbd.server, "192.0.2.7");
 	assert_int_equal(vm.disks[0].nbd.port, 10810);
 	assert_string_equal(vm.disks[0].nbd.export, "e");
 	assert_string_equal(vm.disks[1].nbd.socket, "/run/n.sock");
 	assert_null(vm.disks[1].nbd.server);
+	assert_string_equal(vm.disks[2].ceph.rbd, "vms/demo");
+	assert_string_equal(vm.disks[2].ceph.user, "hvd");
+	assert_string_equal(vm.disks[2].ceph.keyfile, "/k");
+	assert_int_equal(vm.disks[2].ceph.n_monitors, 2);
+	assert_string_equal(vm.disks[2].ceph.monitors[0].address, "192.0.2.7");
+	assert_int_equal(vm.disks[2].ceph.monitors[0].port, 0);
+	assert_string_equal(vm.disks[2].ceph.monitors[1].address, "fd00::7");
+	assert_int_equal(vm.disks[2].ceph.monitors[1].port, 3301);
 	assert_int_equal(vm.n_nics, 3);
 	assert_string_equal(vm.nics[0].bridge, "br0");
 	assert_true(vm.nics[0].isolated && vm.nics[0].mac_filter);
@@ -412,6 +425,9 @@ static void test_firmware(void **state)
 }
 
 /* Replace the first from of the dump by to, and expect a refusal that says so. */
+#define CEPH_DISK(auth, in_source) "<disk type='network'>" auth "<source protocol='rbd' name='vms/a'><host " \
+				   "name='10.0.0.1'/>" in_source "</source></disk>"
+
 static const struct {
 	const char *from, *to, *error;
 } refused[] = {
@@ -430,6 +446,18 @@ static const struct {
 	{ "<serial type", "<channel type='unix'><target type='virtio' name='own'/></channel><serial type",
 	  "line 42: name='own' of <target type='virtio' name='own'> is not supported: use vsock between "
 	  "the guest and programs of the host" },
+	{ "<serial type", CEPH_DISK("<auth username='hvd'><secret type='ceph' usage='cluster'/></auth>", "") "<serial type",
+	  "disks[2].ceph.keyfile: is missing: the file with the key of user hvd, as 'ceph auth print-key "
+	  "client.hvd' prints it" },
+	{ "<serial type", CEPH_DISK("", "<snapshot name='s'/>") "<serial type",
+	  "line 42: <snapshot name='s'> is not supported: a snapshot cannot be written to: make a clone of it, "
+	  "and name that" },
+	{ "<serial type", CEPH_DISK("", "<config file='/etc/ceph/ceph.conf'/>") "<serial type",
+	  "line 42: <config file='/etc/ceph/ceph.conf'> is not supported: Ceph's own configuration is not read: "
+	  "name its monitors by <host>" },
+	{ "<serial type", "<disk type='network'><source protocol='iscsi'/></disk><serial type",
+	  "line 42: type='network' of <disk type='network'> is not supported: a disk is a file or a block device "
+	  "of the host, a volume, or on the network by protocol nbd or rbd" },
 	{ "<serial type", "<filesystem type='mount'/><serial type",
 	  "line 42: <filesystem type='mount'> is not supported: hvd shares no folders with a guest; use a "
 	  "disk or the network" },
