@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -359,4 +360,15 @@ void rig_clear(struct rig *rig)
 		waitpid(rig->bus_pid, NULL, 0);
 	}
 	nftw(rig->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+size_t rig_resident(void)
+{
+	unsigned long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%*u %lu", &pages), 1);
+	fclose(f);
+	return pages * (size_t)sysconf(_SC_PAGESIZE);
 }

@@ -54,5 +54,7 @@ void rig_end_vmm(struct rig *rig);
 
 void rig_start(struct rig *rig);
 void rig_stop(struct rig *rig);
+/* Memory of this process, of which hvd is a thread, in bytes. */
+size_t rig_resident(void);
 /* Stops and removes everything. */
 void rig_clear(struct rig *rig);

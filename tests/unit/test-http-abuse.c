@@ -58,21 +58,9 @@ static void start(struct rig *rig)
 	rig_start(rig);
 }
 
-/* Of this process, in bytes: the server is a thread of it. */
-static size_t resident(void)
-{
-	unsigned long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
-
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%*u %lu", &pages), 1);
-	fclose(f);
-	return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 static void expect_bounded(size_t before)
 {
-	size_t now = resident();
+	size_t now = rig_resident();
 
 	if (now > before + MEMORY_MAX)
 		fail_msg("%zu bytes more than before", now - before);
@@ -134,7 +122,7 @@ static void test_idle(void **state)
 	rig.http.max_per_peer = CONNECTIONS;
 	start(&rig);
 	expect_served(&rig);
-	before = resident();
+	before = rig_resident();
 	for (int i = 0; i < IDLE; i++) {
 		const char *text = begun[i % (int)ARRAY_SIZE(begun)];
 
@@ -268,7 +256,7 @@ static void test_pipelining_without_reading(void **state)
 	rig.http.request_timeout = 1;
 	start(&rig);
 	expect_served(&rig);
-	before = resident();
+	before = rig_resident();
 	http_connect(&many[0], rig.socket);
 	while (http_write(&many[0], GET, sizeof(GET) - 1)) {
 		sent++;
@@ -296,7 +284,7 @@ static void test_streams_without_reading(void **state)
 	expect_served(&rig);
 	for (int i = 0; i < n; i++)
 		open_stream(&many[i], &rig);
-	before = resident();
+	before = rig_resident();
 	http_connect(conn, rig.socket);
 	assert_int_equal(http_ask(conn, "GET", "/v1/events", STREAM, NULL), 503);
 	for (int i = 0; i < 1000; i++) {

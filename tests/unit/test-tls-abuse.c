@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -115,17 +114,6 @@ static void test_drips(void **state)
 		tls_close(&s->many[i]);
 }
 
-static size_t resident(void)
-{
-	unsigned long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
-
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%*u %lu", &pages), 1);
-	fclose(f);
-	return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 /* Requests in a row by a client that reads no answer. */
 static void test_no_reader(void **state)
 {
@@ -133,11 +121,11 @@ static void test_no_reader(void **state)
 	size_t before, n = 0;
 
 	expect_served(s);
-	before = resident();
+	before = rig_resident();
 	tls_connect(&s->many[0], s->rig.port, NULL, NULL);
 	while (send_head(s, &s->many[0], "GET /v1/openapi.json", ""))
 		assert_true(n++ < 1000000);
-	assert_true(resident() < before + MEMORY_MAX);
+	assert_true(rig_resident() < before + MEMORY_MAX);
 	expect_served(s);
 	tls_close(&s->many[0]);
 }
