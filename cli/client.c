@@ -291,6 +291,12 @@ static size_t take_lines(char *data, size_t size, size_t n, void *ctx)
 	return stream->r == 0 ? size * n : 0;
 }
 
+/* Without a word, in the middle of an answer: none of the ways in which one ends. */
+static bool is_broken_off(CURLcode code)
+{
+	return code == CURLE_RECV_ERROR || code == CURLE_PARTIAL_FILE || code == CURLE_GOT_NOTHING;
+}
+
 int client_follow(struct client *client, const char *path, client_line_fn fn, void *ctx,
 		  struct hvd_error *err)
 {
@@ -312,6 +318,9 @@ int client_follow(struct client *client, const char *path, client_line_fn fn, vo
 	curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (stream.r < 0)
 		r = stream.r;
+	else if (status == 200 && is_broken_off(code))
+		r = hvd_err(err, EIO, "hvd has ended the stream: it was stopped, or the token or certificate "
+			    "is good no more");
 	else if (code != CURLE_OK)
 		r = transfer_error(client, code, &stream.line, err);
 	else if (status >= 400)

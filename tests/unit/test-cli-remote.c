@@ -294,6 +294,27 @@ static void test_events(void **state)
 	assert_non_null(strstr(err.msg, "token:t is operator, and vm.delete takes admin"));
 }
 
+static int delete_token(void *ctx, const char *line, size_t len)
+{
+	if (strncmp(line, "retry:", 6) == 0)
+		json_decref(local(HTTP_DELETE, "/v1/tokens/short", NULL));
+	return 0;
+}
+
+static void test_events_of_deleted_token(void **state)
+{
+	json_t *answer = local(HTTP_POST, "/v1/tokens", "{\"name\":\"short\",\"role\":\"reader\"}");
+	struct target target = { .host = url, .cacert = ca_path,
+				 .token = (char *)value_string_at(answer, "token") };
+	AUTO(client_free) struct client *client = NULL;
+	struct hvd_error err = { 0 };
+
+	assert_int_equal(client_new(&target, &client, &err), 0);
+	assert_int_equal(client_follow(client, "/v1/events", delete_token, NULL, &err), -EIO);
+	assert_non_null(strstr(err.msg, "the token or certificate is good no more"));
+	json_decref(answer);
+}
+
 /* ---- the command line ---- */
 
 static int init(const char *host, const char *token_file, const char *pin_text, struct target *target,
@@ -359,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_who_is_believed), cmocka_unit_test(test_who_asks),
 		cmocka_unit_test(test_console),		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_options),		cmocka_unit_test(test_upload),
+		cmocka_unit_test(test_events_of_deleted_token),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
