@@ -32,7 +32,7 @@ static json_t *local(enum http_method method, const char *path, const char *text
 	const struct target target = { .socket = rig.socket };
 	AUTO(client_free) struct client *client = NULL;
 	AUTO(client_answer_clear) struct client_answer answer = { 0 };
-	const struct client_body body = { "application/json", text };
+	const struct client_body body = { .type = "application/json", .text = text };
 	struct hvd_error err = { 0 };
 
 	assert_int_equal(client_new(&target, &client, &err), 0);
