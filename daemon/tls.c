@@ -96,6 +96,24 @@ static int load_server(const struct tls *tls, struct tls_identity *identity, str
 	return r < 0 ? unusable(tls, SERVER_FILE, r, err) : 0;
 }
 
+/* "certificate of CN=alice,OU=hvd-admin refused: … The certificate chain is revoked." */
+static void log_refused(gnutls_session_t session, unsigned status)
+{
+	const gnutls_datum_t *peers = gnutls_certificate_get_peers(session, &(unsigned){ 0 });
+	AUTO(certificate) gnutls_x509_crt_t crt = NULL;
+	AUTO(free) char *subject = NULL;
+	gnutls_datum_t why = { 0 };
+
+	if (peers && gnutls_x509_crt_init(&crt) < 0)
+		crt = NULL;
+	if (crt && gnutls_x509_crt_import(crt, &peers[0], GNUTLS_X509_FMT_DER) >= 0)
+		subject = certificate_subject(crt);
+	gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &why, 0);
+	log_info("certificate of %s refused: %s", subject ? subject : "a client",
+		 why.data ? (char *)why.data : "it cannot be verified");
+	gnutls_free(why.data);
+}
+
 /* In the handshake. A client need not have a certificate, but one that it has must be good. */
 static int verify_client(gnutls_session_t session)
 {
@@ -106,7 +124,7 @@ static int verify_client(gnutls_session_t session)
 	if (!gnutls_certificate_get_peers(session, &n))
 		return 0;
 	if (gnutls_certificate_verify_peers(session, &purpose, 1, &status) < 0 || status) {
-		log_info("a client's certificate was refused (status 0x%x)", status);
+		log_refused(session, status);
 		return GNUTLS_E_CERTIFICATE_ERROR;
 	}
 	return 0;
