@@ -108,8 +108,11 @@ static void log_refused(gnutls_session_t session, unsigned status)
 		crt = NULL;
 	if (crt && gnutls_x509_crt_import(crt, &peers[0], GNUTLS_X509_FMT_DER) >= 0)
 		subject = certificate_subject(crt);
+	/* whoever sends it has chosen it: it is not to look like lines of the log */
+	for (char *at = subject; at && (at = strpbrk(at, "\n\t"));)
+		*at = '?';
 	gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &why, 0);
-	log_info("certificate of %s refused: %s", subject ? subject : "a client",
+	log_info("certificate of %.200s refused: %s", subject ? subject : "a client",
 		 why.data ? (char *)why.data : "it cannot be verified");
 	gnutls_free(why.data);
 }
