@@ -130,6 +130,33 @@ static int add_header(struct curl_slist **headers, const char *name, const char 
 	return 0;
 }
 
+static int on_sent(void *ctx, curl_off_t down_total, curl_off_t down, curl_off_t total, curl_off_t done)
+{
+	const struct client_body *body = ctx;
+
+	body->sent(body->ctx, (uint64_t)done, (uint64_t)total);
+	return 0;
+}
+
+/* 0 or -ENOMEM. */
+static int add_file(const struct client *client, const struct client_body *body, struct curl_slist **headers)
+{
+	CURL *curl = client->curl;
+	struct stat st;
+
+	rewind(body->file); /* a pipe is where it is */
+	curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+	curl_easy_setopt(curl, CURLOPT_READDATA, body->file);
+	if (fstat(fileno(body->file), &st) == 0 && S_ISREG(st.st_mode))
+		curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)st.st_size);
+	if (body->sent) {
+		curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_sent);
+		curl_easy_setopt(curl, CURLOPT_XFERINFODATA, body);
+		curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+	}
+	return add_header(headers, "Content-Type", body->type);
+}
+
 /* 0 or -ENOMEM. *headers is to be freed after the transfer. */
 static int add_body(const struct client *client, enum http_method method,
 		    const struct client_body *body, struct curl_slist **headers)
@@ -142,14 +169,7 @@ static int add_body(const struct client *client, enum http_method method,
 	if (r == 0 && client->key[0])
 		r = add_header(headers, "Idempotency-Key", client->key);
 	if (r == 0 && body && body->file) {
-		struct stat st;
-
-		r = add_header(headers, "Content-Type", body->type);
-		rewind(body->file); /* a pipe is where it is */
-		curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(curl, CURLOPT_READDATA, body->file);
-		if (fstat(fileno(body->file), &st) == 0 && S_ISREG(st.st_mode))
-			curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)st.st_size);
+		r = add_file(client, body, headers);
 	} else if (r == 0 && (body || method == HTTP_POST)) {
 		r = add_header(headers, "Content-Type", body ? body->type : NULL);
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body ? body->text : "");

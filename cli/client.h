@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdint.h>
 #include <stdio.h>
 
 #include <jansson.h>
@@ -23,6 +24,8 @@ struct client_body {
 	const char *type; /* media type */
 	const char *text;
 	FILE *file; /* or all of it, from its begin where it has one */
+	void (*sent)(void *ctx, uint64_t done, uint64_t total); /* of file, often; total 0: not known; or NULL */
+	void *ctx;
 };
 
 struct client_answer {

@@ -11,6 +11,7 @@
 #include "cli/body.h"
 #include "cli/operation.h"
 #include "cli/output.h"
+#include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "vmm/base/macro.h"
 
@@ -406,7 +407,8 @@ int command_upload(struct client *client, const char *name, const char *file, co
 		   struct client_answer *ret, struct hvd_error *err)
 {
 	const struct op *op = &ops[OP_IMAGE_UPLOAD];
-	struct client_body body = { .type = op->body_type };
+	unsigned told = 0;
+	struct client_body body = { .type = op->body_type, .sent = operation_show_sent, .ctx = &told };
 	AUTO(fclose) FILE *opened = NULL;
 	AUTO(free) char *path = NULL;
 	int r = client_path(op->path, name, NULL, query, &path, err);
@@ -416,8 +418,11 @@ int command_upload(struct client *client, const char *name, const char *file, co
 	body.file = stdin;
 	if (strcmp(file, "-"))
 		body.file = opened = fopen(file, "re");
-	return body.file ? operation_call(client, op, path, &body, no_wait, ret, err)
-			 : hvd_err(err, errno, "%s: %s", file, strerror(errno));
+	if (!body.file)
+		return hvd_err(err, errno, "%s: %s", file, strerror(errno));
+	r = operation_call(client, op, path, &body, no_wait, ret, err);
+	terminal_clear_line();
+	return r;
 }
 
 int command_request(struct client *client, const struct invocation *inv, struct client_answer *ret,

@@ -40,6 +40,18 @@ static const char *resource_of(const json_t *operation)
 	return strncmp(resource, "/v1/", 4) ? resource : resource + 4;
 }
 
+/* "1.2G of 20G" */
+static void format_bytes(const json_t *operation, char *buf, size_t size)
+{
+	static const struct field bytes = { .name = "size", .type = FIELD_SIZE };
+	const json_t *whole = value_at(operation, "progress.total");
+	AUTO(free) char *done = NULL, *total = NULL;
+
+	if (value_text(&bytes, value_at(operation, "progress.done"), &done) == 0 &&
+	    (!json_integer_value(whole) || value_text(&bytes, whole, &total) == 0))
+		snprintf(buf, size, "%s%s%s", done ? done : "0", total ? " of " : "", total ? total : "");
+}
+
 /* "2 of 4 steps", "" when it is not known. */
 static void format_progress(const json_t *operation, char *buf, size_t size)
 {
@@ -48,6 +60,10 @@ static void format_progress(const json_t *operation, char *buf, size_t size)
 	const char *unit = text_at(operation, "progress.unit");
 
 	*buf = '\0';
+	if (strcmp(unit, "bytes") == 0) {
+		format_bytes(operation, buf, size);
+		return;
+	}
 	if (*unit && total)
 		snprintf(buf, size, "%lld of %lld %s", done, total, unit);
 	else if (*unit)
@@ -57,11 +73,8 @@ static void format_progress(const json_t *operation, char *buf, size_t size)
 /* ---- waiting ---- */
 
 /* "[#####...............] ", "" when it is not known how much there is to do. */
-static void format_bar(const json_t *operation, char bar[static BAR_SIZE])
+static void format_bar(double done, double total, char bar[static BAR_SIZE])
 {
-	double done = (double)json_integer_value(value_at(operation, "progress.done"));
-	double total = (double)json_integer_value(value_at(operation, "progress.total"));
-
 	*bar = '\0';
 	if (total <= 0)
 		return;
@@ -79,10 +92,28 @@ static void show_progress(const json_t *operation)
 	char progress[64], line[256];
 
 	format_progress(operation, progress, sizeof(progress));
-	format_bar(operation, bar);
+	format_bar((double)json_integer_value(value_at(operation, "progress.done")),
+		   (double)json_integer_value(value_at(operation, "progress.total")), bar);
 	snprintf(line, sizeof(line), "%s%s%s%lld s, %s %s", bar, progress, *progress ? ", " : "",
 		 now > begun ? (long long)(now - begun) : 0, text_at(operation, "kind"),
 		 resource_of(operation));
+	terminal_show_line(line);
+}
+
+void operation_show_sent(void *ctx, uint64_t done, uint64_t total)
+{
+	unsigned *told = ctx, now = total ? (unsigned)(done * 1000 / total) : (unsigned)(done >> 20);
+	AUTO(json_decref) json_t *progress = NULL;
+	char bar[BAR_SIZE], text[64], line[128];
+
+	if (now == *told)
+		return;
+	*told = now;
+	progress = json_pack("{s:{s:I, s:I, s:s}}", "progress", "done", (json_int_t)done, "total",
+			     (json_int_t)total, "unit", "bytes");
+	format_progress(progress, text, sizeof(text));
+	format_bar((double)done, (double)total, bar);
+	snprintf(line, sizeof(line), "%s%s sent", bar, text);
 	terminal_show_line(line);
 }
 

@@ -15,6 +15,9 @@ int operation_call(struct client *client, const struct op *op, const char *path,
 		   const struct client_body *body, bool no_wait, struct client_answer *ret,
 		   struct hvd_error *err);
 
+/* A line of progress of what is being sent; ctx: an unsigned, 0 before the first call. Is to be cleared. */
+void operation_show_sent(void *ctx, uint64_t done, uint64_t total);
+
 /* operation list, wait, cancel */
 int operation_list(struct client *client, const struct invocation *inv, struct hvd_error *err);
 int operation_wait(struct client *client, const struct invocation *inv, struct hvd_error *err);

@@ -23,6 +23,7 @@ HVD = os.path.join(os.environ.get("top_builddir", "."), "hvd")
 KILLS = int(os.environ.get("KILLS", "100"))
 SEED = int(os.environ.get("SEED", str(random.randrange(1 << 32))))
 NAMES = [f"vm{i}" for i in range(6)]
+VOLUMES = ["a", "b", "c.d"] if os.access("/usr/bin/qemu-img", os.X_OK) else []
 TYPES = {"POST": "application/json", "PATCH": "application/merge-patch+json"}
 # what it may be answered again, when it has been done and hvd was killed before it could tell
 DONE = {"POST": 409, "PATCH": 200, "DELETE": 404}
@@ -77,19 +78,38 @@ class Daemon:
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        # a qemu-img that has not been executed yet has its sockets for a moment
+        while True:
+            try:
+                Connection(self.socket).connect()
+                time.sleep(0.002)
+            except OSError:
+                return
 
 
 class Model:
-    """What hvd has said that there is: description by name."""
+    """What hvd has said that there is: description by name, size of a volume by its path."""
 
     def __init__(self):
         self.vms = {}
         self.n = 0
 
+    def choose_volume(self, chance):
+        """A volume that qemu-img makes or changes, or that goes."""
+        path = "/v1/volumes/" + chance.choice(VOLUMES)
+        after = dict(self.vms)
+        if path not in self.vms:
+            after[path] = 1 << 20
+            return "POST", "/v1/volumes", {"name": os.path.basename(path), "size": "1M"}, after
+        del after[path]
+        return "DELETE", path, None, after
+
     def choose(self, chance):
         """One request: method, path, body, and what there is afterwards."""
-        name = chance.choice(NAMES)
         self.n += 1
+        if VOLUMES and chance.random() < 0.2:
+            return self.choose_volume(chance)
+        name = chance.choice(NAMES)
         text = f"{self.n} " + "x" * chance.randrange(900)
         after = dict(self.vms)
         if name not in self.vms:
@@ -132,13 +152,20 @@ def work(connection, model, chance, round_number):
 def check(daemon, connection, model, last):
     method, path, body, key, after = last
     found = {vm["name"]: vm["spec"]["description"] for vm in get(connection, "/v1/vms")["items"]}
+    for volume in get(connection, "/v1/volumes")["items"]:
+        found[f"/v1/volumes/{volume['name']}"] = volume["spec"]["size"]
     if found not in (model.vms, after):
         fail(f"neither before nor after {method} {path}: {found}")
     done = found == after != model.vms
     status, answer = connection.ask(method, path, body, key)
     if status >= 300 and not (done and status == DONE[method]):
         fail(f"again: {method} {path}: {status} {answer!r}")
-    model.vms = after
+    # what it had begun has become an operation, which hvd does not begin again
+    failed = status == 202 and json.loads(answer)["state"] == "failed"
+    if failed and done:
+        fail(f"{method} {path} was done, and its operation has failed")
+    if not failed:
+        model.vms = after
     if any(o["state"] == "running" for o in get(connection, "/v1/operations")["items"]):
         fail("an operation goes on that nobody does")
     get(connection, "/v1/events?since=0")
