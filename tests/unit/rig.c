@@ -290,7 +290,8 @@ static void *hvd_thread(void *arg)
 	if (bus)
 		must(bus_server_new(manager, &bus_server, &err), &err);
 	sem_post(&rig->ready);
-	sd_event_loop(event);
+	while (sd_event_get_state(event) != SD_EVENT_FINISHED && sd_event_run(event, UINT64_MAX) >= 0)
+		atomic_fetch_add(&rig->turns, 1);
 
 	http_server_free(http);
 	bus_server_free(bus_server);

@@ -28,6 +28,7 @@ struct rig {
 	sem_t ready;
 	int stop_fd; /* eventfd */
 	bool running;
+	atomic_ulong turns; /* of hvd's event loop */
 
 	pthread_t vmm_thread;
 	int vmm_listen, vmm_stop_fd;
