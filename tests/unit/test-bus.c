@@ -481,6 +481,31 @@ static void test_reading(void **state)
 	sd_bus_message_unref(call(BUS_PATH, BUS_MANAGER, "ListNetworks", "a{sv}", 0));
 }
 
+/* The events behind this one, of which only type and number are wanted: one such. */
+static uint64_t next_event(const char *cursor)
+{
+	sd_bus_message *m = call(BUS_PATH, BUS_MANAGER, "ListEvents", "a{sv}", 3, "cursor", "s", cursor,
+				 "limit", "u", 1, "fields", "s", "type,seq");
+	AUTO(json_decref) json_t *event = NULL;
+	uint64_t seq;
+
+	assert_true(sd_bus_message_enter_container(m, 'a', "a{sv}") > 0);
+	assert_int_equal(dbus_read_json(m, &event, NULL), 0);
+	assert_true(sd_bus_message_at_end(m, false) > 0);
+	assert_int_equal(json_object_size(event), 2);
+	seq = (uint64_t)json_integer_value(json_object_get(event, "seq"));
+	sd_bus_message_unref(m);
+	return seq;
+}
+
+static void test_pages(void **state)
+{
+	assert_int_equal(next_event("0"), 1);
+	assert_int_equal(next_event("1"), 2);
+	call_fails("org.hvd1.Error.Invalid", "cursor", BUS_PATH, BUS_MANAGER, "ListEvents", "a{sv}", 1,
+		   "cursor", "s", "web");
+}
+
 static void test_errors(void **state)
 {
 	call_fails("org.hvd1.Error.AlreadyExists", "up", BUS_PATH, BUS_MANAGER, "CreateVM", "a{sv}",
@@ -743,10 +768,10 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		BUS_TEST(test_introspection),    BUS_TEST(test_properties),
 		BUS_TEST(test_life_and_signals), BUS_TEST(test_networks),
-		BUS_TEST(test_object_manager),
-		BUS_TEST(test_reading),          BUS_TEST(test_errors),
-		BUS_TEST(test_disks),
-		BUS_TEST(test_uuid_is_no_path),  BUS_TEST(test_console), BUS_TEST(test_upload),
+		BUS_TEST(test_object_manager),   BUS_TEST(test_reading),
+		BUS_TEST(test_pages),            BUS_TEST(test_errors),
+		BUS_TEST(test_disks),            BUS_TEST(test_uuid_is_no_path),
+		BUS_TEST(test_console),          BUS_TEST(test_upload),
 		BUS_TEST(test_polkit),
 	};
 
