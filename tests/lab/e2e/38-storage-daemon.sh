@@ -4,6 +4,7 @@
 # and when one is killed the guest goes on or is told. Disks of theirs grow, come and go while the guest runs.
 . "${0%/*}/vm.sh"
 V=${P}qsd
+MUTE=${P}mute
 SLICE=hvd-$V.slice
 command -v qemu-storage-daemon >/dev/null || skip "no qemu-storage-daemon"
 
@@ -56,6 +57,13 @@ console_close "$V"
 console_open "$V"
 console_wait "$V" '^GUEST-UP'
 equal "the disk after a restart of hvd" "$(sum vda)" "$A"
+
+# --- a server that does not answer; what comes of it is looked at in the end
+socat -u TCP-LISTEN:10811,bind=127.0.0.1,fork OPEN:/dev/null &
+CHILDREN+=($!)
+vm_create "$MUTE" idle --disk "server=127.0.0.1,port=10811"
+hvcli vm start "$MUTE" >"$WORK/mute.log" 2>&1 &
+MUTE_START=$!
 
 # --- one that is killed: luks has no cache that could be lost
 pid=$(daemon_pid vdb)
@@ -136,3 +144,10 @@ console_type "$V" 'poweroff -f'
 wait $!
 wait_for "nothing to be left" nothing_left
 ok "systemctl stop ends the storage daemons too"
+
+wait "$MUTE_START" && fail "a VM has started without its disk"
+matches "a server that does not answer" "$(<"$WORK/mute.log")" \
+	"disks\[0\].nbd: 127.0.0.1 has not been opened within 60 seconds"
+must hvcli vm delete "$MUTE"
+mute_is_gone() { [[ -z $(systemctl list-units --all --no-legend "hvd-vm-$MUTE*" "hvd-$MUTE.slice") ]]; }
+wait_for "nothing of it to be left" mute_is_gone
