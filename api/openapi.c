@@ -167,7 +167,8 @@ static bool may_fail_with(const struct op *op, unsigned status)
 	bool about_vm = changes(op) && strstr(op->path, "{vm}"), update = op_is_update(op);
 	bool body = op->args || op->body_type, stores = update || (body && !op->states);
 	bool undefines = op == &ops[OP_VM_DELETE] || op == &ops[OP_NETWORK_DELETE] ||
-			 op == &ops[OP_TOKEN_DELETE] || op == &ops[OP_IMAGE_DELETE] || op == &ops[OP_VOLUME_DELETE];
+			 op == &ops[OP_SNAPSHOT_DELETE] || op == &ops[OP_TOKEN_DELETE] ||
+			 op == &ops[OP_IMAGE_DELETE] || op == &ops[OP_VOLUME_DELETE];
 
 	switch (status) {
 	case 400:
@@ -356,6 +357,7 @@ static const struct {
 	{ "volume", "Name of a volume" },
 	{ "disk", "Id of a disk" },
 	{ "nic", "Id of a network interface" },
+	{ "snapshot", "Name of a snapshot of the VM" },
 	{ "operation", "Id of an operation" },
 	{ "token", "Name of a token" },
 };

@@ -34,6 +34,7 @@ const char *const polkit_actions[_ACCESS_MAX] = {
 #define VM_RESOURCE .result_schema = &vm_schema, .status_schema = &vm_status_schema
 #define DISK        .result_schema = &disk_schema, .list = "disks"
 #define NIC         .result_schema = &nic_schema, .list = "nics"
+#define SNAPSHOT    .items = "snapshots"
 #define PART(schema) .result_schema = &(schema), .part = true
 #define NETWORK     .result_schema = &network_schema, .status_schema = &network_status_schema
 #define IMAGE       .result_schema = &image_schema, .status_schema = &volume_status_schema
@@ -64,7 +65,7 @@ const struct op ops[_OP_MAX] = {
 			     "vm shutdown", ACCESS_OPERATE, RUNNING | OP_STATE(VM_STOPPING),
 			     .help = "Ask the guest to shut down: press its power button" },
 	[OP_VM_STOP] = { "vm.stop", HTTP_POST, "/v1/vms/{vm}/actions/stop", "Stop", "vm stop",
-			 ACCESS_OPERATE, HAS_PROCESS, .effect = EFFECT_OFF,
+			 ACCESS_OPERATE, HAS_PROCESS, .effect = EFFECT_OFF, .any_time = true,
 			 .help = "Stop a VM at once, as if its power were cut" },
 	[OP_VM_PAUSE] = { "vm.pause", HTTP_POST, "/v1/vms/{vm}/actions/pause", "Pause", "vm pause",
 			  ACCESS_OPERATE, RUNNING, .help = "Pause a VM: it stays in memory" },
@@ -85,12 +86,12 @@ const struct op ops[_OP_MAX] = {
 			       .help = "Define a VM from libvirt-style XML" },
 	[OP_VM_CONSOLE] = { "vm.console", HTTP_GET, "/v1/vms/{vm}/console", "OpenConsole",
 			    "vm console", ACCESS_OPERATE, HAS_PROCESS,
-			    .options = &console_options_schema, .result = RESULT_STREAM,
+			    .options = &console_options_schema, .result = RESULT_STREAM, .any_time = true,
 			    .help = "Connect to the console of a VM" },
 	[OP_VM_RESIZE_CONSOLE] = { "vm.resize-console", HTTP_POST,
 				   "/v1/vms/{vm}/actions/resize-console", "ResizeConsole",
 				   "vm resize-console", ACCESS_OPERATE, RUNNING | PAUSED,
-				   .args = &console_geometry_schema,
+				   .args = &console_geometry_schema, .any_time = true,
 				   .help = "Tell the guest the size of the terminal that shows its "
 					   "virtio console" },
 	[OP_VM_METRICS] = { "vm.metrics", HTTP_GET, "/v1/vms/{vm}/metrics", "GetMetrics",
@@ -137,6 +138,34 @@ const struct op ops[_OP_MAX] = {
 			    "nic detach", ACCESS_MANAGE, UPDATE, .result = RESULT_OBJECT,
 			    .result_schema = &plan_schema, .list = "nics",
 			    .help = "Take a network interface from a VM" },
+	[OP_SNAPSHOT_CREATE] = { "snapshot.create", HTTP_POST, "/v1/vms/{vm}/snapshots",
+				 "CreateSnapshot", "snapshot create", ACCESS_OPERATE,
+				 OFF | RUNNING | PAUSED, .effect = EFFECT_SNAPSHOT,
+				 .args = &snapshot_schema, .result = RESULT_OBJECT,
+				 .result_schema = &snapshot_schema, SNAPSHOT,
+				 .help = "Keep what is on the disks of a VM, within their qcow2 images; not "
+					 "its memory" },
+	[OP_SNAPSHOT_LIST] = { "snapshot.list", HTTP_GET, "/v1/vms/{vm}/snapshots", "ListSnapshots",
+			       "snapshot list", ACCESS_READ, .options = &list_options_schema,
+			       .result = RESULT_LIST, .result_schema = &snapshot_schema, SNAPSHOT,
+			       .help = "List the snapshots of a VM, the oldest first" },
+	[OP_SNAPSHOT_GET] = { "snapshot.get", HTTP_GET, "/v1/vms/{vm}/snapshots/{snapshot}",
+			      "GetSnapshot", "snapshot show", ACCESS_READ, .result = RESULT_OBJECT,
+			      .result_schema = &snapshot_schema, SNAPSHOT,
+			      .help = "Show a snapshot of a VM" },
+	[OP_SNAPSHOT_XML] = { "snapshot.xml", HTTP_GET, "/v1/vms/{vm}/snapshots/{snapshot}/xml",
+			      "GetSnapshotXML", "snapshot xml", ACCESS_READ,
+			      .result = RESULT_DOCUMENT, .result_type = "application/xml", SNAPSHOT,
+			      .help = "Show a snapshot of a VM as libvirt-style XML" },
+	[OP_SNAPSHOT_REVERT] = { "snapshot.revert", HTTP_POST,
+				 "/v1/vms/{vm}/snapshots/{snapshot}/actions/revert", "RevertSnapshot",
+				 "snapshot revert", ACCESS_MANAGE, OFF, .effect = EFFECT_REVERTED, SNAPSHOT,
+				 .help = "Make the disks of a VM what they were; what is on them now is "
+					 "lost" },
+	[OP_SNAPSHOT_DELETE] = { "snapshot.delete", HTTP_DELETE, "/v1/vms/{vm}/snapshots/{snapshot}",
+				 "DeleteSnapshot", "snapshot delete", ACCESS_MANAGE,
+				 OFF | RUNNING | PAUSED, .effect = EFFECT_NO_SNAPSHOT, SNAPSHOT,
+				 .help = "Remove a snapshot of a VM; its disks stay as they are" },
 	[OP_VCPUS_GET] = { "vcpus.get", HTTP_GET, "/v1/vms/{vm}/vcpus", "GetVCPUs",
 			 "vcpus show", ACCESS_READ, .result = RESULT_OBJECT,
 			 PART(vm_vcpus_schema), .help = "Show the virtual CPUs that a VM is to have" },
@@ -388,9 +417,10 @@ void op_resource(const struct op *op, const char *name, const char *item,
 	/* the collection: up to the third "/", as of "/v1/vms/import" */
 	int len = (int)strcspn(op->path + 4, "/") + 4;
 
+	const char *items = *name ? op_items(op) : NULL;
+
 	snprintf(buf, OP_RESOURCE_SIZE, "%.*s%s%.63s%s%s%s%.63s", len, op->path, *name ? "/" : "",
-		 name, *name && op->list ? "/" : "", *name && op->list ? op->list : "",
-		 *item ? "/" : "", item);
+		 name, items ? "/" : "", items ? items : "", *item ? "/" : "", item);
 }
 
 bool op_is_about_vm(const struct op *op)

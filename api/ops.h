@@ -9,6 +9,7 @@
 
 #include "api/network_schema.h"
 #include "api/schema.h"
+#include "api/snapshot_schema.h"
 #include "api/vm_schema.h"
 #include "api/volume_schema.h"
 
@@ -41,6 +42,12 @@ enum op_id {
 	OP_NIC_ATTACH,
 	OP_NIC_PATCH,
 	OP_NIC_DETACH,
+	OP_SNAPSHOT_CREATE,
+	OP_SNAPSHOT_LIST,
+	OP_SNAPSHOT_GET,
+	OP_SNAPSHOT_XML,
+	OP_SNAPSHOT_REVERT,
+	OP_SNAPSHOT_DELETE,
 	OP_VCPUS_GET,
 	OP_VCPUS_PATCH,
 	OP_MEMORY_GET,
@@ -115,6 +122,9 @@ enum op_effect {
 	EFFECT_SPEC, /* its spec is of a higher generation */
 	EFFECT_MADE, /* the image or volume is there */
 	EFFECT_SIZE, /* nobody knows until he looks: it has failed */
+	EFFECT_SNAPSHOT,    /* it has the snapshot */
+	EFFECT_NO_SNAPSHOT, /* it does not have it any more */
+	EFFECT_REVERTED,    /* its disks have been reverted to it since */
 };
 
 struct op {
@@ -130,6 +140,9 @@ struct op {
 	bool args_partial;               /* the body is a merge patch (RFC 7396) of args */
 	const struct schema *options;    /* query, or NULL: how it is to be done */
 	const char *list;                /* the member of the spec whose items it is about, or NULL */
+	const char *items;               /* what else of a VM, such as "snapshots"; or NULL */
+	/* It may be done while a snapshot is made or removed, or the disks are reverted to one. */
+	bool any_time;
 	bool part;                       /* result_schema is of some members of the spec, or of one */
 	enum op_result result;
 	const struct schema *result_schema; /* spec part of the resource, or NULL */
@@ -154,7 +167,7 @@ extern const struct op ops[_OP_MAX];
 #define OP_NAME_SIZE 64
 struct op_names {
 	char name[OP_NAME_SIZE]; /* {vm}, name or UUID, {network}, {image}, … */
-	char item[OP_NAME_SIZE]; /* {disk} or {nic}: its id */
+	char item[OP_NAME_SIZE]; /* {disk} or {nic}: its id; {snapshot}: its name */
 };
 
 /*
@@ -190,6 +203,12 @@ bool op_is_about_vm(const struct op *op);
 static inline bool op_is_update(const struct op *op)
 {
 	return op->options == &update_options_schema;
+}
+
+/* The part of the path of what it is about, below the VM's: "disks"; or NULL. */
+static inline const char *op_items(const struct op *op)
+{
+	return op->list ? op->list : op->items;
 }
 
 /* Is its result a VM, which has tables and D-Bus objects of its own? */

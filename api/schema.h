@@ -59,7 +59,7 @@ struct field {
 	 */
 	const char *const *xml_names;
 	uint32_t xml_scale;           /* U32: XML has this many times the value (0: the value) */
-	uint32_t xml_divisor;         /* SIZE: XML's attribute counts in these, an element does without a unit */
+	uint32_t xml_divisor;         /* U64, SIZE: XML counts in these, without a unit; value: a multiple */
 	const struct schema *sub;    /* STRUCT, LIST */
 	bool required;
 	bool path;                   /* STR: names a file of the host; clients make it absolute */

@@ -38,7 +38,7 @@ static void set_operands(struct command *command, const struct op *op, const str
 		strcpy(command->operand, op->body_type ? "FILE" : "NAME");
 	if (op->upload)
 		strcpy(command->item, "file");
-	if (op->method == HTTP_POST && op->list)
+	if (op->method == HTTP_POST && op_items(op) && op->args)
 		command->item_field = &op->args->fields[0];
 	else if (verb && verb->setting)
 		command->item_field = schema_field(op->args, verb->setting);
@@ -136,6 +136,7 @@ const char *command_noun_help(const char *noun)
 		{ "vm", "virtual machines" },
 		{ "disk", "disks of a VM" },
 		{ "nic", "network interfaces of a VM" },
+		{ "snapshot", "snapshots of the disks of a VM" },
 		{ "vcpus", "the vCPUs of a VM" },
 		{ "memory", "the memory of a VM" },
 		{ "resources", "the limits of a VM" },
@@ -163,7 +164,8 @@ void command_name(const struct command *command, char name[static 40])
 
 void command_operands(const struct command *command, char text[static 40])
 {
-	const char *format = !*command->item ? "%s" : command->item_field ? "%s [%s]" : "%s %s";
+	bool optional = command->item_field && !command->item_field->required;
+	const char *format = !*command->item ? "%s" : optional ? "%s [%s]" : "%s %s";
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -332,6 +334,14 @@ static int take_setting(struct invocation *inv, struct hvd_error *err)
 		       : 0;
 }
 
+/* Where it is a setting, that may come as a flag or in a file, or is not needed. */
+static bool may_lack_item(const struct invocation *inv)
+{
+	const struct field *field = inv->command->item_field;
+
+	return field && (!field->required || inv->options.file || json_object_get(inv->body, field->name));
+}
+
 /* Nothing that the command needs is missing. */
 static int check_complete(const struct invocation *inv, const char *name, struct hvd_error *err)
 {
@@ -344,7 +354,7 @@ static int check_complete(const struct invocation *inv, const char *name, struct
 	    !(inv->options.file && !strchr(command->op->path, '{')))
 		return hvd_err(err, EINVAL, "%s is missing; hvcli %s --help tells more",
 			       command->operand, name);
-	if (*command->item && !command->item_field && !inv->item)
+	if (*command->item && !inv->item && !may_lack_item(inv))
 		return hvd_err(err, EINVAL, "%s is missing; hvcli %s --help tells more",
 			       command->item, name);
 	if (command->op && command->op->args_partial && !inv->options.file &&

@@ -33,7 +33,8 @@ struct command {
 	char noun[16];                 /* "vm" */
 	const char *verb;              /* "start"; "" where the noun stands alone ("host") */
 	char operand[16];              /* "VM", "NETWORK", "NAME", "FILE"; "": takes none */
-	char item[16]; /* "DISK", "NIC", or of item_field: that may be missing, as another may take its place */
+	/* "DISK", "NIC", or of item_field: that may be missing, as another may take its place, unless it is required */
+	char item[16];
 	const struct field *item_field; /* the setting that item is, or NULL */
 	const struct schema *settings; /* whose flags it takes, or NULL */
 	const struct schema *how;      /* whose flags say how it is to be done, or NULL */

@@ -154,6 +154,8 @@ static void offer_item(struct completion *c, const struct schema *item)
 	c->kept = (size_t)(part - c->partial);
 	if (!equals) {
 		/* the first may stand without its name */
+		if (!comma && c->n_operands && !strcmp(item->fields[0].name, "id"))
+			offer_names(c, &ops[OP_DISK_LIST], c->operands[0]);
 		c->files |= !comma && item->fields[0].path;
 		offer_keys(c, item);
 		return;

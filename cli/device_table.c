@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "api/snapshot_schema.h"
 #include "api/vm_schema.h"
 #include "cli/resource_table.h"
 #include "cli/value.h"
@@ -70,4 +71,49 @@ static const struct resource_column nic_columns[] = {
 int nic_table(const json_t *items, FILE *f, unsigned width, bool colour)
 {
 	return resource_table(nic_columns, ARRAY_SIZE(nic_columns), items, false, f, width, colour);
+}
+
+static int created_cell(const json_t *snapshot, char **ret)
+{
+	return value_text(schema_field(&snapshot_schema, "created_usec"),
+			  json_object_get(snapshot, "created_usec"), ret);
+}
+
+static int disks_cell(const json_t *snapshot, char **ret)
+{
+	AUTO(free) char *text = NULL;
+	size_t size, index;
+	FILE *f = open_memstream(&text, &size);
+	json_t *disk;
+
+	if (!f)
+		return -ENOMEM;
+	json_array_foreach(json_object_get(snapshot, "disks"), index, disk) {
+		const char *id = value_string_at(disk, "id");
+
+		fprintf(f, "%s%s", index ? ", " : "", id ? id : "?");
+	}
+	if (fclose(f) != 0)
+		return -ENOMEM;
+	*ret = TAKE(text);
+	return 0;
+}
+
+static const char *snapshot_colour(const char *state)
+{
+	return strcmp(state, snapshot_state_names[SNAPSHOT_READY]) ? "31" : NULL;
+}
+
+static const struct resource_column snapshot_columns[] = {
+	{ .column.heading = "NAME", .place = "name" },
+	{ .column = { "STATE", .colour = snapshot_colour }, .place = "state" },
+	{ .column.heading = "CREATED", .fn = created_cell },
+	{ .column.heading = "VM WAS", .place = "vm_state" },
+	{ .column.heading = "DISKS", .fn = disks_cell },
+	{ .column.heading = "DESCRIPTION", .place = "description" },
+};
+
+int snapshot_table(const json_t *items, FILE *f, unsigned width, bool colour)
+{
+	return resource_table(snapshot_columns, ARRAY_SIZE(snapshot_columns), items, false, f, width, colour);
 }

@@ -6,5 +6,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+int snapshot_table(const json_t *items, FILE *f, unsigned width, bool colour);
 int disk_table(const json_t *items, FILE *f, unsigned width, bool colour);
 int nic_table(const json_t *items, FILE *f, unsigned width, bool colour);

@@ -78,6 +78,8 @@ int output_list(const struct op *op, const json_t *items, enum output_format for
 		return network_table(items, format == OUTPUT_WIDE, f, width, colour);
 	if (op->status_schema == &volume_status_schema)
 		return volume_table(op->result_schema, items, format == OUTPUT_WIDE, f, width, colour);
+	if (schema == &snapshot_schema && format != OUTPUT_WIDE)
+		return snapshot_table(items, f, width, colour);
 	if (schema == &disk_schema && format != OUTPUT_WIDE)
 		return disk_table(items, f, width, colour);
 	if (schema == &nic_schema && format != OUTPUT_WIDE)
@@ -117,8 +119,8 @@ static int print_object(const struct op *op, const json_t *obj, const struct she
 static int print_done(const struct invocation *inv, const json_t *obj, FILE *f)
 {
 	const struct command *command = inv->command;
-	bool item = command->op && command->op->list;
-	const char *name = value_string_at(obj, item ? "id" : "name");
+	bool item = command->op && op_items(command->op);
+	const char *name = value_string_at(obj, item && command->op->list ? "id" : "name");
 	AUTO(free) char *clean = NULL;
 
 	if (!name)

@@ -11,6 +11,7 @@
 #include "daemon/handlers.h"
 #include "daemon/manager.h"
 #include "daemon/operation.h"
+#include "daemon/snapshot.h"
 
 /* What to do about a VM in this state when an operation wants it in one of those. */
 static void advise(enum vm_state state, unsigned wanted, const char *name, char *buf, size_t size)
@@ -52,6 +53,8 @@ void call_dispatch(struct manager *manager, struct call *call)
 		r = vm ? check_state(vm, call->op, &err)
 		       : hvd_err(&err, ENOENT, "there is no VM %s; see hvcli vm list", call->name);
 	}
+	if (r >= 0 && vm)
+		r = snapshot_allows(vm, call->op, &err);
 	if (r >= 0 && call->op->args && !call->args)
 		r = hvd_err(&err, EBADMSG, "%s needs a body", call->op->name);
 	if (vm) { /* also when it was named by its UUID */

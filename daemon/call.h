@@ -38,7 +38,7 @@ struct call {
 	struct peer peer;
 	/* {vm} (name or UUID) or {network} of the path, or ""; the core makes it the VM's name. */
 	char name[OP_NAME_SIZE];
-	/* {disk} or {nic} of the path, or ""; the core makes it the id of a new one. */
+	/* {disk}, {nic} or {snapshot} of the path, or ""; the core makes it that of a new one. */
 	char item[OP_NAME_SIZE];
 	json_t *args;     /* body, or NULL */
 	json_t *options;  /* as op->options has them, or NULL */

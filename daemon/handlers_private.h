@@ -46,6 +46,14 @@ void handle_network_leases(struct manager *manager, struct vm *vm, struct call *
 void handle_network_xml(struct manager *manager, struct vm *vm, struct call *call);
 void handle_network_define_xml(struct manager *manager, struct vm *vm, struct call *call);
 
+/* handlers_snapshot.c */
+void handle_snapshot_create(struct manager *manager, struct vm *vm, struct call *call);
+void handle_snapshot_list(struct manager *manager, struct vm *vm, struct call *call);
+void handle_snapshot_get(struct manager *manager, struct vm *vm, struct call *call);
+void handle_snapshot_xml(struct manager *manager, struct vm *vm, struct call *call);
+void handle_snapshot_revert(struct manager *manager, struct vm *vm, struct call *call);
+void handle_snapshot_delete(struct manager *manager, struct vm *vm, struct call *call);
+
 /* handlers_volume.c; vm is NULL. */
 void handle_image_import(struct manager *manager, struct vm *vm, struct call *call);
 void handle_image_upload(struct manager *manager, struct vm *vm, struct call *call);

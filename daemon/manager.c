@@ -16,6 +16,7 @@
 #include "daemon/metrics.h"
 #include "daemon/network.h"
 #include "daemon/operation.h"
+#include "daemon/snapshot.h"
 #include "daemon/store.h"
 #include "daemon/tls.h"
 #include "daemon/token.h"
@@ -277,6 +278,8 @@ int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
 		r = adopt_all(manager, err);
 	if (r < 0)
 		return r;
+	for (struct vm *vm = vm_next(manager, NULL); vm; vm = vm_next(manager, vm))
+		snapshot_recover(vm);
 	operations_recover(manager->operations);
 
 	*ret = TAKE(manager);

@@ -15,6 +15,7 @@
 #include "daemon/handlers.h"
 #include "daemon/operation_private.h"
 #include "daemon/pool.h"
+#include "daemon/snapshot.h"
 #include "daemon/store.h"
 #include "vmm/base/log.h"
 
@@ -421,6 +422,24 @@ static bool is_made(const struct manager *manager, const char *resource)
 	return name && pool_find(pool, name + 1);
 }
 
+/* 1: it is not known yet. */
+static int check_snapshot(const struct vm *vm, const struct op *op, const struct operation_info *info,
+			  struct hvd_error *err)
+{
+	const char *name = strrchr(info->resource, '/') + 1;
+	const struct vm_snapshot *snapshot = snapshot_find(vm, name);
+	bool ready = snapshot && snapshot_info(snapshot)->state == SNAPSHOT_READY;
+
+	if (snapshot_is_recovering(vm))
+		return 1;
+	if (op->effect == EFFECT_NO_SNAPSHOT ? !snapshot
+	    : op->effect == EFFECT_SNAPSHOT  ? ready
+					     : ready && snapshot_info(snapshot)->reverted_usec > info->created_usec)
+		return 0;
+	return hvd_err(err, EIO, "hvd has ended while it was under way, and snapshot %s of VM %s is %s", name,
+		       info->vm, snapshot ? snapshot_state_names[snapshot_info(snapshot)->state] : "not there");
+}
+
 /* 0: its effect is there. */
 static int check_effect(const struct operation *operation, struct hvd_error *err)
 {
@@ -448,6 +467,10 @@ static int check_effect(const struct operation *operation, struct hvd_error *err
 			return 0;
 		return hvd_err(err, EIO,
 			       "hvd has ended while it was under way, and the spec has not changed");
+	case EFFECT_SNAPSHOT:
+	case EFFECT_NO_SNAPSHOT:
+	case EFFECT_REVERTED:
+		return check_snapshot(vm, op, info, err);
 	case EFFECT_MADE:
 	case EFFECT_SIZE:
 	case EFFECT_NONE:
@@ -465,9 +488,12 @@ void operations_recover(struct operations *operations)
 		struct hvd_error err = { 0 };
 		int r;
 
-		if (operation->info.state != OUTCOME_RUNNING)
+		/* those that this hvd runs are none of them */
+		if (operation->info.state != OUTCOME_RUNNING || operation->run.op)
 			continue;
 		r = check_effect(operation, &err);
+		if (r > 0)
+			continue;
 		end(operation, r, &err);
 		event_operation(operations->manager, &operation->info);
 	}

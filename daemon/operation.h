@@ -34,7 +34,10 @@ int operations_new(struct manager *manager, const char *folder, struct operation
 struct operations *operations_free(struct operations *operations);
 DEFINE_AUTO(struct operations *, operations_free);
 
-/* It is known which VMs run: resolve what a former hvd has left under way. */
+/*
+ * It is known which VMs run: resolve what a former hvd has left under way. Again when more is known: what of
+ * the work on snapshots is being completed stays under way until then.
+ */
 void operations_recover(struct operations *operations);
 
 /* Have the handler run call. Finishes it. */

@@ -85,7 +85,8 @@ static int load_one(const char *path, struct operation_info *info)
 		r = json_parse(text, len, &json, NULL);
 	if (r >= 0)
 		r = read_fields(&operation_schema, json, info);
-	if (r >= 0 && (!info->id || !info->kind || strlen(info->id) >= OPERATION_ID_SIZE))
+	if (r >= 0 && (!info->id || !info->kind || !info->resource || !strchr(info->resource, '/') ||
+			strlen(info->id) >= OPERATION_ID_SIZE))
 		r = -EINVAL;
 	if (r < 0)
 		schema_clear(&operation_schema, info);

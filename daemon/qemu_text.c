@@ -43,10 +43,11 @@ void qemu_explain(const char *output, const char *program, const struct qemu_pat
 	size_t len, done = 0;
 	const char *text = last_line(output, &len), *end = text + len, *json;
 
-	/* "qemu-storage-daemon: --blockdev {…}: what is wrong" */
-	for (json = end; json > text + 2 && strncmp(json - 2, "}: ", 3) != 0; json--)
+	/* "qemu-storage-daemon: --blockdev {…}: what is wrong", "qemu-img: Could not open 'json:{…}': what is wrong" */
+	for (json = end; json > text + 3 && strncmp(json - 2, "}: ", 3) != 0 && strncmp(json - 3, "}': ", 4) != 0;
+	     json--)
 		;
-	if (json > text + 2)
+	if (json > text + 3)
 		text = json + 1;
 	else if (strncmp(text, program, strlen(program)) == 0)
 		text += strlen(program);

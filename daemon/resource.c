@@ -8,6 +8,7 @@
 #include "api/json.h"
 #include "daemon/network.h"
 #include "daemon/operation.h"
+#include "daemon/snapshot.h"
 #include "daemon/volume.h"
 
 static const void *next_vm(const void *manager, const void *item)
@@ -292,6 +293,31 @@ const struct list_kind resource_nic_kind = {
 	.parts = { { NULL, &nic_schema } },
 	.n_parts = 1,
 	.load = load_itself,
+};
+
+static const void *next_snapshot(const void *vm, const void *item)
+{
+	return snapshot_next(vm, item);
+}
+
+static const char *snapshot_key(const void *item)
+{
+	return snapshot_info(item)->name;
+}
+
+static int load_snapshot(const void *item, const bool needed[FILTER_PARTS],
+			 const void *objs[FILTER_PARTS])
+{
+	objs[0] = snapshot_info(item);
+	return 0;
+}
+
+const struct list_kind resource_snapshot_kind = {
+	.next = next_snapshot,
+	.key = snapshot_key,
+	.parts = { { NULL, &snapshot_schema } },
+	.n_parts = 1,
+	.load = load_snapshot,
 };
 
 static const void *next_lease(const void *ctx, const void *item)

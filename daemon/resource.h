@@ -21,6 +21,7 @@ char *resource_and(char *resource, const struct schema *schema, const void *obj)
 extern const struct list_kind resource_vm_kind, resource_network_kind, resource_operation_kind,
 	resource_image_kind, resource_volume_kind;
 extern const struct list_kind resource_disk_kind, resource_nic_kind; /* a struct vm_config, */
+extern const struct list_kind resource_snapshot_kind;                /* a struct vm, */
 extern const struct list_kind resource_lease_kind;                   /* a struct leases. */
 /* The item of a list of the spec that has this id. */
 json_t *resource_item(const struct vm *vm, const struct field *list, const char *id);

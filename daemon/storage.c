@@ -44,6 +44,11 @@ struct storage {
 	storage_done_fn update_done;
 	void *update_ctx;
 	struct disk_config target; /* only numbers in it */
+
+	/* A command of storage_command() under way, also when nobody waits for the answer any more. */
+	bool commanded;
+	qmp_reply_fn command_fn;
+	void *command_ctx;
 };
 
 /* In the VM's folder, which may have too long a name for an address: by a descriptor of it. */
@@ -92,10 +97,24 @@ static int new_socket(const struct storage *storage, const char *name, bool list
 	return TAKE_FD(fd);
 }
 
+static void command_finish(struct storage *storage, int r, json_t *result, const struct hvd_error *err)
+{
+	qmp_reply_fn fn = TAKE(storage->command_fn);
+
+	storage->commanded = false;
+	if (fn)
+		fn(storage->command_ctx, r, result, err);
+}
+
 struct storage *storage_free(struct storage *storage)
 {
+	struct hvd_error err = { 0 };
+
 	if (!storage)
 		return NULL;
+	storage->lost = true;
+	hvd_err(&err, ENOTCONN, "its storage daemon has ended");
+	command_finish(storage, err.code, NULL, &err);
 	unit_job_free(storage->job);
 	unit_query_free(storage->query);
 	qmp_free(storage->qmp);
@@ -272,7 +291,7 @@ static void on_resized(void *ctx, int r, json_t *result, const struct hvd_error 
 	update_finish(ctx, own.code, &own);
 }
 
-static json_t *find_node(json_t *nodes, const char *name)
+json_t *storage_find_node(json_t *nodes, const char *name)
 {
 	json_t *node;
 	size_t i;
@@ -288,13 +307,13 @@ static json_t *find_node(json_t *nodes, const char *name)
 
 static const char *backing_of(json_t *nodes, const char *name)
 {
-	return json_string_value(json_object_get(json_object_get(find_node(nodes, name), "image"),
+	return json_string_value(json_object_get(json_object_get(storage_find_node(nodes, name), "image"),
 						 "backing-filename"));
 }
 
 static uint64_t size_of(json_t *nodes, const char *name)
 {
-	json_t *image = json_object_get(find_node(nodes, name), "image");
+	json_t *image = json_object_get(storage_find_node(nodes, name), "image");
 
 	return (uint64_t)json_integer_value(json_object_get(image, "virtual-size"));
 }
@@ -309,7 +328,7 @@ static void on_size(void *ctx, int r, json_t *nodes, const struct hvd_error *err
 		update_finish(storage, r, err);
 		return;
 	}
-	if (size_of(nodes, "image") >= size) {
+	if (size_of(nodes, STORAGE_IMAGE_NODE) >= size) {
 		set_limits(storage);
 		return;
 	}
@@ -333,6 +352,33 @@ int storage_update(struct storage *storage, const struct disk_config *disk, stor
 		return hvd_err(err, ENOMEM, "out of memory");
 	}
 	return 0;
+}
+
+/* --- what others ask it */
+
+static void on_command(void *ctx, int r, json_t *result, const struct hvd_error *err)
+{
+	command_finish(ctx, r, result, err);
+}
+
+int storage_command(struct storage *storage, const char *command, json_t *arguments, qmp_reply_fn fn,
+		    void *ctx, struct hvd_error *err)
+{
+	if (!storage_is_ready(storage) || storage->commanded) {
+		json_decref(arguments);
+		return hvd_err(err, EAGAIN, "its storage daemon cannot be reached just now; try again");
+	}
+	if (qmp_execute(storage->qmp, command, arguments, on_command, storage) < 0)
+		return hvd_err(err, ENOMEM, "out of memory");
+	storage->commanded = true;
+	storage->command_fn = fn;
+	storage->command_ctx = ctx;
+	return 0;
+}
+
+void storage_forget_command(struct storage *storage)
+{
+	storage->command_fn = NULL;
 }
 
 /* --- its start */
@@ -392,7 +438,7 @@ static void on_nodes(void *ctx, int r, json_t *nodes, const struct hvd_error *er
 		give_up(storage, r, err);
 		return;
 	}
-	backing = storage->disk.backing ? NULL : backing_of(nodes, "image");
+	backing = storage->disk.backing ? NULL : backing_of(nodes, STORAGE_IMAGE_NODE);
 	if (backing) {
 		qmp_printable(backing, text, sizeof(text));
 		hvd_err_field(&own, EINVAL, "backing", "is missing: %s says that it is a change of "

@@ -21,6 +21,7 @@
 #include <jansson.h>
 
 #include "daemon/manager.h"
+#include "daemon/qmp.h"
 
 #define STORAGE_DAEMON "/usr/bin/qemu-storage-daemon"
 
@@ -62,6 +63,19 @@ int storage_connect(const struct storage *storage);
 int storage_update(struct storage *storage, const struct disk_config *disk, storage_done_fn fn, void *ctx,
 		   struct hvd_error *err);
 
+/*
+ * Execute a QMP command, one at a time; fn as qmp_execute() has it, but that it is called from storage_free()
+ * with -ENOTCONN when the daemon has not answered. arguments (or NULL) are taken over in either outcome.
+ * -EAGAIN: it cannot be asked just now.
+ */
+int storage_command(struct storage *storage, const char *command, json_t *arguments, qmp_reply_fn fn,
+		    void *ctx, struct hvd_error *err);
+/* fn is not called any more. */
+void storage_forget_command(struct storage *storage);
+
+/* Of what query-named-block-nodes answers: the node of this name, or NULL. */
+json_t *storage_find_node(json_t *nodes, const char *name);
+
 /* Have the daemon of a disk end, if there is one; that takes a moment. */
 void storage_end(struct manager *manager, const char *vm, const char *disk);
 
@@ -79,6 +93,7 @@ DEFINE_AUTO(char **, storage_args_free);
 
 /* Names of its objects in QMP. */
 #define STORAGE_NODE         "disk"
+#define STORAGE_IMAGE_NODE   "image"
 #define STORAGE_BACKING_NODE "backing"
 #define STORAGE_LIMITS       "limits"
 

@@ -140,7 +140,7 @@ static json_t *place_node(const struct disk_config *disk)
 static json_t *image_node(const struct disk_config *disk)
 {
 	json_t *node = json_pack("{s:s, s:s, s:b, s:s, s:{s:b, s:b}, s:o}", "driver",
-				 drivers[disk->format], "node-name", "image", "read-only",
+				 drivers[disk->format], "node-name", STORAGE_IMAGE_NODE, "read-only",
 				 disk->read_only, "discard", "unmap", "cache", "direct",
 				 disk->cache == DISK_CACHE_NONE, "no-flush",
 				 disk->cache == DISK_CACHE_UNSAFE, "file", place_node(disk));
@@ -183,7 +183,7 @@ static void add_nodes(struct args *args, const struct disk_config *disk)
 					     STORAGE_LIMITS, "limits", storage_limits(&disk->limits)));
 	add_json(args, "--blockdev", json_pack("{s:s, s:s, s:s, s:s, s:b}", "driver", "throttle",
 					       "node-name", STORAGE_NODE, "throttle-group",
-					       STORAGE_LIMITS, "file", "image", "read-only",
+					       STORAGE_LIMITS, "file", STORAGE_IMAGE_NODE, "read-only",
 					       disk->read_only));
 }
 

@@ -8,6 +8,7 @@
 
 #include "daemon/event.h"
 #include "daemon/network.h"
+#include "daemon/snapshot.h"
 #include "daemon/store.h"
 #include "daemon/vm_private.h"
 #include "vmm/base/log.h"
@@ -68,6 +69,7 @@ int vm_new(struct manager *manager, struct vm **ret)
 	list_init(&vm->node);
 	list_init(&vm->stop_waiters);
 	list_init(&vm->storages);
+	list_init(&vm->snapshots);
 	*ret = vm;
 	return 0;
 }
@@ -79,6 +81,7 @@ struct vm *vm_free(struct vm *vm)
 
 	vm_start_drop(vm);
 	vm_update_drop(vm);
+	snapshot_drop(vm);
 	vm_storages_forget(vm);
 	control_client_free(vm->control);
 	vm->control = NULL;

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/snapshot.h"
 #include "daemon/store.h"
 #include "daemon/vm_private.h"
 #include "vmm/base/log.h"
@@ -101,6 +102,7 @@ static void process_ended(struct vm *vm, const struct unit_info *info)
 		vm_set_state(vm, failed ? VM_FAILED : VM_SHUTOFF, reason[0] ? reason : NULL);
 	}
 	vm_stop_finish(vm);
+	snapshot_vm_ended(vm);
 	if (restart)
 		vm_start(vm, NULL, on_restarted, NULL);
 }

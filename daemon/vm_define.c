@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/event.h"
+#include "daemon/snapshot.h"
 #include "daemon/store.h"
 #include "daemon/vm_private.h"
 
@@ -118,7 +119,7 @@ int vm_undefine(struct vm *vm, const struct delete_options *options, struct hvd_
 	char folder[PATH_MAX];
 	int r;
 
-	if (vm_has_process(vm) || vm->update)
+	if (vm_has_process(vm) || vm->update || vm->snapshot_work)
 		return hvd_err(err, EBUSY, "VM %s is %s", vm->config.name,
 			       vm_state_names[vm->state]);
 	r = vm_check_generation(vm, options->generation, err);
@@ -130,6 +131,8 @@ int vm_undefine(struct vm *vm, const struct delete_options *options, struct hvd_
 		return hvd_err(err, -r, "%s: %s", vm->manager->paths.state, strerror(-r));
 	/* Before the definition, so that no other VM of this name can come to have it. */
 	r = options->keep_nvram ? 0 : vm_firmware_forget(vm, err);
+	if (r >= 0)
+		r = snapshot_forget_all(vm, err);
 	if (r >= 0)
 		r = store_remove(folder, vm->config.name, err);
 	if (r < 0)
@@ -167,6 +170,9 @@ static int load_from(struct manager *manager, const char *folder, const char *fi
 	if (r < 0)
 		return hvd_err_prefix(err, r, "%s/%s.xml", folder, file);
 
+	r = snapshot_load_all(vm, err);
+	if (r < 0)
+		return r;
 	vm_failure_recall(vm);
 	insert(manager, vm);
 	*ret = TAKE(vm);

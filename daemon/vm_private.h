@@ -29,6 +29,7 @@
 #include "daemon/control_client.h"
 #include "daemon/manager.h"
 #include "daemon/network.h"
+#include "daemon/qmp.h"
 #include "daemon/unit.h"
 #include "daemon/vm.h"
 #include "vmm/vmm.h"
@@ -43,6 +44,7 @@
 struct vm_start;
 struct vm_update;
 struct vm_storage_work;
+struct snapshot_work;
 
 struct vm {
 	struct list node; /* in manager->vms */
@@ -68,6 +70,11 @@ struct vm {
 	char *end_text;
 	struct list stop_waiters;
 	sd_event_source *kill_timer;
+
+	struct list snapshots; /* struct vm_snapshot */
+	struct snapshot_work *snapshot_work;
+	sd_event_source *snapshot_retry; /* of what could not be completed */
+	unsigned snapshot_tries;
 
 	struct list storages; /* struct vm_storage */
 	void (*storages_gone)(struct vm *vm);
@@ -241,6 +248,10 @@ int vm_storages_update(struct vm *vm, const struct vm_config *config, vm_done_fn
 void vm_storages_prune(struct vm *vm, const struct vm_config *config);
 /* Of vm->running, which an earlier hvd has started. */
 void vm_storages_adopt(struct vm *vm);
+/* As storage_command(), of a disk of vm->running. */
+int vm_storage_command(struct vm *vm, const char *id, const char *command, json_t *arguments,
+		       qmp_reply_fn fn, void *ctx, struct hvd_error *err);
+void vm_storage_forget_command(struct vm *vm, const char *id);
 /* hvd-vmm has lost the connection of this disk. */
 void vm_storage_lost(struct vm *vm, const char *id);
 /* The VM's process is gone: true: gone(vm) is called when all of them are too. */
@@ -253,5 +264,7 @@ int vm_make_spec(const struct vm_config *config, struct hvd_error *err);
 /* vm_start.c: the process is gone before the start was complete; info may be NULL. */
 void vm_start_ended(struct vm *vm, const struct unit_info *info);
 void vm_start_cancel(struct vm *vm);
+/* It is known what has become of the VM's snapshots, for which a start may wait. */
+void vm_start_go_on(struct vm *vm);
 /* hvd ends: forget the start, the process goes on by itself. */
 void vm_start_drop(struct vm *vm);

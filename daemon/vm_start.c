@@ -5,6 +5,8 @@
  *	networks ready -> files opened, taps bridged -> unit asked for, CONTROL_START sent behind it
  *	-> hvd-vmm answers -> pid and cgroup asked for -> RUNNING
  *
+ * Before that it waits until what a former hvd has left of the VM's snapshots is completed.
+ *
  * With disks that storage daemons serve, CONTROL_START waits until the unit runs, with which these end, and
  * they have opened their images.
  *
@@ -21,6 +23,7 @@
 #include <unistd.h>
 
 #include "api/json.h"
+#include "daemon/snapshot.h"
 #include "daemon/store.h"
 #include "daemon/vm_private.h"
 
@@ -367,8 +370,23 @@ static int check_start(const struct vm *vm, struct hvd_error *err)
 		return hvd_err(err, ENOTCONN,
 			       "no system bus, so that no unit can be started; hvd must run on a "
 			       "host with systemd and D-Bus");
-	r = vm_volumes_check_free(vm, &vm->config, err);
+	r = snapshot_check_start(vm, err);
+	if (r >= 0)
+		r = vm_volumes_check_free(vm, &vm->config, err);
 	return r < 0 ? r : vm_check(vm->manager, &vm->config, NULL, err);
+}
+
+void vm_start_go_on(struct vm *vm)
+{
+	struct vm_start *start = vm->start;
+	struct hvd_error err = { 0 };
+
+	if (!start || start->failing)
+		return;
+	if (snapshot_check_start(vm, &err) < 0)
+		fail(start, &err, false);
+	else
+		vm_networks_ready(&start->networks);
 }
 
 void vm_start(struct vm *vm, vm_progress_fn progress, vm_done_fn done, void *ctx)
@@ -403,5 +421,6 @@ void vm_start(struct vm *vm, vm_progress_fn progress, vm_done_fn done, void *ctx
 	vm_set_state(vm, VM_STARTING, NULL);
 	start->networks = (struct vm_networks){ .manager = vm->manager, .config = &vm->config,
 						.fn = on_networks, .ctx = start };
-	vm_networks_ready(&start->networks);
+	if (!snapshot_is_recovering(vm))
+		vm_networks_ready(&start->networks);
 }

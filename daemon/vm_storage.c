@@ -421,6 +421,25 @@ int vm_storages_update(struct vm *vm, const struct vm_config *config, vm_done_fn
 	return r;
 }
 
+int vm_storage_command(struct vm *vm, const char *id, const char *command, json_t *arguments,
+		       qmp_reply_fn fn, void *ctx, struct hvd_error *err)
+{
+	struct vm_storage *entry = find_entry(vm, id);
+
+	if (entry && entry->storage)
+		return storage_command(entry->storage, command, arguments, fn, ctx, err);
+	json_decref(arguments);
+	return hvd_err(err, EAGAIN, "its storage daemon cannot be reached just now; try again");
+}
+
+void vm_storage_forget_command(struct vm *vm, const char *id)
+{
+	struct vm_storage *entry = find_entry(vm, id);
+
+	if (entry && entry->storage)
+		storage_forget_command(entry->storage);
+}
+
 void vm_storages_prune(struct vm *vm, const struct vm_config *config)
 {
 	struct vm_storage *entry;

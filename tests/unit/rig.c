@@ -23,7 +23,9 @@
 
 #include "daemon/control.h"
 #include "daemon/control_client.h"
+#include "api/snapshot_schema.h"
 #include "daemon/network.h"
+#include "daemon/store.h"
 #include "vmm/base/log.h"
 #include "vmm/vmm.h"
 
@@ -190,6 +192,19 @@ static void add_devices(struct manager *manager, struct vm_config *config)
 		fail_msg("network_define: %s", err.msg);
 }
 
+/* A snapshot in an image that has gone. */
+static void add_snapshot(const struct rig *rig, const char *name)
+{
+	struct snapshot_disk disk = { .id = (char[]){ "vda" }, .path = (char[]){ "/nonexistent/before.qcow2" } };
+	struct snapshot info = { .name = (char[]){ "before" }, .vm_state = VM_RUNNING, .disks = &disk,
+				 .n_disks = 1, .created_usec = 1000000 };
+	char folder[128];
+
+	snprintf(folder, sizeof(folder), "%s/snapshots/%s", rig->state, name);
+	assert_int_equal(store_make_folder(folder, NULL), 0);
+	assert_int_equal(store_save(folder, info.name, &snapshot_schema, &info, 1, NULL), 0);
+}
+
 static void define(struct rig *rig, const char *name)
 {
 	struct manager_paths paths = { rig->state, rig->runtime, "/nonexistent", rig->dir };
@@ -209,6 +224,8 @@ static void define(struct rig *rig, const char *name)
 		add_devices(manager, &config);
 	if (vm_define(manager, &config, &vm, &err) < 0)
 		fail_msg("vm_define: %s", err.msg);
+	if (rig->devices)
+		add_snapshot(rig, name);
 	sd_event_unref(event);
 }
 

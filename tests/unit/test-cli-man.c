@@ -42,7 +42,8 @@ static void test_commands(void **state)
 			     *command->operand ? " Ar " : "", command->operand);
 		if (*command->item)
 			snprintf(text + n, sizeof(text) - (size_t)n, " %sAr %s",
-				 command->item_field ? "Op " : "", command->item);
+				 command->item_field && !command->item_field->required ? "Op " : "",
+				 command->item);
 		assert_documented(text);
 	}
 }

@@ -61,6 +61,8 @@ static void put_keys(FILE *f, const struct schema *item)
 	for (size_t i = 0; i < item->n_fields; i++) {
 		const struct field *key = &item->fields[i];
 
+		if (key->read_only)
+			continue;
 		if (key->type == FIELD_STRUCT) {
 			put_keys(f, key->sub);
 			continue;

@@ -249,6 +249,8 @@ static const char *body_of(const struct op *op)
 		return op->args_partial ? "{\"description\":\"evil\"}" : "{\"name\":\"evil\"}";
 	if (op == &ops[OP_DISK_ATTACH])
 		return "{\"path\":\"/bin/sh\",\"read_only\":true}";
+	if (op == &ops[OP_SNAPSHOT_CREATE])
+		return "{\"name\":\"evil\"}";
 	if (op == &ops[OP_TOKEN_CREATE])
 		return "{\"name\":\"evil\",\"role\":\"admin\"}";
 	if (op == &ops[OP_CERTIFICATE_CREATE])
@@ -268,7 +270,7 @@ static void path_of(const struct op *op, char path[static 128])
 	} names[] = {
 		{ "{vm}", "up" }, { "{network}", "default" }, { "{token}", "t-reader" },
 		{ "{disk}", "vda" }, { "{nic}", "net0" }, { "{operation}", "1" },
-		{ "{image}", "base" }, { "{volume}", "data" },
+		{ "{image}", "base" }, { "{volume}", "data" }, { "{snapshot}", "before" },
 	};
 	const char *p = op->path;
 	size_t n = 0;
@@ -310,7 +312,8 @@ static bool expected(int role, enum access access)
 static char *snapshot(void)
 {
 	static const char *const paths[] = {
-		"/v1/vms", "/v1/networks", "/v1/images", "/v1/volumes", "/v1/certificate", "/v1/operations",
+		"/v1/vms", "/v1/vms/up/snapshots", "/v1/networks", "/v1/images", "/v1/volumes", "/v1/certificate",
+		"/v1/operations",
 		"/v1/events?type=added,changed,removed,state",
 	};
 	char *all = NULL;

@@ -245,6 +245,7 @@ static void test_schemas(void **state)
 	check_schema(&image_schema, "");
 	check_schema(&volume_schema, "Patch");
 	check_schema(&volume_status_schema, "");
+	check_schema(&snapshot_schema, "");
 	check_schema(&disk_schema, "");
 	check_schema(&disk_schema, "Patch");
 	check_schema(&nic_schema, "Patch");

@@ -36,6 +36,11 @@ LAB = {
     ("vm.start", "204"): "60-rest.sh",
     ("operation.cancel", "200"): "63-operations.sh",
     ("vm.stop", "204"): "60-rest.sh",
+    ("snapshot.create", "201"): "39-snapshots.sh",
+    ("snapshot.create", "202"): "39-snapshots.sh; it takes qemu-img, which systemd starts",
+    ("snapshot.revert", "202"): "likewise",
+    ("snapshot.revert", "204"): "39-snapshots.sh",
+    ("snapshot.delete", "202"): "likewise",
     ("network.start", "204"): "31-net.sh",
     ("nic.attach", "202"): "networkd makes the bridge first; as disk.attach from there on",
     ("nic.attach", "501"): "likewise",
@@ -191,6 +196,11 @@ GOOD = {
     "nic.get": (("up", "net0"), {}, None),
     "nic.patch": (("up", "net0"), PATCH, {"link": "down"}),
     "nic.detach": (("up", "net0"), {}, None),
+    "snapshot.create": (("up",), JSON, {"name": "new"}),
+    "snapshot.get": (("up", "before"), {}, None),
+    "snapshot.xml": (("up", "before"), {}, None),
+    "snapshot.revert": (("up", "before"), {}, None),
+    "snapshot.delete": (("up", "before"), {}, None),
     "token.create": ((), JSON, {"name": "new", "role": "reader"}),
     "token.delete": (("ci",), {}, None),
     "certificate.create": ((), JSON, {"name": "localhost"}),
@@ -354,8 +364,10 @@ class Bench:
                                                             body={"size": "3M"}))
         elif self.name == "vm.shutdown":
             self.once("409", lambda rig, client: client.ask("vm.pause", ("up",)))
-        elif self.name in ("vm.start", "vm.delete"):
-            self.once("409", values=("up",))
+        elif self.name == "snapshot.delete":
+            self.once("409", self.changing)
+        elif self.name in ("vm.start", "vm.delete", "snapshot.revert"):
+            self.once("409", values=("up", "before"))
         elif self.name == "vm.resize-console":
             self.once("409", values=("off",))
         elif self.method != "GET" and self.values[0] == "up" and self.body or "detach" in self.name:

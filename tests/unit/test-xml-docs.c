@@ -12,6 +12,7 @@
 
 #include "api/errors.h"
 #include "api/network_schema.h"
+#include "api/snapshot_schema.h"
 #include "api/volume_schema.h"
 #include "api/vm_schema.h"
 #include "api/xml.h"
@@ -155,12 +156,25 @@ static void test_rules(void **state)
 
 static void import(const char *text, size_t len)
 {
-	const struct schema *schema = strncmp(text, "<domain", 7) == 0	 ? &vm_schema
-				      : strncmp(text, "<volume", 7) == 0 ? &volume_schema
-									 : &network_schema;
-	AUTO(free) void *obj = malloc(schema->size);
+	static const struct {
+		const char *begin;
+		const struct schema *schema;
+	} kinds[] = {
+		{ "<domain ", &vm_schema },
+		{ "<network>", &network_schema },
+		{ "<volume", &volume_schema },
+		{ "<domainsnapshot ", &snapshot_schema },
+	};
+	const struct schema *schema;
+	AUTO(free) void *obj = NULL;
 	char message[ERROR_TEXT_SIZE];
 	struct hvd_error err = { 0 };
+	size_t kind = 0;
+
+	while (strncmp(text, kinds[kind].begin, strlen(kinds[kind].begin)) != 0)
+		assert_true(++kind < ARRAY_SIZE(kinds));
+	schema = kinds[kind].schema;
+	obj = malloc(schema->size);
 
 	if (xml_to_obj(schema, text, len, obj, &err) < 0) {
 		error_text(&err, message);

@@ -10,6 +10,7 @@
 
 #include "api/errors.h"
 #include "api/network_schema.h"
+#include "api/snapshot_schema.h"
 #include "api/volume_schema.h"
 #include "api/vm_schema.h"
 #include "api/xml.h"
@@ -60,6 +61,7 @@ static void test_round_trip(void **state)
 {
 	struct network_config network;
 	struct volume_config volume;
+	struct snapshot snapshot;
 	struct vm_config vm;
 
 	fill_obj(&vm_schema, &vm, 1);
@@ -76,6 +78,25 @@ static void test_round_trip(void **state)
 	round_trip(&volume_schema, &volume);
 	schema_clear(&volume_schema, &volume);
 	round_trips(&volume_schema, &volume_schema, 0, &volume);
+
+	fill_obj(&snapshot_schema, &snapshot, 1);
+	round_trip(&snapshot_schema, &snapshot);
+	schema_clear(&snapshot_schema, &snapshot);
+	round_trips(&snapshot_schema, &snapshot_schema, 0, &snapshot);
+}
+
+static void test_snapshot(void **state)
+{
+	struct snapshot snapshot;
+	AUTO(free) char *text = NULL;
+
+	fill_obj(&snapshot_schema, &snapshot, 1);
+	snapshot.created_usec = 1795699120000000;
+	assert_int_equal(xml_from_obj(&snapshot_schema, &snapshot, &text), 0);
+	schema_clear(&snapshot_schema, &snapshot);
+	assert_non_null(strstr(text, "<domainsnapshot"));
+	assert_non_null(strstr(text, "<creationTime>1795699120</creationTime>"));
+	assert_non_null(strstr(text, " snapshot=\"internal\""));
 }
 
 /* Fields that had a value of their own in a round trip. */
@@ -569,6 +590,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_snapshot),
 		cmocka_unit_test(test_every_field),
 		cmocka_unit_test(test_libvirt),
 		cmocka_unit_test(test_libvirt_network),
