@@ -13,6 +13,7 @@ end_volumes() {
 	hvcli vm delete "$OTHER" >/dev/null 2>&1
 	hvcli volume delete "$V" >/dev/null 2>&1
 	hvcli image delete "$V" >/dev/null 2>&1
+	hvcli image delete "${V}u" >/dev/null 2>&1
 	(exit "$rc")
 	finish
 }
@@ -37,6 +38,9 @@ must qemu-img convert -c -f raw -O qcow2 "$WORK/a.raw" "$WORK/a.qcow2"
 must qemu-img create -q -f qcow2 -F qcow2 -b /etc/passwd -u "$WORK/over.qcow2" 16M
 refused 1 "is a change of another image" hvcli image import "$V" "$WORK/over.qcow2" --format qcow2
 must hvcli image import "$V" "$WORK/a.qcow2" --format qcow2
+must hvcli image upload "${V}u" "$WORK/a.qcow2" --format qcow2
+must qemu-img compare -q -f qcow2 -F qcow2 "/var/lib/hvd/images/$V.qcow2" "/var/lib/hvd/images/${V}u.qcow2"
+must hvcli image delete "${V}u"
 must hvcli volume create "$V" --image "$V" --format qcow2 --backed
 
 # --- a guest on it
