@@ -90,7 +90,8 @@ const struct disk_config *vm_disk_of_volume(const struct vm *vm, const char *vol
 {
 	const struct disk_config *disk = disk_of(vm_running(vm), volume);
 
-	return disk || running ? disk : disk_of(vm_config(vm), volume);
+	/* one that starts is about to have what its definition has */
+	return disk || (running && vm_state(vm) != VM_STARTING) ? disk : disk_of(vm_config(vm), volume);
 }
 
 /* Does another VM that runs have it in a way that excludes this one? */
