@@ -147,23 +147,26 @@ check_take() {
 	[[ $REPLY ]]
 }
 
-# check_e2e END: tests from that end of the list, on the server of LAB_DIR.
+# check_e2e_test TEST [NOTE]: one of them, on the server of LAB_DIR; NOTE is a word on what is special of that.
+check_e2e_test() {
+	local name=$1${2:+ $2} log=$CHECK_LOG/e2e-$1${2:+-$2}.log rc=0 t0=$SECONDS
+	lab_exec timeout -k 30 "$CHECK_E2E_SECONDS" bash "/root/e2e/$1.sh" \
+		</dev/null >"$log" 2>&1 || rc=$?
+	case $rc in
+	0) check_pass "e2e $name ($((SECONDS - t0)) s)" ;;
+	77) check_skip "e2e $name: $(tail -n 1 "$log")" ;;
+	*)
+		tail -n 100 "$log"
+		((rc != 124)) || rc="124, the limit of $CHECK_E2E_SECONDS s"
+		check_fail "e2e $name (status $rc, $((SECONDS - t0)) s)"
+		;;
+	esac
+}
+
+# check_e2e END: tests from that end of the list.
 check_e2e() {
-	local name log rc t0
 	while check_take "$1"; do
-		name=$REPLY t0=$SECONDS rc=0
-		log=$CHECK_LOG/e2e-$name.log
-		lab_exec timeout -k 30 "$CHECK_E2E_SECONDS" bash "/root/e2e/$name.sh" \
-			</dev/null >"$log" 2>&1 || rc=$?
-		case $rc in
-		0) check_pass "e2e $name ($((SECONDS - t0)) s)" ;;
-		77) check_skip "e2e $name: $(tail -n 1 "$log")" ;;
-		*)
-			tail -n 100 "$log"
-			((rc != 124)) || rc="124, the limit of $CHECK_E2E_SECONDS s"
-			check_fail "e2e $name (status $rc, $((SECONDS - t0)) s)"
-			;;
-		esac
+		check_e2e_test "$REPLY"
 	done
 }
 
@@ -191,12 +194,12 @@ check_first_server() {
 second_up() {
 	local dest=$LAB_DIR/dest
 	LAB_DIR=$LAB_DIR/second
-	lab_up --bare
+	lab_up --bare --flavour ceph
 	server_install "$dest"
 	check_equip
 }
 
-# check_second_server: when the first has installed hvd and made the list.
+# check_second_server: when the first has installed hvd and made the list. It has Ceph beside.
 check_second_server() {
 	until [[ -e $CHECK_LOG/e2e.queue ]]; do
 		kill -0 $$ || return 0
@@ -208,7 +211,9 @@ check_second_server() {
 		check_fail "the second server does not come up with hvd running and what tests need"
 		return
 	fi
-	LAB_DIR=$LAB_DIR/second check_e2e tail
+	LAB_DIR=$LAB_DIR/second
+	check_e2e_test 43-ceph cluster
+	check_e2e tail
 }
 
 check_beside() {
