@@ -175,13 +175,17 @@ static int run_qemu_img(struct snapshot_image *image, struct hvd_error *err)
 
 	if (!filename)
 		return hvd_err(err, ENOMEM, "out of memory");
-	args[n++] = image->looking ? "info" : "snapshot";
+	args[n++] = image->looking ? "info" : image->action == SNAPSHOT_REPAIR ? "check" : "snapshot";
 	if (disk->secret) {
 		args[n++] = "--object";
 		args[n++] = "secret,id=secret,file={1}";
 	}
 	if (image->looking) {
 		args[n++] = "--output=json";
+	} else if (image->action == SNAPSHOT_REPAIR) {
+		args[n++] = "-q";
+		args[n++] = "-r";
+		args[n++] = "all";
 	} else {
 		args[n++] = "-q";
 		args[n++] = options[image->action];

@@ -37,6 +37,7 @@ enum snapshot_action {
 	SNAPSHOT_TAKE,
 	SNAPSHOT_APPLY,
 	SNAPSHOT_ERASE,  /* unless it is not there */
+	SNAPSHOT_REPAIR, /* what a qemu-img has left that was killed: reference counts that are too high */
 };
 
 struct snapshot_image;

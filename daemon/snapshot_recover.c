@@ -75,6 +75,23 @@ static void on_recovered(void *ctx, int r, const struct hvd_error *err)
 	vm_start_go_on(vm);
 }
 
+static void complete_left(struct snapshot_work *work)
+{
+	if (work->snapshot->info.state == SNAPSHOT_REVERTING)
+		snapshot_each_disk(work, SNAPSHOT_APPLY, snapshot_work_reverted, snapshot_work_finish);
+	else
+		snapshot_each_disk(work, SNAPSHOT_ERASE, snapshot_work_remove, snapshot_work_finish);
+}
+
+/* Of a VM that is off the images were in the hands of a qemu-img that may have been killed in the middle. */
+static void repair_left(struct snapshot_work *work)
+{
+	if (vm_has_process(work->vm) && work->vm->running.name)
+		complete_left(work);
+	else
+		snapshot_each_disk(work, SNAPSHOT_REPAIR, complete_left, snapshot_work_finish);
+}
+
 static void remove_left(struct snapshot_work *work)
 {
 	struct hvd_error err = { 0 };
@@ -82,7 +99,7 @@ static void remove_left(struct snapshot_work *work)
 	if (snapshot_set_state(work->vm, work->snapshot, SNAPSHOT_DELETING, &err) < 0)
 		snapshot_work_finish(work, &err);
 	else
-		snapshot_each_disk(work, SNAPSHOT_ERASE, snapshot_work_remove, snapshot_work_finish);
+		repair_left(work);
 }
 
 static void on_left_resumed(void *ctx, int r, const struct hvd_error *err)
@@ -118,7 +135,7 @@ void snapshot_recover(struct vm *vm)
 	if (is_paused_by_hvd(vm, &snapshot->info))
 		vm_resume(vm, on_left_resumed, work);
 	else if (snapshot->info.state == SNAPSHOT_REVERTING)
-		snapshot_each_disk(work, SNAPSHOT_APPLY, snapshot_work_reverted, snapshot_work_finish);
+		repair_left(work);
 	else
 		remove_left(work);
 }

@@ -133,7 +133,8 @@ static void next_disk(struct snapshot_work *work)
 	struct snapshot *info = snapshot_work_info(work);
 	struct hvd_error err = { 0 };
 
-	while (work->next < info->n_disks && work->action == SNAPSHOT_ERASE &&
+	while (work->next < info->n_disks &&
+	       (work->action == SNAPSHOT_ERASE || work->action == SNAPSHOT_REPAIR) &&
 	       is_gone(info->disks[work->next].path))
 		work->next++;
 	if (work->next == info->n_disks) {

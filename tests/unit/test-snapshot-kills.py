@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""hvd is killed at random while it makes, reverts to and removes snapshots of a VM's two disks.
+
+After it has started again each snapshot is on both disks or on none, as it lists them; data is that of before or that
+of after, on both disks; the images are sound, and nothing goes on that nobody does.
+
+KILLS: how many; SEED: of the chances.
+"""
+import http.client
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HVD = os.path.join(os.environ.get("top_builddir", "."), "hvd")
+KILLS = int(os.environ.get("KILLS", "20"))
+SEED = int(os.environ.get("SEED", str(random.randrange(1 << 32))))
+
+for tool in ("qemu-img", "qemu-io"):
+    if not shutil.which(tool):
+        print(f"SKIP: {tool} is not installed")
+        sys.exit(77)
+
+
+class Connection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("hvd", timeout=60)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(60)
+        self.sock.connect(self.path)
+
+    def ask(self, method, path, body=None):
+        self.request(method, path, body and json.dumps(body),
+                     {"Content-Type": "application/json"} if body else {})
+        answer = self.getresponse()
+        text = answer.read()
+        return answer.status, json.loads(text) if text else None
+
+
+class Daemon:
+    def __init__(self, folder):
+        self.folder, self.process = folder, None
+
+    def start(self):
+        path = os.path.join(self.folder, "sock")
+        self.process = subprocess.Popen(
+            [HVD, "--no-bus", "--state-dir", self.folder + "/state", "--runtime-dir", self.folder + "/run",
+             "--socket", path, "--log-level", "error"], start_new_session=True)
+        while self.process.poll() is None:
+            try:
+                connection = Connection(path)
+                connection.connect()
+                return connection
+            except OSError:
+                time.sleep(0.002)
+        raise SystemExit(f"hvd does not start again (SEED={SEED})")
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        self.kill()
+
+
+def fail(text):
+    sys.exit(f"{text} (SEED={SEED})")
+
+
+def run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def put(image, value):
+    run("qemu-io", "-f", "qcow2", "-c", f"write -q -P {value} 0 64k", image)
+
+
+def holds(image, value):
+    return subprocess.run(["qemu-io", "-r", "-f", "qcow2", "-c", f"read -q -P {value} 0 64k", image],
+                          check=False, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def is_sound(image):
+    """Clusters that nobody uses are what a qemu-img leaves that was killed."""
+    return subprocess.run(["qemu-img", "check", "-q", "-f", "qcow2", image],
+                          check=False, capture_output=True).returncode in (0, 3)
+
+
+def check(image):
+    return subprocess.run(["qemu-img", "check", "-f", "qcow2", image], check=False, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+
+
+def names_in(image):
+    info = json.loads(run("qemu-img", "info", "--output=json", "-f", "qcow2", image))
+    return sorted(s["name"] for s in info.get("snapshots", []))
+
+
+def settled(connection):
+    """All that a former hvd has left is completed."""
+    while any(o["state"] == "running" for o in connection.ask("GET", "/v1/operations")[1]["items"]):
+        time.sleep(0.01)
+    return sorted(s["name"] for s in connection.ask("GET", "/v1/vms/demo/snapshots")[1]["items"]
+                  if s["state"] == "ready")
+
+
+def choose(chance, data, n):
+    """One request, and the data that may be on the disks afterwards."""
+    if not data or len(data) < 4 and chance.random() < 0.4:
+        return "POST", "/v1/vms/demo/snapshots", {"name": f"s{n}"}, None
+    name = chance.choice(sorted(data))
+    if chance.random() < 0.5:
+        return "DELETE", f"/v1/vms/demo/snapshots/{name}", None, None
+    return "POST", f"/v1/vms/demo/snapshots/{name}/actions/revert", None, data[name]
+
+
+def main():
+    chance = random.Random(SEED)
+    data, n_done = {}, 0
+    with tempfile.TemporaryDirectory() as folder, Daemon(folder) as daemon:
+        images = [os.path.join(folder, name) for name in ("a", "b")]
+        for image in images:
+            run("qemu-img", "create", "-q", "-f", "qcow2", image, "1M")
+        connection = daemon.start()
+        status, answer = connection.ask("POST", "/v1/vms", {
+            "name": "demo", "memory": "64M", "boot": {"kernel": "/bin/sh"},
+            "disks": [{"path": image, "format": "qcow2"} for image in images]})
+        if status != 201:
+            fail(f"{status} {answer}")
+        for n in range(1, KILLS + 1):
+            for image in images:
+                put(image, n)
+            method, path, body, reverted = choose(chance, data, n)
+            killer = threading.Timer(chance.uniform(0, 0.2), daemon.kill)
+            killer.start()
+            try:
+                status, answer = connection.ask(method, path, body)
+                if status >= 300:
+                    fail(f"{method} {path}: {status} {answer}")
+                n_done += 1
+            except (OSError, http.client.HTTPException):
+                status = None
+            killer.join()
+            connection = daemon.start()
+            listed = settled(connection)
+            for image in images:
+                if names_in(image) != listed:
+                    fail(f"{method} {path}: {listed} are listed, {names_in(image)} are in {image}")
+                if not is_sound(image):
+                    fail(f"{method} {path}: {image} is not sound: {check(image)}")
+            allowed = [value for value in (n, reverted) if value and all(holds(i, value) for i in images)]
+            if len(allowed) != 1 or reverted and status and allowed != [reverted]:
+                fail(f"{method} {path}: the disks have the data of {allowed}")
+            if status and (f"s{n}" in listed) != bool(body):
+                fail(f"{method} {path}: was answered, and {listed} are listed")
+            data = {name: data.get(name, n) for name in listed}
+    print(f"{KILLS} kills, {n_done} requests answered before (SEED={SEED})")
+
+
+main()
