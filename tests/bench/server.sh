@@ -25,11 +25,17 @@ STARTS=3
 # them says nothing.
 NET_ROUNDS=5
 
-for t in bench0 bench1; do
-	ip tuntap add dev "$t" mode tap
-	ip link set "$t" up
-	taps+=("$t")
-done
+# new_taps: one for each VMM, as new: without a neighbour or an offload of a guest before.
+new_taps() {
+	local t
+	for t in bench0 bench1; do
+		ip link delete "$t" 2>/dev/null || true
+		ip tuntap add dev "$t" mode tap
+		ip link set "$t" up
+	done
+	taps=(bench0 bench1)
+}
+new_taps
 truncate -s 64M "$work/disk"
 
 # The disk of the I/O rows is in the page cache: what is counted is the way to the disk, not the disk.
@@ -219,9 +225,10 @@ bench_net() {
 	# what the host learns of one guest's connections is not to shape the next guest's
 	sysctl -q net.ipv4.tcp_no_metrics_save=1
 	ip tcp_metrics flush
-	ip addr add 10.99.0.1/24 dev "$tap"
 	mkfifo "$work/keys"
 	for backend in tap vhost; do
+		new_taps
+		ip addr add 10.99.0.1/24 dev "$tap"
 		net_command_of "$1" "$backend"
 		"${COMMAND[@]}" <"$work/keys" >"$work/out" 2>"$work/err" &
 		pid=$!
@@ -232,7 +239,7 @@ bench_net() {
 		wait "$pid" || true
 	done
 	rm "$work/keys"
-	ip addr del 10.99.0.1/24 dev "$tap"
+	new_taps
 	online 1
 	return "$rc"
 }
