@@ -496,6 +496,7 @@ void operations_recover(struct operations *operations)
 			continue;
 		end(operation, r, &err);
 		event_operation(operations->manager, &operation->info);
+		waiters_done(operation, operation);
 	}
 	forget_old(operations);
 }

@@ -462,13 +462,24 @@ static void expect_resolved(enum event_outcome outcome)
 		fail_msg("%s: %s", outcome_names[info->state], info->error.detail);
 }
 
+static void on_waited(void *ctx, const struct operation *operation)
+{
+	*(bool *)ctx = operation_info(operation)->state != OUTCOME_RUNNING;
+}
+
+/* Whoever waits for the operation is told. */
 static void recover(void)
 {
+	bool told = false;
+
 	restart();
 	assert_true(snapshot_is_recovering(t.vm));
 	expect_resolved(OUTCOME_RUNNING);
+	assert_int_equal(operation_wait(operation_find(t.scene->manager->operations, "00000000000a"), 600,
+					on_waited, &told, NULL), 0);
 	while (snapshot_is_recovering(t.vm))
 		turn();
+	assert_true(told);
 }
 
 static void test_half_made(void **state)

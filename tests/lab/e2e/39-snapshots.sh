@@ -31,16 +31,8 @@ vm_up "$V" idle --disk "path=$WORK/vda.qcow2,format=qcow2" --disk "path=$WORK/vd
 put A || fail "writing A"
 A=$(sums)
 # one number to the first disk, then the same to the second, and so on
-guest "$V" 'cat >/tmp/writer <<"EOF"
-n=10000000
-while :; do
-	n=$((n + 1))
-	for d in vda vdb; do
-		{ echo $n; head -c 503 /dev/zero; } | dd of=/dev/$d bs=512 seek=4096 count=1 oflag=direct conv=notrunc 2>/dev/null
-	done
-done
-EOF
-sh /tmp/writer >/dev/null 2>&1 & echo $! >/tmp/writer.pid' >/dev/null
+guest "$V" 'n=10000000; head -c 503 /dev/zero >/tmp/pad; while :; do n=$((n + 1)); { echo $n; cat /tmp/pad; } >/tmp/n; for d in vda vdb; do dd if=/tmp/n of=/dev/$d bs=512 seek=4096 count=1 oflag=direct conv=notrunc 2>/dev/null; done; done >/dev/null 2>&1 & echo $! >/tmp/writer.pid' >/dev/null
+wait_for "the writer" has_moved " "
 
 # --- while it runs
 must hvcli snapshot create "$V" one --description "A on both"
