@@ -230,6 +230,7 @@ bench_net() {
 		new_taps
 		ip addr add 10.99.0.1/24 dev "$tap"
 		net_command_of "$1" "$backend"
+		: >"$work/out"
 		"${COMMAND[@]}" <"$work/keys" >"$work/out" 2>"$work/err" &
 		pid=$!
 		exec {keys}>"$work/keys"
