@@ -237,4 +237,3 @@ void snapshot_create(struct vm *vm, struct snapshot *wanted, vm_progress_fn prog
 	else
 		snapshot_each_disk(work, SNAPSHOT_LOOK, create, snapshot_work_finish);
 }
-
