@@ -110,6 +110,18 @@ static void on_input(struct loop_work *work)
 	serve_rx(container_of(work, struct virtio_console, input_work));
 }
 
+/*
+ * The guest talks here, so it also listens here (vmm/console.h). Before anyone sees what it says: the answer to
+ * a prompt must not go to the other device.
+ */
+static void claim_input(struct virtio_console *vc)
+{
+	if (vc->claimed)
+		return;
+	vc->claimed = true;
+	console_claim_input(vc->console, take_input, vc);
+}
+
 static void serve_tx(struct virtio_console *vc)
 {
 	struct virtqueue *vq = &vc->dev.queue[TXQ];
@@ -119,6 +131,7 @@ static void serve_tx(struct virtio_console *vc)
 	vq_disable_kick(vq);
 	do {
 		while (n < VIRTIO_BATCH && virtio_pop(&vc->dev, TXQ, &chain)) {
+			claim_input(vc);
 			for (unsigned i = 0; i < chain.n_out; i++)
 				console_write(vc->console, chain.iov[i].iov_base,
 					      chain.iov[i].iov_len);
@@ -130,12 +143,6 @@ static void serve_tx(struct virtio_console *vc)
 	virtio_notify_queue(&vc->dev, TXQ);
 	if (n == VIRTIO_BATCH)
 		virtio_rekick(&vc->dev, TXQ);
-
-	/* The guest talks here, so it also listens here (vmm/console.h). */
-	if (n && !vc->claimed) {
-		vc->claimed = true;
-		console_claim_input(vc->console, take_input, vc);
-	}
 }
 
 static void console_kick(struct virtio_dev *dev, unsigned queue)
