@@ -7,84 +7,17 @@ asked for again with its Idempotency-Key it comes to its end. Nothing is left ov
 
 KILLS: how many; SEED: of the chances.
 """
-import http.client
-import json
 import os
 import random
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
-import threading
-import time
 
-HVD = os.path.join(os.environ.get("top_builddir", "."), "hvd")
-KILLS = int(os.environ.get("KILLS", "100"))
-SEED = int(os.environ.get("SEED", str(random.randrange(1 << 32))))
+from kill_rig import SEED, Daemon, Gone, fail, kills
+
+KILLS = kills(100)
 NAMES = [f"vm{i}" for i in range(6)]
 VOLUMES = ["a", "b", "c.d"] if os.access("/usr/bin/qemu-img", os.X_OK) else []
-TYPES = {"POST": "application/json", "PATCH": "application/merge-patch+json"}
 # what it may be answered again, when it has been done and hvd was killed before it could tell
 DONE = {"POST": 409, "PATCH": 200, "DELETE": 404}
-
-
-class Gone(Exception):
-    """hvd has been killed."""
-
-
-class Connection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("hvd", timeout=60)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(60)
-        self.sock.connect(self.path)
-
-    def ask(self, method, path, body=None, key=None):
-        headers = {"Content-Type": TYPES[method]} if body else {}
-        if key:
-            headers["Idempotency-Key"] = f'"{key}"'
-        try:
-            self.request(method, path, body and json.dumps(body), headers)
-            answer = self.getresponse()
-            return answer.status, answer.read()
-        except (OSError, http.client.HTTPException) as e:
-            raise Gone from e
-
-
-class Daemon:
-    def __init__(self, folder):
-        self.folder = folder
-        self.socket = os.path.join(folder, "sock")
-        self.process = None
-
-    def start(self):
-        self.process = subprocess.Popen(
-            [HVD, "--no-bus", "--state-dir", self.folder + "/state", "--runtime-dir",
-             self.folder + "/run", "--socket", self.socket, "--log-level", "error"],
-            start_new_session=True)
-        while self.process.poll() is None:
-            try:
-                connection = Connection(self.socket)
-                connection.connect()
-                return connection
-            except OSError:
-                time.sleep(0.002)
-        raise SystemExit(f"hvd does not start again (SEED={SEED})")
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        # a qemu-img that has not been executed yet has its sockets for a moment
-        while True:
-            try:
-                Connection(self.socket).connect()
-                time.sleep(0.002)
-            except OSError:
-                return
 
 
 class Model:
@@ -123,17 +56,6 @@ class Model:
         return "PATCH", f"/v1/vms/{name}", {"description": text}, after
 
 
-def fail(text):
-    sys.exit(f"{text} (SEED={SEED})")
-
-
-def get(connection, path):
-    status, body = connection.ask("GET", path)
-    if status != 200:
-        fail(f"GET {path}: {status} {body!r}")
-    return json.loads(body)
-
-
 def work(connection, model, chance, round_number):
     """Until hvd is gone: the request that has no answer."""
     for i in range(1000000):
@@ -144,31 +66,31 @@ def work(connection, model, chance, round_number):
         except Gone:
             return method, path, body, key, after
         if status >= 300:
-            fail(f"{method} {path}: {status} {answer!r}")
+            fail(f"{method} {path}: {status} {answer}")
         model.vms = after
     return None
 
 
 def check(daemon, connection, model, last):
     method, path, body, key, after = last
-    found = {vm["name"]: vm["spec"]["description"] for vm in get(connection, "/v1/vms")["items"]}
-    for volume in get(connection, "/v1/volumes")["items"]:
+    found = {vm["name"]: vm["spec"]["description"] for vm in connection.get("/v1/vms")["items"]}
+    for volume in connection.get("/v1/volumes")["items"]:
         found[f"/v1/volumes/{volume['name']}"] = volume["spec"]["size"]
     if found not in (model.vms, after):
         fail(f"neither before nor after {method} {path}: {found}")
     done = found == after != model.vms
     status, answer = connection.ask(method, path, body, key)
     if status >= 300 and not (done and status == DONE[method]):
-        fail(f"again: {method} {path}: {status} {answer!r}")
+        fail(f"again: {method} {path}: {status} {answer}")
     # what it had begun has become an operation, which hvd does not begin again
-    failed = status == 202 and json.loads(answer)["state"] == "failed"
+    failed = status == 202 and answer["state"] == "failed"
     if failed and done:
         fail(f"{method} {path} was done, and its operation has failed")
     if not failed:
         model.vms = after
-    if any(o["state"] == "running" for o in get(connection, "/v1/operations")["items"]):
+    if any(o["state"] == "running" for o in connection.get("/v1/operations")["items"]):
         fail("an operation goes on that nobody does")
-    get(connection, "/v1/events?since=0")
+    connection.get("/v1/events?since=0")
     left = [name for _, _, names in os.walk(daemon.folder + "/state") for name in names
             if name.endswith(".new")]
     if left:
@@ -180,17 +102,13 @@ def main():
     chance = random.Random(SEED)
     model = Model()
     n_done = 0
-    with tempfile.TemporaryDirectory() as folder:
-        daemon = Daemon(folder)
+    with tempfile.TemporaryDirectory() as folder, Daemon(folder) as daemon:
         connection = daemon.start()
         for i in range(KILLS):
-            killer = threading.Timer(chance.uniform(0, 0.03), daemon.kill)
-            killer.start()
-            last = work(connection, model, chance, i)
-            killer.join()
+            with daemon.killed_after(chance.uniform(0, 0.03)):
+                last = work(connection, model, chance, i)
             connection = daemon.start()
             n_done += check(daemon, connection, model, last)
-        daemon.kill()
     print(f"{KILLS} kills, {model.n} requests, {n_done} done without an answer (SEED={SEED})")
 
 

@@ -7,87 +7,24 @@ of after, on both disks; the images are sound, and nothing goes on that nobody d
 
 KILLS: how many; SEED: of the chances.
 """
-import http.client
 import json
 import os
 import random
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
-HVD = os.path.join(os.environ.get("top_builddir", "."), "hvd")
-KILLS = int(os.environ.get("KILLS", "20"))
-SEED = int(os.environ.get("SEED", str(random.randrange(1 << 32))))
+from kill_rig import SEED, Daemon, Gone, fail, kills
+
+KILLS = kills(20)
 LIMIT = 120  # seconds in which what was left is completed on any machine
 
 for tool in ("qemu-img", "qemu-io"):
     if not shutil.which(tool):
         print(f"SKIP: {tool} is not installed")
         sys.exit(77)
-
-
-class Connection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("hvd", timeout=60)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(60)
-        self.sock.connect(self.path)
-
-    def ask(self, method, path, body=None):
-        self.request(method, path, body and json.dumps(body),
-                     {"Content-Type": "application/merge-patch+json" if method == "PATCH" else "application/json"}
-                     if body else {})
-        answer = self.getresponse()
-        text = answer.read()
-        return answer.status, json.loads(text) if text else None
-
-
-class Daemon:
-    def __init__(self, folder):
-        self.folder, self.process = folder, None
-        self.socket = os.path.join(folder, "sock")
-
-    def start(self):
-        self.process = subprocess.Popen(
-            [HVD, "--no-bus", "--state-dir", self.folder + "/state", "--runtime-dir", self.folder + "/run",
-             "--socket", self.socket, "--log-level", "error"], start_new_session=True)
-        while self.process.poll() is None:
-            try:
-                connection = Connection(self.socket)
-                connection.connect()
-                return connection
-            except OSError:
-                time.sleep(0.002)
-        raise SystemExit(f"hvd does not start again (SEED={SEED})")
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        # a qemu-img that has not been executed yet has its sockets for a moment
-        while True:
-            try:
-                Connection(self.socket).connect()
-                time.sleep(0.002)
-            except OSError:
-                return
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *args):
-        self.kill()
-
-
-def fail(text):
-    sys.exit(f"{text} (SEED={SEED})")
 
 
 def run(*command):
@@ -120,12 +57,12 @@ def names_in(image):
 
 
 def listed_by(connection):
-    return sorted(s["name"] for s in connection.ask("GET", "/v1/vms/demo/snapshots")[1]["items"]
+    return sorted(s["name"] for s in connection.get("/v1/vms/demo/snapshots")["items"]
                   if s["state"] == "ready")
 
 
 def is_settled(connection, images):
-    if any(o["state"] == "running" for o in connection.ask("GET", "/v1/operations")[1]["items"]):
+    if any(o["state"] == "running" for o in connection.get("/v1/operations")["items"]):
         return False
     # refused while something is done to its snapshots
     status, answer = connection.ask("PATCH", "/v1/vms/demo", {"description": "settled"})
@@ -172,16 +109,14 @@ def main():
             for image in images:
                 put(image, n)
             method, path, body, reverted = choose(chance, data, n)
-            killer = threading.Timer(chance.uniform(0, 0.2), daemon.kill)
-            killer.start()
-            try:
-                status, answer = connection.ask(method, path, body)
-                if status >= 300:
-                    fail(f"{method} {path}: {status} {answer}")
-                n_done += 1
-            except (OSError, http.client.HTTPException):
-                status = None
-            killer.join()
+            with daemon.killed_after(chance.uniform(0, 0.2)):
+                try:
+                    status, answer = connection.ask(method, path, body)
+                    if status >= 300:
+                        fail(f"{method} {path}: {status} {answer}")
+                    n_done += 1
+                except Gone:
+                    status = None
             connection = daemon.start()
             listed = settled(connection, images)
             for image in images:
