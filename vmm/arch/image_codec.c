@@ -19,18 +19,17 @@
 #define LZ4_LEGACY_MAGIC 0x184c2102
 #define LZ4_BLOCK_SIZE   (8 * MIB)
 
-int image_source_fill(struct image_source *source, struct hvd_error *err)
+/* What comes next of the part, at most len (> 0) bytes of it, to buf. Returns as image_source_fill(). */
+static int read_piece(struct image_source *source, void *buf, size_t len, size_t *ret_len,
+		      struct hvd_error *err)
 {
 	ssize_t n;
 
-	if (source->pos < source->len)
-		return 1;
 	if (source->at == source->end)
 		return 0;
 
 	do
-		n = pread(source->fd, source->buf,
-			  (size_t)MIN((uint64_t)IMAGE_SOURCE_SIZE, source->end - source->at),
+		n = pread(source->fd, buf, (size_t)MIN((uint64_t)len, source->end - source->at),
 			  (off_t)source->at);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
@@ -42,9 +41,32 @@ int image_source_fill(struct image_source *source, struct hvd_error *err)
 			       (unsigned long long)source->at, (unsigned long long)source->end);
 
 	source->at += (uint64_t)n;
-	source->pos = 0;
-	source->len = (size_t)n;
+	*ret_len = (size_t)n;
 	return 1;
+}
+
+int image_source_fill(struct image_source *source, struct hvd_error *err)
+{
+	size_t n;
+	int r;
+
+	if (source->pos < source->len)
+		return 1;
+	r = read_piece(source, source->buf, IMAGE_SOURCE_SIZE, &n, err);
+	if (r <= 0)
+		return r;
+	source->pos = 0;
+	source->len = n;
+	return 1;
+}
+
+static size_t take_buffered(struct image_source *source, void *buf, size_t len)
+{
+	size_t n = MIN(len, source->len - source->pos);
+
+	memcpy(buf, source->buf + source->pos, n);
+	source->pos += n;
+	return n;
 }
 
 int image_source_read(struct image_source *source, void *buf, size_t len, size_t *ret_len,
@@ -53,16 +75,22 @@ int image_source_read(struct image_source *source, void *buf, size_t len, size_t
 	size_t done = 0;
 
 	while (done < len) {
-		size_t n;
-		int r = image_source_fill(source, err);
+		uint8_t *dst = (uint8_t *)buf + done;
+		size_t room = len - done, n = 0;
+		int r;
 
+		/* much at once need not be copied twice: a plain kernel is read to its place */
+		if (source->pos == source->len && room >= IMAGE_SOURCE_SIZE) {
+			r = read_piece(source, dst, room, &n, err);
+		} else {
+			r = image_source_fill(source, err);
+			if (r > 0)
+				n = take_buffered(source, dst, room);
+		}
 		if (r < 0)
 			return r;
 		if (r == 0)
 			break;
-		n = MIN(len - done, source->len - source->pos);
-		memcpy((uint8_t *)buf + done, source->buf + source->pos, n);
-		source->pos += n;
 		done += n;
 	}
 	*ret_len = done;

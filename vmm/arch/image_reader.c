@@ -63,6 +63,7 @@ static int open_zboot(struct image_reader *reader, const uint8_t *head, struct h
 		return hvd_err(err, EBADMSG,
 			       "damaged: the header of the EFI zboot image puts %u bytes at %u", size,
 			       at);
+	reader->source.pos = reader->source.len = 0;
 	reader->source.at = at;
 	reader->source.end = (uint64_t)at + size;
 
@@ -88,9 +89,9 @@ static int open_source(struct image_reader *reader, struct hvd_error *err)
 
 	if (r < 0)
 		return r;
-	source->at = source->pos = source->len = 0;
 	if (is_zboot(head, n))
 		return open_zboot(reader, head, err);
+	source->pos = 0;
 	reader->codec = n >= 2 && head[0] == 0x1f && head[1] == 0x8b ? &image_gzip : &image_plain;
 	return 0;
 }
