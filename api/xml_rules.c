@@ -163,7 +163,7 @@ const struct xml_rule xml_rules[] = {
 	ONLY(DEVICES "rng/backend/#text", "/dev/urandom|/dev/random",
 	     "entropy comes from the host's kernel: write /dev/urandom"),
 	REFUSED(DEVICES "rng/backend", "entropy comes from the host's kernel: write model='random'"),
-	REFUSED(DEVICES "rng/rate", "entropy is not limited: it is the kernel's and costs nobody else"),
+	ONLY(DEVICES "rng/rate/@period", "1000", "the limit is one of bytes in a second: write period='1000'"),
 	IGNORED(DEVICES "rng/driver", HOST_TUNING),
 	FIXED(DEVICES "vsock/cid/@auto", "yes|no"),
 	FIXED(DEVICES "vsock/cid", ""),

@@ -184,6 +184,14 @@ static int check_balloon(const struct vm_config *config, struct hvd_error *err)
 	return 0;
 }
 
+static int check_rng(const struct vm_config *config, struct hvd_error *err)
+{
+	if (config->rng_bytes_per_second && !config->rng)
+		return hvd_err_field(err, EINVAL, "rng_bytes_per_second",
+				     "limits an entropy source that the VM does not have: set rng too");
+	return 0;
+}
+
 static int check_vsock(const struct manager *manager, const struct vm_config *config,
 		       struct hvd_error *err)
 {
@@ -222,6 +230,8 @@ int vm_check(const struct manager *manager, const struct vm_config *config,
 		r = check_nics(manager, config, err);
 	if (r >= 0)
 		r = check_balloon(config, err);
+	if (r >= 0)
+		r = check_rng(config, err);
 	if (r >= 0)
 		r = check_vsock(manager, config, err);
 	if (r >= 0)

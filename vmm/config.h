@@ -246,6 +246,7 @@ struct vm_config {
 	uint32_t vsock_cid;  /* the guest's address, 3 … 0xfffffffe; 0: chosen when defined */
 
 	bool rng;            /* virtio-rng fed from getrandom(2) */
+	uint64_t rng_bytes_per_second; /* that the guest gets of it, all at once or not; 0: no limit */
 	bool virtio_console; /* hvc0 beside the PL011, on the same console stream */
 
 	struct resources_config resources;

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!g.dev) {
 		fuzz_open(&g);
-		if (virtio_rng_new(g.mem, g.io, &dev, NULL) < 0)
+		if (virtio_rng_new(&(struct virtio_rng_args){ 0 }, g.mem, g.io, &dev, NULL) < 0)
 			abort();
 		fuzz_plug_pci(&g, dev);
 	}

@@ -8,13 +8,15 @@
 
 #include "tests/unit/virtio_driver.h"
 
+static const struct virtio_rng_args unlimited;
+
 static int set_up(void **state)
 {
 	static struct driver d;
 	struct virtio_dev *dev;
 
 	driver_open(&d);
-	assert_int_equal(virtio_rng_new(d.mem, d.io, &dev, NULL), 0);
+	assert_int_equal(virtio_rng_new(&unlimited, d.mem, d.io, &dev, NULL), 0);
 	driver_set_device(&d, dev);
 	driver_start(&d, DRIVER_FEATURES);
 	*state = &d;
@@ -111,6 +113,91 @@ static void test_broken_ring_again_and_again(void **state)
 	assert_true(d->dev->log_limit.suppressed > 0);
 }
 
+static void set_limit(struct driver *d, const struct virtio_rng_args *args)
+{
+	assert_int_equal(virtio_update(d->dev, args, NULL), 0);
+}
+
+/* As many requests as the queue holds, of so many bytes. */
+static void ask_many(struct driver *d, uint32_t len)
+{
+	for (uint16_t i = 0; i < DRIVER_QUEUE_SIZE; i++) {
+		queue_desc(&d->queue[0], i, data_ipa(i * 8192ULL), len, VRING_DESC_F_WRITE, 0);
+		queue_avail(&d->queue[0], i);
+	}
+	driver_kick(d, 0);
+}
+
+static void expect_answers(struct driver *d, uint16_t from, uint16_t to, uint32_t len)
+{
+	for (uint16_t i = from; i < to; i++) {
+		struct vring_used_elem elem = driver_used(d, 0);
+
+		assert_int_equal(elem.id, i);
+		assert_int_equal(elem.len, len);
+	}
+}
+
+/* The second is more than is left, and takes an hour's worth of what comes. */
+static const struct virtio_rng_args two_requests = { .bytes_limit = { .per_second = 1, .burst = 4097 } };
+
+/* What the limit does not let pass is neither lost nor answered twice, whatever happens meanwhile. */
+static void test_limit(void **state)
+{
+	struct driver *d = *state;
+
+	set_limit(d, &two_requests);
+	/* nobody is given more than REQUEST_MAX, and nobody pays for more */
+	ask_many(d, 8192);
+	expect_answers(d, 0, 2, 4096);
+	for (int i = 0; i < 3; i++) {
+		virtio_quiesce(d->dev);
+		set_limit(d, &two_requests);
+		assert_int_equal(d->queue[0].used->idx, 2);
+		virtio_resume(d->dev);
+		driver_kick(d, 0);
+	}
+	set_limit(d, &two_requests);
+	virtio_quiesce(d->dev);
+	assert_int_equal(d->queue[0].used->idx, 2);
+	virtio_resume(d->dev);
+
+	set_limit(d, &unlimited);
+	expect_answers(d, 2, DRIVER_QUEUE_SIZE, 4096);
+	assert_int_equal(d->queue[0].used->idx, DRIVER_QUEUE_SIZE);
+	assert_int_equal(ask(d, 64), 64);
+}
+
+/* The limit is the device's, whatever the driver does. */
+static void test_limit_and_reset(void **state)
+{
+	struct driver *d = *state;
+
+	set_limit(d, &two_requests);
+	ask_many(d, 4096);
+	expect_answers(d, 0, 2, 4096);
+	driver_start(d, DRIVER_FEATURES);
+	ask_many(d, 4096);
+	virtio_quiesce(d->dev);
+	assert_int_equal(d->queue[0].used->idx, 0);
+	virtio_resume(d->dev);
+	set_limit(d, &unlimited);
+	expect_answers(d, 0, DRIVER_QUEUE_SIZE, 4096);
+}
+
+/* More than the burst: the timer has to come for the rest. */
+static void test_limit_goes_on(void **state)
+{
+	static const struct virtio_rng_args slow = { .bytes_limit = { .per_second = 64000, .burst = 256 } };
+	struct driver *d = *state;
+
+	set_limit(d, &slow);
+	for (int round = 0; round < 5; round++) {
+		ask_many(d, 64);
+		expect_answers(d, 0, DRIVER_QUEUE_SIZE, 64);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -122,6 +209,9 @@ int main(void)
 		TEST(test_nothing_to_write),
 		TEST(test_more_than_a_turn),
 		TEST(test_broken_ring_again_and_again),
+		TEST(test_limit),
+		TEST(test_limit_and_reset),
+		TEST(test_limit_goes_on),
 	};
 
 	return DRIVER_RUN(tests);

@@ -79,6 +79,12 @@ static void target_beyond_memory(struct vm_config *config)
 	config->memory_target = config->memory * 2;
 }
 
+static void limit_without_rng(struct vm_config *config)
+{
+	config->rng = false;
+	config->rng_bytes_per_second = 1000;
+}
+
 static void bad_cpuset(struct vm_config *config)
 {
 	config->resources.cpuset = strdup("3-1");
@@ -99,6 +105,7 @@ static void test_refused_definitions(void **state)
 		{ device_as_disk, -EINVAL, "disks[0].path" },
 		{ target_without_balloon, -EINVAL, "memory_target" },
 		{ target_beyond_memory, -EINVAL, "memory_target" },
+		{ limit_without_rng, -EINVAL, "rng_bytes_per_second" },
 		{ bad_cpuset, -EINVAL, "resources.cpuset" },
 	};
 	struct scene *scene = *state;

@@ -238,7 +238,7 @@ static const char dump[] =
 	"<alias name='balloon0'/></memballoon><panic model='pvpanic'/>"
 	"<watchdog model='sbsa' action='poweroff'/>\n"
 	"    <!-- a comment is nothing -->\n"
-	"    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>\n"
+	"    <rng model='virtio'><rate bytes='2048' period='1000'/><backend model='random'>/dev/urandom</backend></rng>\n"
 	"  </devices>\n"
 	"  <seclabel type='dynamic' model='dac'><label>+64055:+64055</label></seclabel>\n"
 	"</domain>\n";
@@ -285,6 +285,7 @@ static void test_libvirt(void **state)
 	assert_int_equal(vm.nics[1].limits.rx_bytes_burst, 2 * MIB);
 	assert_int_equal(vm.nics[1].limits.tx_bytes_per_second, 128 * KIB);
 	assert_true(vm.rng);
+	assert_int_equal(vm.rng_bytes_per_second, 2048);
 	assert_int_equal(vm.memory_target, 2 * GIB);
 	assert_true(vm.balloon);
 	assert_true(vm.deflate_on_oom);
@@ -504,6 +505,10 @@ static const struct {
 	  "balloon: line 44: 'xen' is not one of: none, virtio" },
 	{ "autodeflate='on'", "autodeflate='yes'",
 	  "deflate_on_oom: line 44: 'yes' is not one of: off, on" },
+	{ "period='1000'", "period='2000'",
+	  "line 46: period='2000' of <rate bytes='2048' period='2000'> is not supported: the limit is one of bytes in "
+	  "a second: write period='1000'" },
+	{ "bytes='2048' ", "", "line 46: <rate period='1000'> is not supported" },
 	{ "unit='KiB'", "unit='pages'",
 	  "memory: line 5: '2097152' is no whole number, or the unit is unknown" },
 	{ "gic version='3'", "gic version='2'",

@@ -266,9 +266,25 @@ static bool has_rng(const struct vm_config *config)
 	return config->rng;
 }
 
+static struct virtio_rng_args rng_args(const struct vm_config *config)
+{
+	uint64_t bytes = config->rng_bytes_per_second;
+
+	return (struct virtio_rng_args){ .bytes_limit = { .per_second = bytes, .burst = bytes } };
+}
+
 static int new_rng(struct machine *m, struct virtio_dev **ret, struct hvd_error *err)
 {
-	return virtio_rng_new(m->mem, m->args.io, ret, err);
+	const struct virtio_rng_args args = rng_args(m->args.config);
+
+	return virtio_rng_new(&args, m->mem, m->args.io, ret, err);
+}
+
+static int update_rng(struct virtio_dev *dev, const struct vm_config *config, struct hvd_error *err)
+{
+	const struct virtio_rng_args args = rng_args(config);
+
+	return virtio_update(dev, &args, err);
 }
 
 static bool has_balloon(const struct vm_config *config)
@@ -346,7 +362,7 @@ static const struct {
 		      struct hvd_error *err);
 } singles[] = {
 	{ MACHINE_CONSOLE, VIRTIO_ID_CONSOLE, has_console, new_console, NULL },
-	{ MACHINE_RNG, VIRTIO_ID_RNG, has_rng, new_rng, NULL },
+	{ MACHINE_RNG, VIRTIO_ID_RNG, has_rng, new_rng, update_rng },
 	{ MACHINE_BALLOON, VIRTIO_ID_BALLOON, has_balloon, new_balloon, update_balloon },
 	{ MACHINE_VSOCK, VIRTIO_ID_VSOCK, has_vsock, new_vsock, NULL },
 };

@@ -219,6 +219,10 @@ struct virtio_vsock_args {
 	const char *folder; /* of the sockets vsock_PORT that the guest reaches; NULL: none; copied */
 };
 
+struct virtio_rng_args {
+	struct rate_limit bytes_limit;
+};
+
 /*
  * Errors are those of the backend (vmm/block/raw.h, vmm/net/tap.h) and -ENOMEM, -EMFILE; the
  * result is freed with virtio_dev_free().
@@ -248,8 +252,8 @@ int virtio_balloon_new(const struct virtio_balloon_args *args, const struct gues
 		       struct loop *io, struct virtio_dev **ret, struct hvd_error *err);
 int virtio_vsock_new(const struct virtio_vsock_args *args, const struct guest_mem *mem,
 		     struct loop *io, struct virtio_dev **ret, struct hvd_error *err);
-int virtio_rng_new(const struct guest_mem *mem, struct loop *io, struct virtio_dev **ret,
-		   struct hvd_error *err);
+int virtio_rng_new(const struct virtio_rng_args *args, const struct guest_mem *mem, struct loop *io,
+		   struct virtio_dev **ret, struct hvd_error *err);
 
 /*
  * Core life cycle for device files: create eventfds and config space. n_queues is at most

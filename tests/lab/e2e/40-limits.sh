@@ -3,6 +3,7 @@
 # Limits change while the guest runs: by hvcli, REST and D-Bus; systemd and the cgroup confirm.
 . "${0%/*}/vm.sh"
 V=${P}limits
+R=${P}entropy
 U=$(vm_unit "$V")
 
 vm_up "$V" counter --cpu-weight 50
@@ -49,6 +50,15 @@ equal "the spec follows" "$(vm_json "$V" | jq -c '.spec.resources | [.cpu_weight
 rest_is 422 PATCH "/v1/vms/$V" '{"resources": {"cpu_weight": 20000}}'
 rest_is 422 PATCH "/v1/vms/$V" '{"resources": {"cpuset": "x-y"}}'
 limit "after a refused change" CPUWeight 333 cpu.weight 333
+
+# What the guest is not given yet it waits for: at this rate for 18 hours.
+vm_up "$R" idle --rng-bytes-per-second 1
+guest "$R" 'head -c 65536 /dev/hwrng >/tmp/entropy & sleep 1'
+got=$(guest "$R" 'wc -c </tmp/entropy')
+((got < 65536)) || fail "$got bytes of entropy, limited to one a second"
+rest_is 200 PATCH "/v1/vms/$R" '{"rng_bytes_per_second": null}'
+equal "entropy without a limit" "$(guest "$R" 'wait; wc -c </tmp/entropy')" 65536
+vm_gone "$R"
 
 before=$(console_count "$V" '^COUNT')
 goes_on() { (($(console_count "$V" '^COUNT') > before)); }
