@@ -502,8 +502,8 @@ static const struct field vm_fields[] = {
 	{ "rng", "devices/rng[@model=virtio]/backend[@model=random]", BOOL(struct vm_config, rng),
 	  .def = "yes", .help = "Entropy source (virtio-rng)" },
 	{ "rng_bytes_per_second", "devices/rng/rate/@bytes",
-	  SIZE(struct vm_config, rng_bytes_per_second), .min = 1, .max = MAX_RATE, LIVE,
-	  .unit = "bytes",
+	  SIZE(struct vm_config, rng_bytes_per_second), .min = 1, .max = MAX_RATE,
+	  .xml_divisor = 1, LIVE, .unit = "bytes",
 	  .help = "Most bytes of entropy that the guest gets in a second, as many at once after a "
 		  "pause" },
 	{ "virtio_console", "devices/console[@type=pty]/target[@type=virtio]",

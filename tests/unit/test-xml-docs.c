@@ -57,8 +57,10 @@ static void print_values(FILE *f, const struct field *field)
 			*field->xml_names[i] ? "`" : "");
 	if (field->xml_scale)
 		fprintf(f, "%u times the value", field->xml_scale);
-	if (field->xml_divisor)
+	if (field->xml_divisor > 1)
 		fprintf(f, "in units of %u bytes", field->xml_divisor);
+	else if (field->xml_divisor)
+		fputs("in bytes", f);
 	if (field->type == FIELD_BOOL && !field->xml_names && !is_attribute(field->xml))
 		fputs("yes: the element is there", f);
 }

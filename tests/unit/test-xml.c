@@ -582,11 +582,13 @@ static void test_defaults_are_written(void **state)
 	assert_int_equal(schema_init(&vm_schema, &vm), 0);
 	vm.name = strdup("demo");
 	vm.boot.kernel = strdup("/k");
+	vm.rng_bytes_per_second = 4096;
 	assert_int_equal(xml_from_obj(&vm_schema, &vm, &text), 0);
 	assert_non_null(strstr(text, "machine=\"hvd-1.0\""));
 	assert_non_null(strstr(text, "<vcpu>1</vcpu>"));
 	assert_non_null(strstr(text, "<memory unit=\"bytes\">536870912</memory>"));
 	assert_non_null(strstr(text, "<rng"));
+	assert_non_null(strstr(text, "<rate bytes=\"4096\"/>"));
 	assert_null(strstr(text, "<cputune"));
 	schema_clear(&vm_schema, &vm);
 }
