@@ -9,6 +9,7 @@
 #include "daemon/bus_object.h"
 #include "daemon/bus_path.h"
 #include "daemon/bus_table.h"
+#include "daemon/pool.h"
 #include "vmm/base/log.h"
 #include "vmm/base/macro.h"
 
@@ -139,6 +140,8 @@ static int emit_spec(struct bus_server *server, const struct bus_object *object,
 	if (r < 0)
 		return r;
 	/* of status, it counts changes of the spec */
+	if (!bus_field(bus_kinds[object->kind].status, "Generation"))
+		return 0;
 	return sd_bus_emit_properties_changed(server->manager->bus, path, interface, "Generation",
 					      NULL);
 }
@@ -182,6 +185,17 @@ static void on_network(struct manager_listener *listener, enum event_type event,
 	};
 
 	emit(listener, &(struct bus_object){ BUS_KIND_NETWORK, network }, emits[event]);
+}
+
+static void on_pool(struct manager_listener *listener, enum event_type event, struct pool_item *item)
+{
+	static const emit_fn emits[_EVENT_TYPE_MAX] = {
+		[EVENT_ADDED] = emit_added,
+		[EVENT_REMOVED] = emit_removed,
+		[EVENT_CHANGED] = emit_spec,
+	};
+
+	emit(listener, &(struct bus_object){ bus_kind_named(pool_noun(item)), item }, emits[event]);
 }
 
 static int emit_event(struct bus_server *server, const struct event *event)
@@ -249,6 +263,7 @@ int bus_server_new(struct manager *manager, struct bus_server **ret, struct hvd_
 	bus_calls_init(&server->calls, manager);
 	server->listener.fn = on_vm;
 	server->listener.network = on_network;
+	server->listener.pool = on_pool;
 	list_init(&server->listener.node);
 	server->event_listener.fn = on_logged;
 	list_init(&server->event_listener.node);

@@ -2,9 +2,11 @@
 /*
  * The D-Bus front end: name org.hvd1 on manager->bus.
  *
- *	/org/hvd1               org.hvd1.Manager: operations of neither; ObjectManager
+ *	/org/hvd1               org.hvd1.Manager: operations of none of these; ObjectManager
  *	/org/hvd1/vm/NAME       org.hvd1.VM: operations of one VM; NAME as by sd_bus_path_encode(3)
  *	/org/hvd1/network/NAME  org.hvd1.Network: those of one network
+ *	/org/hvd1/image/NAME    org.hvd1.Image: those of one image
+ *	/org/hvd1/volume/NAME   org.hvd1.Volume: those of one volume
  *
  * Methods and properties are made from the operations and field tables when the server starts.
  * Each call is authorised by polkit with the action of its access class; root needs none,

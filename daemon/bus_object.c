@@ -6,10 +6,12 @@
 
 #include "api/dbus.h"
 #include "daemon/network.h"
+#include "daemon/volume.h"
 
 union status {
 	struct vm_status vm;
 	struct network_status network;
+	struct volume_status volume;
 };
 
 static const void *next_vm(const struct manager *manager, const void *vm)
@@ -52,6 +54,33 @@ static int status_of_network(const void *network, union status *ret)
 	return network_get_status(network, &ret->network);
 }
 
+static const void *next_image(const struct manager *manager, const void *image)
+{
+	return pool_next(manager->images, image);
+}
+
+static const void *next_volume(const struct manager *manager, const void *volume)
+{
+	return pool_next(manager->volumes, volume);
+}
+
+/* Its size is what its file says. */
+static const void *spec_of_item(const void *item)
+{
+	pool_look((struct pool_item *)item, &(struct volume_status){ 0 });
+	return pool_config(item);
+}
+
+static const char *name_of_item(const void *item)
+{
+	return pool_config(item)->name;
+}
+
+static int status_of_item(const void *item, union status *ret)
+{
+	return volume_get_status((struct pool_item *)item, &ret->volume);
+}
+
 /* How resources of a kind are asked; NULL: it has no objects. */
 static const struct access_of_kind {
 	const void *(*next)(const struct manager *manager, const void *resource);
@@ -61,6 +90,8 @@ static const struct access_of_kind {
 } access_of[_BUS_KIND_MAX] = {
 	[BUS_KIND_VM] = { next_vm, name_of_vm, spec_of_vm, status_of_vm },
 	[BUS_KIND_NETWORK] = { next_network, name_of_network, spec_of_network, status_of_network },
+	[BUS_KIND_IMAGE] = { next_image, name_of_item, spec_of_item, status_of_item },
+	[BUS_KIND_VOLUME] = { next_volume, name_of_item, spec_of_item, status_of_item },
 };
 
 const char *bus_object_name(const struct bus_object *object)
@@ -132,15 +163,15 @@ int bus_object_paths(const struct manager *manager, enum bus_kind kind, char ***
 int bus_object_append(const struct bus_object *object, const char *property, sd_bus_message *reply)
 {
 	const struct bus_kind_info *info = &bus_kinds[object->kind];
-	const struct field *field = bus_field(info->spec, property);
+	const struct field *field = bus_field(info->status, property);
 	union status status = { 0 };
 	int r;
 
-	if (field)
-		return dbus_append_field(reply, field, access_of[object->kind].spec(object->resource));
-	field = bus_field(info->status, property);
-	if (!field)
-		return -ENOENT;
+	if (!field) {
+		field = bus_field(info->spec, property);
+		return field ? dbus_append_field(reply, field, access_of[object->kind].spec(object->resource))
+			     : -ENOENT;
+	}
 	r = access_of[object->kind].status(object->resource, &status);
 	if (r >= 0)
 		r = dbus_append_field(reply, field, &status);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is an object on the bus: VMs and networks, by their paths. */
+/* What is an object on the bus: VMs, networks, images and volumes, by their paths. */
 #pragma once
 
 #include "api/network_schema.h"
@@ -8,7 +8,7 @@
 
 struct bus_object {
 	enum bus_kind kind;
-	const void *resource; /* struct vm, struct network */
+	const void *resource; /* struct vm, struct network, struct pool_item */
 };
 
 /* name is the resource's; valid as long as that. */

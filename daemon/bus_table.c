@@ -39,17 +39,28 @@ const struct bus_kind_info bus_kinds[_BUS_KIND_MAX] = {
 			  "VMRemoved" },
 	[BUS_KIND_NETWORK] = { BUS_NETWORK, BUS_NETWORK_PATH, "network", &network_schema,
 			       &network_status_schema, "NetworkAdded", "NetworkRemoved" },
+	[BUS_KIND_IMAGE] = { BUS_IMAGE, BUS_IMAGE_PATH, "image", &image_schema, &volume_status_schema,
+			     "ImageAdded", "ImageRemoved" },
+	[BUS_KIND_VOLUME] = { BUS_VOLUME, BUS_VOLUME_PATH, "volume", &volume_schema, &volume_status_schema,
+			      "VolumeAdded", "VolumeRemoved" },
 };
+
+enum bus_kind bus_kind_named(const char *parameter)
+{
+	for (enum bus_kind kind = 0; kind < _BUS_KIND_MAX; kind++)
+		if (bus_kinds[kind].parameter && !strcmp(bus_kinds[kind].parameter, parameter))
+			return kind;
+	return BUS_KIND_MANAGER;
+}
 
 enum bus_kind bus_kind_of(const struct op *op)
 {
 	char parameter[16];
 
+	if (bus_kind_made(op) != BUS_KIND_MANAGER)
+		return BUS_KIND_MANAGER;
 	op_parameter(op, 0, parameter);
-	for (enum bus_kind kind = 0; kind < _BUS_KIND_MAX; kind++)
-		if (bus_kinds[kind].parameter && !strcmp(bus_kinds[kind].parameter, parameter))
-			return kind;
-	return BUS_KIND_MANAGER;
+	return bus_kind_named(parameter);
 }
 
 enum bus_kind bus_kind_made(const struct op *op)
@@ -206,9 +217,22 @@ static int add_methods(struct bus_table *table, sd_bus_vtable *out, enum bus_kin
 	return n;
 }
 
-/* names: of those that change. */
+static bool has_property(const struct schema *schema, const char *name)
+{
+	const struct field *field = schema ? schema_field(schema, name) : NULL;
+
+	return field && is_property(field);
+}
+
+static bool has_state(const struct bus_kind_info *info)
+{
+	return has_property(info->status, "state");
+}
+
+/* names: of those that change, as signals tell; NULL: they do not. But for those that are in hidden too. */
 static int add_properties(struct bus_table *table, sd_bus_vtable *out, char **names,
-			  const struct schema *schema, sd_bus_property_get_t get)
+			  const struct schema *schema, const struct schema *hidden,
+			  sd_bus_property_get_t get)
 {
 	int n = 0;
 
@@ -217,7 +241,7 @@ static int add_properties(struct bus_table *table, sd_bus_vtable *out, char **na
 		bool changes = field->applies != APPLIES_NEVER;
 		char *name;
 
-		if (!is_property(field))
+		if (!is_property(field) || has_property(hidden, field->name))
 			continue;
 		name = keep(table, malloc(strlen(field->name) + 1));
 		if (!name)
@@ -225,8 +249,9 @@ static int add_properties(struct bus_table *table, sd_bus_vtable *out, char **na
 		property_name(field->name, name);
 		out[n++] = (sd_bus_vtable)SD_BUS_PROPERTY(
 			name, dbus_field_signature(field), get, 0,
-			changes ? SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE : SD_BUS_VTABLE_PROPERTY_CONST);
-		if (changes)
+			!names ? 0
+			: changes ? SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE : SD_BUS_VTABLE_PROPERTY_CONST);
+		if (names && changes)
 			*names++ = name;
 	}
 	return n;
@@ -276,16 +301,17 @@ static int fill(struct bus_table *table, enum bus_kind kind, const struct bus_ha
 	if (n < 0)
 		return n;
 	out += n;
-	n = add_properties(table, out, table->kinds[kind].spec, info->spec, handlers->property);
+	n = add_properties(table, out, table->kinds[kind].spec, info->spec, info->status, handlers->property);
 	if (n < 0)
 		return n;
 	out += n;
-	n = add_properties(table, out, table->kinds[kind].status, info->status, handlers->property);
+	n = add_properties(table, out, has_state(info) ? table->kinds[kind].status : NULL, info->status, NULL,
+			   handlers->property);
 	if (n < 0)
 		return n;
 	out += n;
-	*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("StateChanged", "ss",
-							 "state\0reason\0", 0);
+	if (has_state(info))
+		*out++ = (sd_bus_vtable)SD_BUS_SIGNAL_WITH_NAMES("StateChanged", "ss", "state\0reason\0", 0);
 	*out = (sd_bus_vtable)SD_BUS_VTABLE_END;
 	return 0;
 }

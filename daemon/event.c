@@ -9,6 +9,7 @@
 #include "daemon/journal.h"
 #include "daemon/network_private.h"
 #include "daemon/operation.h"
+#include "daemon/pool.h"
 #include "daemon/vm_private.h"
 
 static void add(struct manager *manager, struct event *event)
@@ -56,13 +57,14 @@ void event_network(struct network *network, enum event_type type)
 	manager_notify_network(network->manager, type, network);
 }
 
-void event_volume(struct manager *manager, const char *noun, const char *name, enum event_type type)
+void event_volume(struct pool_item *item, enum event_type type)
 {
 	char resource[OP_RESOURCE_SIZE];
 	struct event event = { .type = type, .resource = resource };
 
-	snprintf(resource, sizeof(resource), "/v1/%ss/%s", noun, name);
-	add(manager, &event);
+	snprintf(resource, sizeof(resource), "/v1/%ss/%s", pool_noun(item), pool_config(item)->name);
+	add(pool_manager(item), &event);
+	manager_notify_pool(pool_manager(item), type, item);
 }
 
 enum event_outcome outcome_of(int r)

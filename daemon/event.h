@@ -20,7 +20,8 @@ struct network;
 void event_network(struct network *network, enum event_type type);
 
 /* EVENT_ADDED, EVENT_CHANGED or EVENT_REMOVED of an image or volume. */
-void event_volume(struct manager *manager, const char *noun, const char *name, enum event_type type);
+struct pool_item;
+void event_volume(struct pool_item *item, enum event_type type);
 
 /* Whoever returns r has succeeded, been cancelled (-ECANCELED), or failed. */
 enum event_outcome outcome_of(int r);

@@ -74,6 +74,15 @@ void manager_notify_network(struct manager *manager, enum event_type event, stru
 			listener->network(listener, event, network);
 }
 
+void manager_notify_pool(struct manager *manager, enum event_type event, struct pool_item *item)
+{
+	struct manager_listener *listener;
+
+	list_for_each(listener, &manager->listeners, node)
+		if (listener->pool)
+			listener->pool(listener, event, item);
+}
+
 void manager_access_changed(struct manager *manager)
 {
 	struct access_listener *listener;

@@ -19,6 +19,7 @@ struct metrics;
 struct network;
 struct operations;
 struct pool;
+struct pool_item;
 struct tls;
 struct tokens;
 
@@ -46,6 +47,8 @@ struct manager_listener {
 	/* The same of networks: added, changed, removed, state; or NULL. */
 	void (*network)(struct manager_listener *listener, enum event_type event,
 			struct network *network);
+	/* And of images and volumes: added, changed, removed; or NULL. */
+	void (*pool)(struct manager_listener *listener, enum event_type event, struct pool_item *item);
 };
 
 /* Told when there is a token or a certificate less that remote clients are known by. */
@@ -106,4 +109,5 @@ void manager_autostart(struct manager *manager);
 
 void manager_notify(struct manager *manager, enum manager_event event, struct vm *vm);
 void manager_notify_network(struct manager *manager, enum event_type event, struct network *network);
+void manager_notify_pool(struct manager *manager, enum event_type event, struct pool_item *item);
 void manager_access_changed(struct manager *manager);

@@ -278,7 +278,7 @@ int pool_commit(struct pool_item *item, struct hvd_error *err)
 		return r;
 	list_remove(&item->node);
 	insert(item);
-	event_volume(pool->manager, pool->noun, item->config.name, EVENT_ADDED);
+	event_volume(item, EVENT_ADDED);
 	return 0;
 }
 
@@ -289,6 +289,12 @@ void pool_discard(struct pool_item *item)
 	item_free(item);
 }
 
+void pool_changed(struct pool_item *item)
+{
+	pool_look(item, &(struct volume_status){ 0 });
+	event_volume(item, EVENT_CHANGED);
+}
+
 int pool_remove(struct pool_item *item, struct hvd_error *err)
 {
 	struct pool *pool = item->pool;
@@ -296,7 +302,7 @@ int pool_remove(struct pool_item *item, struct hvd_error *err)
 
 	if (r < 0)
 		return r;
-	event_volume(pool->manager, pool->noun, item->config.name, EVENT_REMOVED);
+	event_volume(item, EVENT_REMOVED);
 	pool_discard(item);
 	return 0;
 }

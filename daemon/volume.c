@@ -46,7 +46,7 @@ static void job_finish(struct volume_job *job, int r, const struct hvd_error *er
 	if (job->making && r >= 0)
 		r = pool_commit(item, &own);
 	else if (r >= 0)
-		pool_look(item, &(struct volume_status){ 0 });
+		pool_changed(item);
 	pool_release(item);
 	if (job->making && r < 0)
 		pool_discard(item);

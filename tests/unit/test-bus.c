@@ -22,6 +22,7 @@
 
 #define UP     BUS_VM_PATH "/up"
 #define LAB    BUS_NETWORK_PATH "/lab"
+#define ROOT   BUS_VOLUME_PATH "/root_2e1"
 #define NOBODY 65534
 
 static struct rig rig;
@@ -171,9 +172,11 @@ static void test_introspection(void **state)
 	char *network_xml = introspect(BUS_NETWORK_PATH "/default"),
 	     *network = section(network_xml, BUS_NETWORK);
 	char *list = introspect(BUS_VM_PATH), *networks = introspect(BUS_NETWORK_PATH), text[128];
-	const char *of[_BUS_KIND_MAX] = { manager, vm, network };
+	const char *const of[_BUS_KIND_MAX] = { manager, vm, network };
 
 	for (const struct op *op = ops; op < ops + _OP_MAX; op++) {
+		if (!of[bus_kind_of(op)])
+			continue; /* there are no images and volumes: test_volumes */
 		snprintf(text, sizeof(text), "<method name=\"%s\"", op->member);
 		assert_non_null(strstr(of[bus_kind_of(op)], text));
 	}
@@ -433,31 +436,128 @@ static void test_networks(void **state)
 	sd_bus_slot_unref(slot);
 }
 
-static void test_object_manager(void **state)
+static void expect_path(sd_bus_message *m, const char *want)
+{
+	const char *path;
+
+	assert_true(sd_bus_message_read(m, "o", &path) > 0);
+	assert_string_equal(path, want);
+	sd_bus_message_unref(m);
+}
+
+/* All operations of its kind are methods of an object, and nothing that is not told is said to be. */
+static void expect_interface(const char *path, enum bus_kind kind)
+{
+	char *xml = introspect(path), *part = section(xml, bus_kinds[kind].interface), text[128];
+	unsigned n = 0;
+
+	for (const struct op *op = ops; op < ops + _OP_MAX; op++) {
+		if (bus_kind_of(op) != kind)
+			continue;
+		snprintf(text, sizeof(text), "<method name=\"%s\"", op->member);
+		assert_non_null(strstr(part, text));
+		n++;
+	}
+	assert_true(n > 0);
+	assert_null(strstr(part, "<signal"));
+	expect_change(part, "Name", "const");
+	expect_change(part, "Size", NULL);
+	expect_change(part, "Allocation", "false");
+	assert_null(strstr(strstr(part, "\"Path\"") + 1, "\"Path\""));
+	free(xml);
+}
+
+/* Does the ObjectManager have it? */
+static bool is_managed(const char *object, const char *interface)
 {
 	sd_bus_message *m =
 		call(BUS_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", "");
-	const char *path, *interface;
-	bool found = false, found_network = false;
+	const char *path, *name;
+	bool found = false;
 
 	assert_true(sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}") > 0);
 	while (sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}") > 0) {
 		assert_true(sd_bus_message_read(m, "o", &path) > 0);
 		assert_true(sd_bus_message_enter_container(m, 'a', "{sa{sv}}") > 0);
 		while (sd_bus_message_enter_container(m, 'e', "sa{sv}") > 0) {
-			assert_true(sd_bus_message_read(m, "s", &interface) > 0);
-			found |= !strcmp(path, UP) && !strcmp(interface, BUS_VM);
-			found_network |= !strcmp(path, BUS_NETWORK_PATH "/default") &&
-					 !strcmp(interface, BUS_NETWORK);
+			assert_true(sd_bus_message_read(m, "s", &name) > 0);
+			found |= !strcmp(path, object) && !strcmp(name, interface);
 			assert_true(sd_bus_message_skip(m, "a{sv}") > 0);
 			sd_bus_message_exit_container(m);
 		}
 		sd_bus_message_exit_container(m);
 		sd_bus_message_exit_container(m);
 	}
-	assert_true(found);
-	assert_true(found_network);
 	sd_bus_message_unref(m);
+	return found;
+}
+
+static void test_volumes(void **state)
+{
+	struct seen seen = { 0 };
+	sd_bus_slot *slot = NULL;
+	char *file = NULL;
+	uint64_t size;
+
+	if (access("/usr/bin/qemu-img", X_OK) < 0)
+		skip();
+	assert_true(sd_bus_add_match(bus, &slot, "type='signal',sender='" BUS_NAME "'", on_signal,
+				     &seen) >= 0);
+	expect_path(call(BUS_PATH, BUS_MANAGER, "ImportImage", "a{sv}", 2, "name", "s", "base", "path", "s",
+			 "/bin/true"), BUS_IMAGE_PATH "/base");
+	expect_signal(&seen, "InterfacesAdded " BUS_IMAGE_PATH "/base;ImageAdded " BUS_IMAGE_PATH "/base base;");
+	expect_interface(BUS_IMAGE_PATH "/base", BUS_KIND_IMAGE);
+	/* not that which it was imported from */
+	get_property(BUS_IMAGE_PATH "/base", BUS_IMAGE, "Path", "s", &file);
+	assert_non_null(strstr(file, "/images/base.raw"));
+	free(file);
+
+	expect_path(call(BUS_PATH, BUS_MANAGER, "CreateVolume", "a{sv}", 3, "name", "s", "root.1", "image", "s",
+			 "base", "size", "s", "1M"), ROOT);
+	expect_signal(&seen, "InterfacesAdded " ROOT ";VolumeAdded " ROOT " root.1;");
+	expect_interface(ROOT, BUS_KIND_VOLUME);
+	assert_true(is_managed(ROOT, BUS_VOLUME));
+	expect_property(ROOT, BUS_VOLUME, "Image", "base");
+	sd_bus_message_unref(call(ROOT, BUS_VOLUME, "Update", "a{sv}", 1, "size", "s", "2M"));
+	expect_signal(&seen, "PropertiesChanged " ROOT ";");
+	assert_non_null(strstr(seen.text, "Event /org/hvd1 changed;"));
+	assert_non_null(strstr(seen.changed, "Size;"));
+	get_property(ROOT, BUS_VOLUME, "Size", "t", &size);
+	assert_int_equal(size, 2 * MIB);
+	call_fails("org.hvd1.Error.AlreadyExists", "root.1", BUS_PATH, BUS_MANAGER, "CreateVolume", "a{sv}", 2, "name",
+		   "s", "root.1", "size", "s", "1M");
+
+	sd_bus_message_unref(call(ROOT, BUS_VOLUME, "Delete", ""));
+	expect_signal(&seen, "InterfacesRemoved " ROOT ";VolumeRemoved " ROOT " root.1;");
+	call_fails(SD_BUS_ERROR_UNKNOWN_OBJECT, NULL, ROOT, BUS_VOLUME, "Get", "");
+	sd_bus_message_unref(call(BUS_IMAGE_PATH "/base", BUS_IMAGE, "Delete", ""));
+	expect_signal(&seen, "ImageRemoved " BUS_IMAGE_PATH "/base base;");
+	sd_bus_slot_unref(slot);
+}
+
+static void test_volume_of_a_document(void **state)
+{
+	sd_bus_message *m;
+	const char *text;
+
+	if (access("/usr/bin/qemu-img", X_OK) < 0)
+		skip();
+	m = call(BUS_PATH, BUS_MANAGER, "DefineVolumeXML", "s",
+		 "<volume><name>root.1</name><capacity>1048576</capacity></volume>");
+	assert_true(sd_bus_message_has_signature(m, "oaa{sv}"));
+	expect_path(m, ROOT);
+	m = call(ROOT, BUS_VOLUME, "GetXML", "");
+	assert_true(sd_bus_message_read(m, "s", &text) > 0);
+	assert_non_null(strstr(text, "<name>root.1</name>"));
+	sd_bus_message_unref(m);
+	sd_bus_message_unref(call(ROOT, BUS_VOLUME, "Delete", ""));
+}
+
+static void test_object_manager(void **state)
+{
+	assert_true(is_managed(UP, BUS_VM));
+	assert_true(is_managed(BUS_NETWORK_PATH "/default", BUS_NETWORK));
+	assert_false(is_managed(UP, BUS_NETWORK));
 }
 
 static void test_reading(void **state)
@@ -613,8 +713,8 @@ static void test_upload(void **state)
 	call_fails("org.hvd1.Error.Invalid", "not open for reading", BUS_PATH, BUS_MANAGER, "UploadImage",
 		   "sha{sv}", "sh", write_only, 0);
 	m = call(BUS_PATH, BUS_MANAGER, "UploadImage", "sha{sv}", "sh", fd, 1, "format", "s", "raw");
-	sd_bus_message_unref(m);
-	sd_bus_message_unref(call(BUS_PATH, BUS_MANAGER, "GetImage", "s", "sh"));
+	expect_path(m, BUS_IMAGE_PATH "/sh");
+	sd_bus_message_unref(call(BUS_IMAGE_PATH "/sh", BUS_IMAGE, "Get", ""));
 	close(write_only);
 	close(path);
 	close(fd);
@@ -768,6 +868,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		BUS_TEST(test_introspection),    BUS_TEST(test_properties),
 		BUS_TEST(test_life_and_signals), BUS_TEST(test_networks),
+		BUS_TEST(test_volumes),          BUS_TEST(test_volume_of_a_document),
 		BUS_TEST(test_object_manager),   BUS_TEST(test_reading),
 		BUS_TEST(test_pages),            BUS_TEST(test_errors),
 		BUS_TEST(test_disks),            BUS_TEST(test_uuid_is_no_path),

@@ -65,10 +65,14 @@ static void write_methods(FILE *f, const sd_bus_vtable *v, enum bus_kind kind)
 
 static void write_signals(FILE *f, const sd_bus_vtable *v)
 {
-	fputs("\n| signal | |\n|---|---|\n", f);
+	bool begun = false;
+
 	for (; v->type != _SD_BUS_VTABLE_END; v++) {
 		if (v->type != _SD_BUS_VTABLE_SIGNAL)
 			continue;
+		if (!begun)
+			fputs("\n| signal | |\n|---|---|\n", f);
+		begun = true;
 		fprintf(f, "| `%s` | ", v->x.signal.member);
 		write_arguments(f, v->x.signal.signature, v->x.signal.names);
 		fputs(" |\n", f);
@@ -107,6 +111,8 @@ static void test_page(void **state)
 	check("manager", &table, BUS_KIND_MANAGER);
 	check("vm", &table, BUS_KIND_VM);
 	check("network", &table, BUS_KIND_NETWORK);
+	check("image", &table, BUS_KIND_IMAGE);
+	check("volume", &table, BUS_KIND_VOLUME);
 	bus_table_clear(&table);
 }
 

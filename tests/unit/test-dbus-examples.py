@@ -68,7 +68,7 @@ def main():
         # without a bus they end
         for monitor in monitors:
             seen = monitor.communicate(timeout=60)[0]
-            for signal in ("VMAdded", "InterfacesAdded", "PropertiesChanged", "VMRemoved", "NetworkRemoved"):
+            for signal in ("VMAdded", "InterfacesAdded", "PropertiesChanged", "VMRemoved", "NetworkRemoved", "VolumeAdded"):
                 if f"Member={signal}" not in seen:
                     sys.exit(f"the monitor has seen no {signal}: {seen}")
     print(f"{len(blocks)} examples")
