@@ -2,25 +2,21 @@
 #include "daemon/sandbox.h"
 
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
+#include <seccomp.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include "vmm/base/macro.h"
 
-#if defined(__aarch64__)
-#define OWN_ARCH AUDIT_ARCH_AARCH64
-#elif defined(__x86_64__)
-#define OWN_ARCH AUDIT_ARCH_X86_64 /* for the unit tests */
-#endif
+struct sandbox {
+	struct sock_fprog filters[_VMM_THREAD_MAX];
+};
+
+DEFINE_AUTO(scmp_filter_ctx, seccomp_release);
 
 #define MAIN (1u << VMM_THREAD_MAIN)
 #define IO   (1u << VMM_THREAD_IO)
@@ -32,224 +28,182 @@
  * what they are for.
  */
 static const struct {
-	uint32_t number;
+	int number;
 	unsigned threads;
 } allowed[] = {
 	/* the vCPU loop, and eventfds */
-	{ SYS_ioctl, ALL },
-	{ SYS_read, ALL },
-	{ SYS_write, ALL },
+	{ SCMP_SYS(ioctl), ALL },
+	{ SCMP_SYS(read), ALL },
+	{ SCMP_SYS(write), ALL },
 
 	/* locks, signals, time, the end of a thread: what the C library does by itself */
-	{ SYS_futex, ALL },
-	{ SYS_rt_sigreturn, ALL },
-	{ SYS_rt_sigprocmask, ALL },
-	{ SYS_restart_syscall, ALL },
-	{ SYS_clock_gettime, ALL },
-	{ SYS_gettid, ALL },
-	{ SYS_getpid, ALL },
-	{ SYS_tgkill, ALL },
-	{ SYS_madvise, ALL },
-	{ SYS_munmap, ALL },
-	{ SYS_exit, ALL },
-	{ SYS_exit_group, ALL },
+	{ SCMP_SYS(futex), ALL },
+	{ SCMP_SYS(rt_sigreturn), ALL },
+	{ SCMP_SYS(rt_sigprocmask), ALL },
+	{ SCMP_SYS(restart_syscall), ALL },
+	{ SCMP_SYS(clock_gettime), ALL },
+	{ SCMP_SYS(gettid), ALL },
+	{ SCMP_SYS(getpid), ALL },
+	{ SCMP_SYS(tgkill), ALL },
+	{ SCMP_SYS(madvise), ALL },
+	{ SCMP_SYS(munmap), ALL },
+	{ SCMP_SYS(exit), ALL },
+	{ SCMP_SYS(exit_group), ALL },
 
 	/* the alarm of the PL031 */
-	{ SYS_timerfd_settime, ALL },
+	{ SCMP_SYS(timerfd_settime), ALL },
 
 	/* what the guest programs into flash */
-	{ SYS_pwrite64, MAIN | VCPU },
-	{ SYS_fdatasync, MAIN | VCPU },
+	{ SCMP_SYS(pwrite64), MAIN | VCPU },
+	{ SCMP_SYS(fdatasync), MAIN | VCPU },
 
 	/* event loops, and memory for a device that its driver starts */
-	{ SYS_epoll_pwait, MAIN | IO },
-#ifdef SYS_epoll_wait
-	{ SYS_epoll_wait, MAIN | IO }, /* what x86_64 has instead, for the unit tests */
-#endif
-	{ SYS_epoll_ctl, MAIN | IO },
-	{ SYS_sched_yield, MAIN | IO },
-	{ SYS_mmap, MAIN | IO },
-	{ SYS_mprotect, MAIN | IO },
-	{ SYS_mremap, MAIN | IO },
-	{ SYS_brk, MAIN | IO },
-	{ SYS_close, MAIN | IO },
+	{ SCMP_SYS(epoll_pwait), MAIN | IO },
+	{ SCMP_SYS(epoll_wait), MAIN | IO }, /* what x86_64 has instead, for the unit tests */
+	{ SCMP_SYS(epoll_ctl), MAIN | IO },
+	{ SCMP_SYS(sched_yield), MAIN | IO },
+	{ SCMP_SYS(mmap), MAIN | IO },
+	{ SCMP_SYS(mprotect), MAIN | IO },
+	{ SCMP_SYS(mremap), MAIN | IO },
+	{ SCMP_SYS(brk), MAIN | IO },
+	{ SCMP_SYS(close), MAIN | IO },
 
 	/* storage daemons: waiting for what they answer, memory that they share */
-	{ SYS_ppoll, MAIN | IO },
-#ifdef SYS_poll
-	{ SYS_poll, MAIN | IO }, /* what x86_64 has instead */
-#endif
-	{ SYS_memfd_create, MAIN },
+	{ SCMP_SYS(ppoll), MAIN | IO },
+	{ SCMP_SYS(poll), MAIN | IO }, /* what x86_64 has instead */
+	{ SCMP_SYS(memfd_create), MAIN },
 
 	/* disks, taps, entropy */
-	{ SYS_io_uring_enter, MAIN | IO },
-	{ SYS_io_uring_setup, MAIN | IO },
-	{ SYS_io_uring_register, MAIN | IO },
-	{ SYS_readv, MAIN | IO },
-	{ SYS_writev, MAIN | IO },
-	{ SYS_getrandom, MAIN | IO },
+	{ SCMP_SYS(io_uring_enter), MAIN | IO },
+	{ SCMP_SYS(io_uring_setup), MAIN | IO },
+	{ SCMP_SYS(io_uring_register), MAIN | IO },
+	{ SCMP_SYS(readv), MAIN | IO },
+	{ SCMP_SYS(writev), MAIN | IO },
+	{ SCMP_SYS(getrandom), MAIN | IO },
 
-	/* connections of virtio-vsock */
-	{ SYS_socket, MAIN | IO }, /* see write_socket() */
-	{ SYS_connect, MAIN | IO },
-	{ SYS_accept4, MAIN | IO },
-	{ SYS_shutdown, MAIN | IO },
+	/* connections of virtio-vsock; and see allow_unix_sockets() */
+	{ SCMP_SYS(connect), MAIN | IO },
+	{ SCMP_SYS(accept4), MAIN | IO },
+	{ SCMP_SYS(shutdown), MAIN | IO },
 
 	/* the main thread: control socket, console, building and resetting the machine */
-	{ SYS_recvmsg, MAIN | IO }, /* IO: vhost-user */
-	{ SYS_sendmsg, MAIN | IO },
-	{ SYS_recvfrom, MAIN },
-	{ SYS_sendto, MAIN },
-	{ SYS_socketpair, MAIN },
-	{ SYS_getsockopt, MAIN },
-	{ SYS_fcntl, MAIN },
-	{ SYS_pread64, MAIN },
-	{ SYS_lseek, MAIN },
-	{ SYS_newfstatat, MAIN | IO }, /* the size of a disk */
-	{ SYS_ftruncate, MAIN | IO },
-	{ SYS_statx, MAIN },
-	{ SYS_eventfd2, MAIN },
-	{ SYS_epoll_create1, MAIN },
-	{ SYS_timerfd_create, MAIN },
-	{ SYS_rt_sigaction, MAIN },
-	{ SYS_clone, MAIN },
-	{ SYS_clone3, MAIN },
+	{ SCMP_SYS(recvmsg), MAIN | IO }, /* IO: vhost-user */
+	{ SCMP_SYS(sendmsg), MAIN | IO },
+	{ SCMP_SYS(recvfrom), MAIN },
+	{ SCMP_SYS(sendto), MAIN },
+	{ SCMP_SYS(socketpair), MAIN },
+	{ SCMP_SYS(getsockopt), MAIN },
+	{ SCMP_SYS(fcntl), MAIN },
+	{ SCMP_SYS(pread64), MAIN },
+	{ SCMP_SYS(lseek), MAIN },
+	{ SCMP_SYS(newfstatat), MAIN | IO }, /* the size of a disk */
+	{ SCMP_SYS(ftruncate), MAIN | IO },
+	{ SCMP_SYS(statx), MAIN },
+	{ SCMP_SYS(eventfd2), MAIN },
+	{ SCMP_SYS(epoll_create1), MAIN },
+	{ SCMP_SYS(timerfd_create), MAIN },
+	{ SCMP_SYS(rt_sigaction), MAIN },
+	{ SCMP_SYS(clone), MAIN },
+	{ SCMP_SYS(clone3), MAIN },
 
 	/* the start of a thread: its name and its own filter */
-	{ SYS_set_robust_list, MAIN },
-	{ SYS_rseq, MAIN },
-	{ SYS_prctl, MAIN },
+	{ SCMP_SYS(set_robust_list), MAIN },
+	{ SCMP_SYS(rseq), MAIN },
+	{ SCMP_SYS(prctl), MAIN },
 };
 
-#define CODE_MAX (2 * ARRAY_SIZE(allowed) + 10)
-
-_Static_assert(CODE_MAX <= UINT8_MAX, "a jump has eight bits");
-
-struct sandbox {
-	struct code {
-		unsigned short len;
-		struct sock_filter at[CODE_MAX];
-	} filters[_VMM_THREAD_MAX];
-};
-
-static void put(struct code *code, uint16_t what, uint32_t value)
+/* libseccomp writes a program to a descriptor only. */
+static int export(scmp_filter_ctx filter, struct sock_fprog *ret)
 {
-	code->at[code->len++] = (struct sock_filter){ .code = what, .k = value };
-}
+	AUTO(close) int fd = memfd_create("seccomp", MFD_CLOEXEC);
+	AUTO(free) struct sock_filter *code = NULL;
+	off_t size;
+	int r;
 
-static void load(struct code *code, size_t offset)
-{
-	put(code, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset);
-}
+	if (fd < 0)
+		return -errno;
+	r = seccomp_export_bpf(filter, fd);
+	if (r < 0)
+		return r;
 
-#define EXPECT (BPF_JMP | BPF_JEQ | BPF_K)
-
-/* What was loaded is this, and then the call is allowed or the next instruction's turn; else it is refused. */
-static void expect(struct code *code, uint32_t value, bool allow)
-{
-	put(code, EXPECT, value);
-	code->at[code->len - 1].jt = allow; /* until resolve() knows where that is */
+	size = lseek(fd, 0, SEEK_END);
+	code = malloc((size_t)size);
+	if (!code)
+		return -ENOMEM;
+	if (pread(fd, code, (size_t)size, 0) != size)
+		return -EIO;
+	ret->len = (unsigned short)((size_t)size / sizeof(*code));
+	ret->filter = TAKE(code);
+	return 0;
 }
 
 /* To connect to what is in the VM's own folder, which is all that there is. */
-static void write_socket(struct code *code)
+static int allow_unix_sockets(scmp_filter_ctx filter)
 {
-	const size_t domain = offsetof(struct seccomp_data, args[0]);
+	const struct scmp_arg_cmp domain = { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_UNIX };
 
-	expect(code, SYS_socket, false);
-	load(code, domain); /* the lower half: both architectures are little-endian */
-	expect(code, AF_UNIX, false);
-	load(code, domain + 4);
-	expect(code, 0, true);
+	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, &domain);
 }
 
-/*
- * A binary tree: the kernel tries every system call there is when a filter is installed, to remember those
- * that it always allows, and three filters are part of each start of a VM.
- */
-static void write_tree(struct code *code, const uint32_t *numbers, unsigned n)
+static int make_filter(enum vmm_thread kind, struct sock_fprog *ret)
 {
-	unsigned half = n / 2, fork = code->len;
+	AUTO(seccomp_release) scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int r;
 
-	if (n == 1) {
-		if (numbers[0] == SYS_socket)
-			write_socket(code);
-		else
-			expect(code, numbers[0], true);
-		return;
-	}
-	put(code, BPF_JMP | BPF_JGE | BPF_K, numbers[half]);
-	write_tree(code, numbers, half);
-	code->at[fork].jt = (uint8_t)(code->len - fork - 1);
-	write_tree(code, numbers + half, n - half);
-}
-
-/* The two ends, and the jumps to them. */
-static void resolve(struct code *code)
-{
-	unsigned allow = code->len, refuse = allow + 1;
-
-	for (unsigned i = 0; i < allow; i++) {
-		if (code->at[i].code != EXPECT)
+	if (!filter)
+		return -ENOMEM;
+	/*
+	 * As a binary tree: the kernel tries every system call there is when a filter is installed, to
+	 * remember those that it always allows, and three filters are part of each start of a VM.
+	 */
+	r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++) {
+		if (!(allowed[i].threads & (1u << kind)))
 			continue;
-		if (code->at[i].jt)
-			code->at[i].jt = (uint8_t)(allow - i - 1);
-		code->at[i].jf = (uint8_t)(refuse - i - 1);
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i].number, 0);
+		if (r < 0)
+			return r;
 	}
-	put(code, BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	put(code, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-}
-
-static int compare(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static void write_filter(struct code *code, enum vmm_thread kind)
-{
-	uint32_t numbers[ARRAY_SIZE(allowed)];
-	unsigned n = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++)
-		if (allowed[i].threads & (1u << kind))
-			numbers[n++] = allowed[i].number;
-	qsort(numbers, n, sizeof(numbers[0]), compare);
-
-	load(code, offsetof(struct seccomp_data, arch));
-	expect(code, OWN_ARCH, false);
-	load(code, offsetof(struct seccomp_data, nr));
-	write_tree(code, numbers, n);
-	resolve(code);
+	if ((MAIN | IO) & (1u << kind)) {
+		r = allow_unix_sockets(filter);
+		if (r < 0)
+			return r;
+	}
+	return export(filter, ret);
 }
 
 int sandbox_new(struct sandbox **ret, struct hvd_error *err)
 {
-	struct sandbox *sandbox = calloc(1, sizeof(*sandbox));
+	AUTO(sandbox_free) struct sandbox *sandbox = calloc(1, sizeof(*sandbox));
+	int r;
 
 	if (!sandbox)
 		return hvd_err(err, ENOMEM, "sandbox: %s", strerror(ENOMEM));
-	for (unsigned kind = 0; kind < _VMM_THREAD_MAX; kind++)
-		write_filter(&sandbox->filters[kind], kind);
-	*ret = sandbox;
+	for (unsigned kind = 0; kind < _VMM_THREAD_MAX; kind++) {
+		r = make_filter(kind, &sandbox->filters[kind]);
+		if (r < 0)
+			return hvd_err(err, -r, "sandbox: %s", strerror(-r));
+	}
+	*ret = TAKE(sandbox);
 	return 0;
 }
 
 struct sandbox *sandbox_free(struct sandbox *sandbox)
 {
+	if (!sandbox)
+		return NULL;
+	for (unsigned kind = 0; kind < _VMM_THREAD_MAX; kind++)
+		free(sandbox->filters[kind].filter);
 	free(sandbox);
 	return NULL;
 }
 
 int sandbox_enter(const struct sandbox *sandbox, enum vmm_thread kind)
 {
-	const struct code *code = &sandbox->filters[kind];
-	/* the kernel only reads it */
-	const struct sock_fprog program = { code->len, (struct sock_filter *)code->at };
-
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &sandbox->filters[kind]) < 0)
 		return -errno;
 	return 0;
 }

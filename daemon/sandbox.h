@@ -14,7 +14,7 @@
 
 struct sandbox;
 
-/* Make the filters; they are plain memory afterwards. 0, -ENOMEM. */
+/* Make the filters; they are plain memory afterwards. 0, -ENOMEM, -EMFILE. */
 int sandbox_new(struct sandbox **ret, struct hvd_error *err);
 struct sandbox *sandbox_free(struct sandbox *sandbox);
 DEFINE_AUTO(struct sandbox *, sandbox_free);

@@ -48,6 +48,7 @@ gnutls/           daemon/ cli/
 curl/             cli/
 libfdt.h          vmm/arch/
 liburing.h        vmm/block/
+seccomp.h         daemon/
 zlib.h            vmm/arch/
 '
 
