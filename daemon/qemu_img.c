@@ -7,12 +7,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "daemon/qemu_img_child.h"
+#include "daemon/child.h"
 #include "daemon/qemu_text.h"
 #include "daemon/unit.h"
 #include "daemon/unit_properties.h"
 #include "vmm/base/macro.h"
 
+#define CHILD_ADDRESS_SPACE (4 * GIB)
 #define ARGS_MAX     32
 #define ERROR_MAX    4096 /* the last of what it writes to standard error */
 #define PROGRESS_MAX 64   /* "    (12.34/100%)\r" */
@@ -36,7 +37,7 @@ struct qemu_img {
 
 	char unit[UNIT_NAME_MAX];
 	struct unit_job *job;
-	struct qemu_img_child *child; /* without a bus */
+	struct child *child; /* without a bus */
 	bool ended;
 
 	char *argv[ARGS_MAX];
@@ -63,7 +64,7 @@ struct qemu_img *qemu_img_free(struct qemu_img *img)
 	if (img->job && !img->ended)
 		unit_stop_name(img->manager->bus, img->unit);
 	unit_job_free(img->job);
-	qemu_img_child_free(img->child);
+	child_free(img->child);
 	output_close(&img->out);
 	output_close(&img->err);
 	free(img->out.text);
@@ -300,8 +301,13 @@ static int start_child(struct qemu_img *img, const struct qemu_img_request *requ
 	if (r >= 0) {
 		r = set_args(img, request->args);
 		if (r >= 0)
-			r = qemu_img_child_start(img->manager->event, img->argv, stdio, fds, n,
-						 request->timeout_sec, on_end, img, &img->child);
+			r = child_start(img->manager->event,
+					&(struct child_program){ .argv = img->argv,
+								 .stdio = { stdio[0], stdio[1], stdio[2] },
+								 .fds = fds, .n_fds = n,
+								 .address_space = CHILD_ADDRESS_SPACE,
+								 .timeout_sec = request->timeout_sec },
+					on_end, img, &img->child);
 		if (r < 0)
 			hvd_err(err, -r, "qemu-img: %s", strerror(-r));
 	}

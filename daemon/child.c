@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/qemu_img_child.h"
+#include "daemon/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,19 +19,18 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/macro.h"
 
-#define ADDRESS_SPACE_MAX (4ULL << 30)
-#define USEC_PER_SEC      1000000ULL
+#define USEC_PER_SEC 1000000ULL
 
-struct qemu_img_child {
+struct child {
 	pid_t pid; /* 0: reaped */
 	int pidfd;
 	bool late;
 	sd_event_source *io, *timer;
-	qemu_img_child_fn fn;
+	child_fn fn;
 	void *ctx;
 };
 
-struct qemu_img_child *qemu_img_child_free(struct qemu_img_child *child)
+struct child *child_free(struct child *child)
 {
 	if (!child)
 		return NULL;
@@ -46,13 +46,13 @@ struct qemu_img_child *qemu_img_child_free(struct qemu_img_child *child)
 	free(child);
 	return NULL;
 }
-DEFINE_AUTO(struct qemu_img_child *, qemu_img_child_free);
 
 /* In the child: never returns. */
-_Noreturn static void become(char **argv, const int stdio[3], const int *fds, size_t n_fds, pid_t parent)
+_Noreturn static void become(const struct child_program *program, pid_t parent)
 {
 	static char *const environment[] = { "LC_ALL=C", NULL };
-	const struct rlimit none = { 0 }, memory = { ADDRESS_SPACE_MAX, ADDRESS_SPACE_MAX };
+	const rlim_t space = program->address_space ? program->address_space : RLIM_INFINITY;
+	const struct rlimit none = { 0 }, memory = { space, space };
 	sigset_t signals;
 
 	sigemptyset(&signals);
@@ -62,18 +62,20 @@ _Noreturn static void become(char **argv, const int stdio[3], const int *fds, si
 	    setrlimit(RLIMIT_AS, &memory) < 0)
 		_exit(127);
 	for (int i = 0; i < 3; i++)
-		if (dup2(stdio[i], i) < 0)
+		if (dup2(program->stdio[i], i) < 0)
 			_exit(127);
-	for (size_t i = 0; i < n_fds; i++)
-		if (fcntl(fds[i], F_SETFD, 0) < 0)
+	if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		_exit(127);
+	for (size_t i = 0; i < program->n_fds; i++)
+		if (fcntl(program->fds[i], F_SETFD, 0) < 0)
 			_exit(127);
-	execve(argv[0], argv, environment);
+	execve(program->argv[0], program->argv, environment);
 	_exit(127);
 }
 
 static int on_exit_seen(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
-	struct qemu_img_child *child = userdata;
+	struct child *child = userdata;
 	struct hvd_error err = { 0 };
 	siginfo_t info = { 0 };
 	int r = 0;
@@ -95,17 +97,17 @@ static int on_exit_seen(sd_event_source *source, int fd, uint32_t revents, void 
 
 static int on_late(sd_event_source *source, uint64_t usec, void *userdata)
 {
-	struct qemu_img_child *child = userdata;
+	struct child *child = userdata;
 
 	child->late = true;
 	kill(child->pid, SIGKILL);
 	return 0;
 }
 
-int qemu_img_child_start(sd_event *event, char **argv, const int stdio[3], const int *fds, size_t n_fds,
-			 unsigned timeout_sec, qemu_img_child_fn fn, void *ctx, struct qemu_img_child **ret)
+int child_start(sd_event *event, const struct child_program *program, child_fn fn, void *ctx,
+		struct child **ret)
 {
-	AUTO(qemu_img_child_free) struct qemu_img_child *child = calloc(1, sizeof(*child));
+	AUTO(child_free) struct child *child = calloc(1, sizeof(*child));
 	pid_t self = getpid();
 	int r = 0;
 
@@ -118,15 +120,15 @@ int qemu_img_child_start(sd_event *event, char **argv, const int stdio[3], const
 	if (child->pid < 0)
 		return -errno;
 	if (child->pid == 0)
-		become(argv, stdio, fds, n_fds, self);
+		become(program, self);
 	child->pidfd = pidfd_open(child->pid, 0);
 	if (child->pidfd < 0)
 		return -errno;
 	fcntl(child->pidfd, F_SETFD, FD_CLOEXEC);
 	r = sd_event_add_io(event, &child->io, child->pidfd, EPOLLIN, on_exit_seen, child);
-	if (r >= 0 && timeout_sec)
+	if (r >= 0 && program->timeout_sec)
 		r = sd_event_add_time_relative(event, &child->timer, CLOCK_MONOTONIC,
-					       timeout_sec * USEC_PER_SEC, 0, on_late, child);
+					       program->timeout_sec * USEC_PER_SEC, 0, on_late, child);
 	if (r < 0)
 		return r;
 	*ret = TAKE(child);
