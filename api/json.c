@@ -101,10 +101,13 @@ static int read_size(const struct field *field, const json_t *json, void *obj,
 	return wrong_type(field, json, "a number of bytes or a text such as \"512M\"", err);
 }
 
-static int read_object(const struct schema *schema, const json_t *json, void *obj,
-		       struct hvd_error *err);
+/* Whose members: a client's, which may not set all of them. */
+enum writer { CLIENT, HVD };
 
-static int read_list(const struct field *field, const json_t *json, void *obj,
+static int read_object(const struct schema *schema, const json_t *json, enum writer writer,
+		       void *obj, struct hvd_error *err);
+
+static int read_list(const struct field *field, const json_t *json, enum writer writer, void *obj,
 		     struct hvd_error *err)
 {
 	size_t n = json_array_size(json);
@@ -122,19 +125,19 @@ static int read_list(const struct field *field, const json_t *json, void *obj,
 
 		if (!element)
 			return hvd_err_field(err, ENOMEM, field->name, "out of memory");
-		r = read_object(field->sub, json_array_get(json, i), element, err);
+		r = read_object(field->sub, json_array_get(json, i), writer, element, err);
 		if (r < 0)
 			return hvd_err_in(err, r, "%s[%zu]", field->name, i);
 	}
 	return 0;
 }
 
-static int read_field(const struct field *field, const json_t *json, void *obj,
+static int read_field(const struct field *field, const json_t *json, enum writer writer, void *obj,
 		      struct hvd_error *err)
 {
 	int r;
 
-	if (field->read_only)
+	if (field->read_only && writer == CLIENT)
 		return hvd_err_field(err, EINVAL, field->name, "is read-only");
 
 	switch (field->type) {
@@ -148,10 +151,10 @@ static int read_field(const struct field *field, const json_t *json, void *obj,
 	case FIELD_SIZE:
 		return read_size(field, json, obj, err);
 	case FIELD_STRUCT:
-		r = read_object(field->sub, json, field_ptr(field, obj), err);
+		r = read_object(field->sub, json, writer, field_ptr(field, obj), err);
 		return r < 0 ? hvd_err_in(err, r, "%s", field->name) : 0;
 	case FIELD_LIST:
-		return read_list(field, json, obj, err);
+		return read_list(field, json, writer, obj, err);
 	case FIELD_STR:
 	case FIELD_ENUM:
 	case FIELD_UUID:
@@ -174,8 +177,8 @@ static int unknown_member(const struct schema *schema, const char *key, struct h
 }
 
 /* Into an object that has its defaults already. */
-static int read_object(const struct schema *schema, const json_t *json, void *obj,
-		       struct hvd_error *err)
+static int read_object(const struct schema *schema, const json_t *json, enum writer writer,
+		       void *obj, struct hvd_error *err)
 {
 	const char *key;
 	json_t *value;
@@ -186,7 +189,7 @@ static int read_object(const struct schema *schema, const json_t *json, void *ob
 	json_object_foreach((json_t *)json, key, value)
 	{
 		const struct field *field = schema_field(schema, key);
-		int r = field ? read_field(field, value, obj, err)
+		int r = field ? read_field(field, value, writer, obj, err)
 			      : unknown_member(schema, key, err);
 
 		if (r < 0)
@@ -195,19 +198,30 @@ static int read_object(const struct schema *schema, const json_t *json, void *ob
 	return 0;
 }
 
-int json_to_obj(const struct schema *schema, json_t *json, void *obj, struct hvd_error *err)
+static int to_obj(const struct schema *schema, json_t *json, enum writer writer, void *obj,
+		  struct hvd_error *err)
 {
 	int r;
 
 	r = schema_init(schema, obj);
 	if (r < 0)
 		return hvd_err(err, ENOMEM, "out of memory");
-	r = read_object(schema, json, obj, err);
+	r = read_object(schema, json, writer, obj, err);
 	if (r == 0)
 		r = schema_check(schema, obj, err);
 	if (r < 0)
 		schema_clear(schema, obj);
 	return r;
+}
+
+int json_to_obj(const struct schema *schema, json_t *json, void *obj, struct hvd_error *err)
+{
+	return to_obj(schema, json, CLIENT, obj, err);
+}
+
+int json_to_whole_obj(const struct schema *schema, json_t *json, void *obj, struct hvd_error *err)
+{
+	return to_obj(schema, json, HVD, obj, err);
 }
 
 static json_t *write_list(const struct field *field, const void *obj)

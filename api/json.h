@@ -24,6 +24,9 @@ int json_parse(const char *text, size_t len, json_t **ret, struct hvd_error *err
  */
 int json_to_obj(const struct schema *schema, json_t *json, void *obj, struct hvd_error *err);
 
+/* The same of what a part of hvd has written: with the members that clients may only read. */
+int json_to_whole_obj(const struct schema *schema, json_t *json, void *obj, struct hvd_error *err);
+
 /*
  * Unset strings, UUIDs and MACs are left out; all else is written. NULL when out of memory, or when
  * a string is not UTF-8 (obj has not been checked).

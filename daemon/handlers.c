@@ -7,9 +7,9 @@
 
 #include "api/json.h"
 #include "api/openapi.h"
-#include "api/xml.h"
 #include "daemon/operation.h"
 #include "daemon/resource.h"
+#include "daemon/xml_client.h"
 #include "vmm/base/log.h"
 
 void call_finish_no_memory(struct call *call)
@@ -51,6 +51,18 @@ void call_finish_text(struct call *call, char *text)
 		call_finish(call, 0, NULL);
 	else
 		call_finish_no_memory(call);
+}
+
+void call_finish_xml(struct call *call, const struct schema *schema, const void *obj)
+{
+	struct hvd_error err = { 0 };
+	char *text = NULL;
+	int r = xml_client_write(call->manager->xml, schema, obj, &text, &err);
+
+	if (r < 0)
+		call_finish(call, r, &err);
+	else
+		call_finish_text(call, text);
 }
 
 void call_finish_import(struct call *call, char *resource, const struct import_report *report)
@@ -105,23 +117,24 @@ static void vm_create(struct manager *manager, struct vm *vm, struct call *call)
 		finish_vm(call, vm);
 }
 
-static void vm_define_xml(struct manager *manager, struct vm *vm, struct call *call)
+static void on_vm_read(void *ctx, int r, void *config, const struct import_report *report,
+		       const struct hvd_error *err)
 {
-	const char *text = call->text ? call->text : "";
-	struct import_report report;
-	struct hvd_error err = { 0 };
-	struct vm_config config;
-	int r;
+	struct call *call = ctx;
+	struct vm *vm;
 
-	r = xml_import(&vm_schema, text, strlen(text), &config, &report, &err);
 	if (r < 0) {
-		call_finish(call, r, &err);
+		call_finish(call, r, err);
 		return;
 	}
-	vm = define(manager, call, &config);
+	vm = define(call->manager, call, config);
 	if (vm)
-		call_finish_import(call, resource_vm(vm), &report);
-	schema_clear(&import_report_schema, &report);
+		call_finish_import(call, resource_vm(vm), report);
+}
+
+static void vm_define_xml(struct manager *manager, struct vm *vm, struct call *call)
+{
+	xml_client_import(manager->xml, &vm_schema, call->text ? call->text : "", on_vm_read, call);
 }
 
 static void vm_list(struct manager *manager, struct vm *vm, struct call *call)
@@ -199,10 +212,8 @@ static void reset(struct manager *manager, struct vm *vm, struct call *call)
 
 static void vm_xml(struct manager *manager, struct vm *vm, struct call *call)
 {
-	char *text = NULL;
-
 	call->generation = vm_generation(vm);
-	call_finish_text(call, xml_from_obj(&vm_schema, vm_config(vm), &text) < 0 ? NULL : text);
+	call_finish_xml(call, &vm_schema, vm_config(vm));
 }
 
 static void console(struct manager *manager, struct vm *vm, struct call *call)

@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "api/json.h"
-#include "api/xml.h"
 #include "daemon/handlers_private.h"
 #include "daemon/network.h"
 #include "daemon/resource.h"
+#include "daemon/xml_client.h"
 
 /* The network that the path names, and its name in the call; NULL: the call is finished. */
 static struct network *find(struct manager *manager, struct call *call)
@@ -73,23 +73,24 @@ void handle_network_create(struct manager *manager, struct vm *vm, struct call *
 		answer(network, call);
 }
 
-void handle_network_define_xml(struct manager *manager, struct vm *vm, struct call *call)
+static void on_network_read(void *ctx, int r, void *config, const struct import_report *report,
+			    const struct hvd_error *err)
 {
-	const char *text = call->text ? call->text : "";
 	const struct network *network;
-	struct import_report report;
-	struct network_config config;
-	struct hvd_error err = { 0 };
-	int r = xml_import(&network_schema, text, strlen(text), &config, &report, &err);
+	struct call *call = ctx;
 
 	if (r < 0) {
-		finish(call, r, &err);
+		finish(call, r, err);
 		return;
 	}
-	network = define(manager, call, &config);
+	network = define(call->manager, call, config);
 	if (network)
-		call_finish_import(call, resource_network(network), &report);
-	schema_clear(&import_report_schema, &report);
+		call_finish_import(call, resource_network(network), report);
+}
+
+void handle_network_define_xml(struct manager *manager, struct vm *vm, struct call *call)
+{
+	xml_client_import(manager->xml, &network_schema, call->text ? call->text : "", on_network_read, call);
 }
 
 void handle_network_list(struct manager *manager, struct vm *vm, struct call *call)
@@ -124,14 +125,11 @@ void handle_network_leases(struct manager *manager, struct vm *vm, struct call *
 void handle_network_xml(struct manager *manager, struct vm *vm, struct call *call)
 {
 	const struct network *network = find(manager, call);
-	char *text = NULL;
 
 	if (!network)
 		return;
-	if (xml_from_obj(&network_schema, network_config(network), &text) < 0)
-		text = NULL;
 	call->generation = network_generation(network);
-	call_finish_text(call, text);
+	call_finish_xml(call, &network_schema, network_config(network));
 }
 
 /* A call that waits for a network; neither goes before it is finished. */

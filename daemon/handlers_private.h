@@ -31,6 +31,9 @@ void call_finish_resource(struct call *call, char *json); /* as call->json */
 void call_finish_text(struct call *call, char *text);
 void call_finish_no_memory(struct call *call);
 
+/* The object as a document. */
+void call_finish_xml(struct call *call, const struct schema *schema, const void *obj);
+
 /* The answer to a document that has been taken in: resource (as call->json), and what was ignored. */
 void call_finish_import(struct call *call, char *resource, const struct import_report *report);
 

@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "api/json.h"
-#include "api/xml.h"
 #include "daemon/handlers_private.h"
 #include "daemon/operation.h"
 #include "daemon/resource.h"
@@ -76,10 +75,9 @@ void handle_snapshot_get(struct manager *manager, struct vm *vm, struct call *ca
 void handle_snapshot_xml(struct manager *manager, struct vm *vm, struct call *call)
 {
 	const struct snapshot *snapshot = find(vm, call);
-	char *text = NULL;
 
 	if (snapshot)
-		call_finish_text(call, xml_from_obj(&snapshot_schema, snapshot, &text) < 0 ? NULL : text);
+		call_finish_xml(call, &snapshot_schema, snapshot);
 }
 
 void handle_snapshot_revert(struct manager *manager, struct vm *vm, struct call *call)

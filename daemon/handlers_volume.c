@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "api/json.h"
-#include "api/xml.h"
 #include "daemon/handlers_private.h"
 #include "daemon/operation.h"
 #include "daemon/resource.h"
 #include "daemon/volume.h"
+#include "daemon/xml_client.h"
 
 static void finish(struct call *call, int r, const struct hvd_error *err)
 {
@@ -168,26 +168,30 @@ static void on_imported(void *ctx, int r, struct pool_item *volume, const struct
 
 static const struct volume_ops import_ops = { .progress = on_import_progress, .done = on_imported };
 
-void handle_volume_define_xml(struct manager *manager, struct vm *vm, struct call *call)
+static void on_volume_read(void *ctx, int r, void *config, const struct import_report *report,
+			   const struct hvd_error *err)
 {
-	const char *text = call->text ? call->text : "";
-	struct import *import = calloc(1, sizeof(*import));
-	struct volume_config config;
-	struct hvd_error err = { 0 };
-	int r;
+	struct call *call = ctx;
+	struct import *import;
 
-	if (!import) {
+	if (r < 0) {
+		finish(call, r, err);
+		return;
+	}
+	import = calloc(1, sizeof(*import));
+	if (!import || schema_copy(&import_report_schema, &import->report, report) < 0) {
+		free(import);
+		schema_clear(&volume_schema, config);
 		call_finish_no_memory(call);
 		return;
 	}
 	import->call = call;
-	r = xml_import(&volume_schema, text, strlen(text), &config, &import->report, &err);
-	if (r < 0) {
-		free(import);
-		finish(call, r, &err);
-		return;
-	}
-	create(manager, &config, &import_ops, call, import);
+	create(call->manager, config, &import_ops, call, import);
+}
+
+void handle_volume_define_xml(struct manager *manager, struct vm *vm, struct call *call)
+{
+	xml_client_import(manager->xml, &volume_schema, call->text ? call->text : "", on_volume_read, call);
 }
 
 void handle_volume_list(struct manager *manager, struct vm *vm, struct call *call)
@@ -206,14 +210,11 @@ void handle_volume_get(struct manager *manager, struct vm *vm, struct call *call
 void handle_volume_xml(struct manager *manager, struct vm *vm, struct call *call)
 {
 	struct pool_item *volume = find(manager->volumes, "volume", call);
-	char *text = NULL;
 
 	if (!volume)
 		return;
 	pool_look(volume, &(struct volume_status){ 0 });
-	if (xml_from_obj(&volume_schema, pool_config(volume), &text) < 0)
-		text = NULL;
-	call_finish_text(call, text);
+	call_finish_xml(call, &volume_schema, pool_config(volume));
 }
 
 static int refuse_never(void *ctx, const struct field *field, const char *path)

@@ -67,10 +67,11 @@ static void usage(void)
 	       "  --socket PATH      REST socket, where systemd passes none (RUNTIME/hvd.sock)\n"
 	       "  --listen ADDRESS:PORT  REST over TLS as well, for tokens and client certificates\n"
 	       "  --worker PATH      the VMM program (%s/hvd-vmm)\n"
+	       "  --xml PATH         the XML program (%s/hvd-xml)\n"
 	       "  --no-bus           do without the system bus: VMs can be defined, not started\n"
 	       "  --log-level LEVEL  error, warning, notice, info (default) or debug\n"
 	       "  --version, --help\n",
-	       HVD_STATEDIR, HVD_LIBEXECDIR);
+	       HVD_STATEDIR, HVD_LIBEXECDIR, HVD_LIBEXECDIR);
 }
 
 static int parse_log_level(const char *text)
@@ -85,7 +86,7 @@ static int parse_log_level(const char *text)
 /* Returns 1 to go on, 0 when all is done, -EINVAL. */
 static int parse_options(int argc, char **argv, struct options *o)
 {
-	enum { OPT_STATE = 256, OPT_RUNTIME, OPT_SOCKET, OPT_LISTEN, OPT_WORKER, OPT_NO_BUS, OPT_LEVEL,
+	enum { OPT_STATE = 256, OPT_RUNTIME, OPT_SOCKET, OPT_LISTEN, OPT_WORKER, OPT_XML, OPT_NO_BUS, OPT_LEVEL,
 	       OPT_VERSION, OPT_HELP };
 	static const struct option options[] = {
 		{ "state-dir", required_argument, NULL, OPT_STATE },
@@ -93,6 +94,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{ "socket", required_argument, NULL, OPT_SOCKET },
 		{ "listen", required_argument, NULL, OPT_LISTEN },
 		{ "worker", required_argument, NULL, OPT_WORKER },
+		{ "xml", required_argument, NULL, OPT_XML },
 		{ "no-bus", no_argument, NULL, OPT_NO_BUS },
 		{ "log-level", required_argument, NULL, OPT_LEVEL },
 		{ "version", no_argument, NULL, OPT_VERSION },
@@ -117,6 +119,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_WORKER:
 			o->paths.worker = optarg;
+			break;
+		case OPT_XML:
+			o->paths.xml = optarg;
 			break;
 		case OPT_NO_BUS:
 			o->no_bus = true;
@@ -359,7 +364,8 @@ int main(int argc, char **argv)
 {
 	struct options o = {
 		.paths = { .state = HVD_STATEDIR, .runtime = "/run/hvd", .networkd = NETWORKD_FOLDER,
-			   .worker = HVD_LIBEXECDIR "/hvd-vmm" },
+			   .worker = HVD_LIBEXECDIR "/hvd-vmm",
+			   .xml = HVD_LIBEXECDIR "/hvd-xml" },
 		.log_level = LOG_INFO,
 	};
 	struct hvd_error err = { 0 };

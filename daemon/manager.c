@@ -23,6 +23,7 @@
 #include "daemon/unit_properties.h"
 #include "daemon/volume.h"
 #include "daemon/vm_private.h"
+#include "daemon/xml_client.h"
 #include "vmm/base/log.h"
 
 #define AUTOSTART_STAMP "autostarted"
@@ -268,7 +269,9 @@ int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
 		r = host_probe(&manager->host);
 	if (r < 0)
 		return hvd_err(err, -r, "out of memory");
-	r = open_history(manager, err);
+	r = xml_client_new(event, paths->xml, &manager->xml, err);
+	if (r >= 0)
+		r = open_history(manager, err);
 	if (r >= 0)
 		r = open_access(manager, err);
 	if (r >= 0)
@@ -301,6 +304,7 @@ struct manager *manager_free(struct manager *manager)
 		return NULL;
 
 	manager->stopping = true;
+	xml_client_stop(manager->xml);
 	while (!list_empty(&manager->vms))
 		vm_free(vm_next(manager, NULL));
 	while (!list_empty(&manager->networks))
@@ -312,6 +316,7 @@ struct manager *manager_free(struct manager *manager)
 	tokens_free(manager->tokens);
 	tls_free(manager->tls);
 	event_log_free(manager->events);
+	xml_client_free(manager->xml);
 	schema_clear(&host_schema, &manager->host);
 	sd_bus_unref(manager->bus);
 	sd_event_unref(manager->event);

@@ -22,12 +22,14 @@ struct pool;
 struct pool_item;
 struct tls;
 struct tokens;
+struct xml_client;
 
 struct manager_paths {
 	const char *state;   /* /var/lib/hvd */
 	const char *runtime; /* /run/hvd */
 	const char *worker;  /* hvd-vmm */
 	const char *networkd; /* /run/systemd/network */
+	const char *xml;     /* hvd-xml */
 };
 
 /* Who may use hvd's sockets, beside root, where there is such a group. */
@@ -70,6 +72,7 @@ struct manager {
 	sd_bus *bus; /* system bus; NULL: none (VMs can be defined, not started) */
 	bool has_systemd; /* on the bus, to run what takes a sandbox */
 	struct manager_paths paths;
+	struct xml_client *xml;
 	struct list vms;       /* struct vm, by name */
 	struct list networks;  /* struct network */
 	struct pool *images, *volumes;

@@ -42,7 +42,7 @@ static int save(const struct manager *manager, const struct network_config *conf
 	int r = networks_folder(manager, folder, err);
 
 	return r < 0 ? r
-		     : store_save(folder, config->name, &network_schema, config, generation, err);
+		     : store_save(manager->xml, folder, config->name, &network_schema, config, generation, err);
 }
 
 static void take_over(struct network *network, struct network_config *config)
@@ -201,7 +201,8 @@ static int load(struct manager *manager, const char *folder, const char *name, s
 	r = network_new(manager, &network);
 	if (r < 0)
 		return hvd_err(err, -r, "out of memory");
-	r = store_load(folder, name, &network_schema, &network->config, &network->generation, err);
+	r = store_load(manager->xml, folder, name, &network_schema, &network->config,
+		       &network->generation, err);
 	if (r < 0)
 		return r;
 	if (strcmp(network->config.name, name) != 0)

@@ -273,7 +273,7 @@ int pool_commit(struct pool_item *item, struct hvd_error *err)
 
 	if (r < 0)
 		return hvd_err(err, -r, "%s: %s", item->path, strerror(-r));
-	r = store_save(pool->folder, item->config.name, pool->schema, &item->config, 1, err);
+	r = store_save(pool->manager->xml, pool->folder, item->config.name, pool->schema, &item->config, 1, err);
 	if (r < 0)
 		return r;
 	list_remove(&item->node);
@@ -319,7 +319,7 @@ static int load(void *ctx, const char *name)
 
 	if (!item)
 		return -ENOMEM;
-	r = store_load(pool->folder, name, pool->schema, &item->config, &generation, &err);
+	r = store_load(pool->manager->xml, pool->folder, name, pool->schema, &item->config, &generation, &err);
 	if (r >= 0 && (!item->config.name || strcmp(item->config.name, name) != 0))
 		r = hvd_err(&err, EINVAL, "the name in it is another");
 	if (r < 0) {

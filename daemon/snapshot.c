@@ -78,7 +78,8 @@ static int save(const struct vm *vm, const struct snapshot *info, struct hvd_err
 	r = folder_of(vm, folder, err);
 	if (r >= 0)
 		r = store_make_folder(folder, err);
-	return r < 0 ? r : store_save(folder, info->name, &snapshot_schema, info, 1, err);
+	return r < 0 ? r
+		     : store_save(vm->manager->xml, folder, info->name, &snapshot_schema, info, 1, err);
 }
 
 static void insert(struct vm *vm, struct vm_snapshot *snapshot)
@@ -163,7 +164,7 @@ static int load_one(void *ctx, const char *name)
 		return -ENOMEM;
 	r = folder_of(vm, folder, &err);
 	if (r >= 0)
-		r = store_load(folder, name, &snapshot_schema, &snapshot->info, &generation, &err);
+		r = store_load(vm->manager->xml, folder, name, &snapshot_schema, &snapshot->info, &generation, &err);
 	if (r >= 0 && strcmp(snapshot->info.name, name) != 0) {
 		r = hvd_err(&err, EINVAL, "%s/%s.xml: the name in it is %s", folder, name,
 			    snapshot->info.name);

@@ -11,12 +11,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "api/xml.h"
 #include "daemon/atomic_file.h"
+#include "daemon/xml_client.h"
 #include "vmm/base/cleanup.h"
 
 #define SUFFIX ".xml"
 #define TEMPORARY_SUFFIX ".xml.new"
+#define DEFINITION_MAX (1024 * 1024)
 #define GENERATION_COMMENT "<!-- hvd: generation "
 
 static int make_folder(const char *path, mode_t mode)
@@ -75,7 +76,7 @@ static int fail(struct hvd_error *err, int r, const char *folder, const char *na
 	return hvd_err(err, -r, "%s/%s" SUFFIX ": %s", folder, name, strerror(-r));
 }
 
-int store_prepare(const char *folder, const char *name, const struct schema *schema,
+int store_prepare(struct xml_client *xml, const char *folder, const char *name, const struct schema *schema,
 		  const void *obj, uint64_t generation, struct hvd_error *err)
 {
 	char path[PATH_MAX];
@@ -83,10 +84,11 @@ int store_prepare(const char *folder, const char *name, const struct schema *sch
 	int r;
 
 	r = path_of(path, folder, name, TEMPORARY_SUFFIX);
-	if (r >= 0)
-		r = xml_from_obj(schema, obj, &text);
 	if (r < 0)
 		return fail(err, r, folder, name);
+	r = xml_client_write(xml, schema, obj, &text, err);
+	if (r < 0)
+		return hvd_err_prefix(err, r, "%s/%s" SUFFIX, folder, name);
 	r = write_file(path, text, generation);
 	if (r >= 0)
 		return 0;
@@ -132,10 +134,10 @@ int store_rename(const char *folder, const char *name, const char *to, struct hv
 	return move(folder, name, SUFFIX, to, err);
 }
 
-int store_save(const char *folder, const char *name, const struct schema *schema, const void *obj,
-	       uint64_t generation, struct hvd_error *err)
+int store_save(struct xml_client *xml, const char *folder, const char *name, const struct schema *schema,
+	       const void *obj, uint64_t generation, struct hvd_error *err)
 {
-	int r = store_prepare(folder, name, schema, obj, generation, err);
+	int r = store_prepare(xml, folder, name, schema, obj, generation, err);
 
 	return r < 0 ? r : store_commit(folder, name, err);
 }
@@ -151,8 +153,8 @@ static uint64_t find_generation(const char *text)
 	return found && sscanf(found, "%" SCNu64, &generation) == 1 ? generation : 1;
 }
 
-int store_load(const char *folder, const char *name, const struct schema *schema, void *obj,
-	       uint64_t *generation, struct hvd_error *err)
+int store_load(struct xml_client *xml, const char *folder, const char *name, const struct schema *schema,
+	       void *obj, uint64_t *generation, struct hvd_error *err)
 {
 	char path[PATH_MAX];
 	AUTO(free) char *text = NULL;
@@ -161,11 +163,11 @@ int store_load(const char *folder, const char *name, const struct schema *schema
 
 	r = path_of(path, folder, name, SUFFIX);
 	if (r >= 0)
-		r = atomic_read(path, XML_SIZE_MAX, &text, &len);
+		r = atomic_read(path, DEFINITION_MAX, &text, &len);
 	if (r < 0)
 		return hvd_err(err, -r, "%s/%s" SUFFIX ": %s", folder, name, strerror(-r));
 
-	r = xml_to_obj(schema, text, len, obj, err);
+	r = xml_client_read(xml, schema, text, len, obj, err);
 	if (r < 0)
 		return hvd_err_prefix(err, r, "%s", path);
 	*generation = find_generation(text);

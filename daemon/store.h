@@ -6,7 +6,7 @@
  *
  * Writing is atomic and durable: temporary file, fsync, rename, fsync of the folder. Whoever loses
  * power finds the old definition or the new one. Files are never deleted because they cannot be
- * read.
+ * read. XML is read and written by hvd-xml (daemon/xml_client.h).
  */
 #pragma once
 
@@ -15,17 +15,19 @@
 
 #include "api/schema.h"
 
+struct xml_client;
+
 /* Create the folder (mode 0700) and its missing parents (0755). 0 or -errno with err set. */
 int store_make_folder(const char *folder, struct hvd_error *err);
 
-int store_save(const char *folder, const char *name, const struct schema *schema, const void *obj,
-	       uint64_t generation, struct hvd_error *err);
+int store_save(struct xml_client *xml, const char *folder, const char *name, const struct schema *schema,
+	       const void *obj, uint64_t generation, struct hvd_error *err);
 
 /*
  * The same in two steps, with something else between them that may fail: prepare writes all that
  * can fail for want of space, commit gives it its name; discard takes it back.
  */
-int store_prepare(const char *folder, const char *name, const struct schema *schema,
+int store_prepare(struct xml_client *xml, const char *folder, const char *name, const struct schema *schema,
 		  const void *obj, uint64_t generation, struct hvd_error *err);
 int store_commit(const char *folder, const char *name, struct hvd_error *err);
 void store_discard(const char *folder, const char *name);
@@ -34,8 +36,8 @@ void store_discard(const char *folder, const char *name);
 int store_rename(const char *folder, const char *name, const char *to, struct hvd_error *err);
 
 /* obj is uninitialised; schema_clear() frees it. Errors name the file and the line. */
-int store_load(const char *folder, const char *name, const struct schema *schema, void *obj,
-	       uint64_t *generation, struct hvd_error *err);
+int store_load(struct xml_client *xml, const char *folder, const char *name, const struct schema *schema,
+	       void *obj, uint64_t *generation, struct hvd_error *err);
 
 /* No error when there is none. */
 int store_remove(const char *folder, const char *name, struct hvd_error *err);

@@ -54,7 +54,7 @@ int vm_save_runtime(const struct vm *vm, const char *file, const struct vm_confi
 	r = vm_runtime_path(vm->manager, vm->config.name, NULL, folder);
 	if (r < 0)
 		return hvd_err(err, -r, "%s: %s", vm->manager->paths.runtime, strerror(-r));
-	return store_save(folder, file, &vm_schema, config, generation, err);
+	return store_save(vm->manager->xml, folder, file, &vm_schema, config, generation, err);
 }
 
 int vm_new(struct manager *manager, struct vm **ret)

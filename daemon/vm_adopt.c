@@ -225,7 +225,7 @@ static int load_running(struct vm *vm, const char *folder)
 	uint64_t generation;
 	int r;
 
-	r = store_load(folder, VM_SPEC_FILE, &vm_schema, &vm->running, &generation, &err);
+	r = store_load(vm->manager->xml, folder, VM_SPEC_FILE, &vm_schema, &vm->running, &generation, &err);
 	if (r >= 0)
 		return vm_complete(vm->manager, &vm->running, vm, &err);
 	log_warning("VM %s: %s", vm->config.name, err.msg);

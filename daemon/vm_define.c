@@ -49,7 +49,7 @@ int vm_prepare(const struct vm *vm, const struct vm_config *config, uint64_t gen
 
 	if (r < 0)
 		return hvd_err(err, -r, "%s: %s", vm->manager->paths.state, strerror(-r));
-	return store_prepare(folder, config->name, &vm_schema, config, generation, err);
+	return store_prepare(vm->manager->xml, folder, config->name, &vm_schema, config, generation, err);
 }
 
 /* The folder's name was short enough when it was prepared. */
@@ -77,7 +77,7 @@ int vm_save(const struct vm *vm, const struct vm_config *config, uint64_t genera
 
 	if (r < 0)
 		return hvd_err(err, -r, "%s: %s", vm->manager->paths.state, strerror(-r));
-	return store_save(folder, config->name, &vm_schema, config, generation, err);
+	return store_save(vm->manager->xml, folder, config->name, &vm_schema, config, generation, err);
 }
 
 int vm_define(struct manager *manager, struct vm_config *config, struct vm **ret,
@@ -155,7 +155,7 @@ static int load_from(struct manager *manager, const char *folder, const char *fi
 	r = vm_new(manager, &vm);
 	if (r < 0)
 		return hvd_err(err, -r, "out of memory");
-	r = store_load(folder, file, &vm_schema, &vm->config, &vm->generation, err);
+	r = store_load(manager->xml, folder, file, &vm_schema, &vm->config, &vm->generation, err);
 	if (r < 0)
 		return r;
 	if (strcmp(vm->config.name, name) != 0)

@@ -406,10 +406,10 @@ static void on_limits_again(void *ctx, int r, const struct hvd_error *err)
 		log_warning("VM %s: limits: %s", vm->config.name, err->msg);
 }
 
-static int load_next(const char *folder, const char *file, struct vm_config *ret,
+static int load_next(const struct vm *vm, const char *folder, const char *file, struct vm_config *ret,
 		     uint64_t *generation, struct hvd_error *err)
 {
-	int r = store_load(folder, file, &vm_schema, ret, generation, err);
+	int r = store_load(vm->manager->xml, folder, file, &vm_schema, ret, generation, err);
 
 	if (r < 0)
 		*ret = (struct vm_config){ 0 };
@@ -430,7 +430,7 @@ static int complete(struct vm *vm, const char *folder, struct vm_config *config,
 		take_over(&vm->config, config);
 		vm->generation = generation;
 	}
-	r = load_next(folder, VM_NEXT_SPEC_FILE, &running, &generation, err);
+	r = load_next(vm, folder, VM_NEXT_SPEC_FILE, &running, &generation, err);
 	if (r == -ENOENT)
 		return 0; /* this was done */
 	if (r < 0)
@@ -452,7 +452,7 @@ void vm_update_recover(struct vm *vm, uint32_t has)
 	vm->unsettled = false;
 	vm->has_links = true;
 	if (vm_runtime_path(vm->manager, vm->config.name, NULL, folder) < 0 ||
-	    load_next(folder, VM_NEXT_FILE, &config, &generation, NULL) < 0)
+	    load_next(vm, folder, VM_NEXT_FILE, &config, &generation, NULL) < 0)
 		return;
 	if (has == (uint32_t)generation || vm->generation >= generation)
 		r = complete(vm, folder, &config, generation, &err);

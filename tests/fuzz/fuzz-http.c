@@ -4,6 +4,7 @@
  * started), over a socket pair. Whatever comes, the connection ends when the client is gone.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 
 #include "daemon/http.h"
 #include "vmm/base/log.h"
+
+#define PATIENCE_USEC (15 * 1000000ULL) /* more than a document may take */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -36,8 +39,9 @@ static void stop(void)
 
 static void start(void)
 {
-	struct manager_paths paths = { hvd.state, hvd.runtime, "/nonexistent",
-						     "/nonexistent" };
+	struct manager_paths paths = { .state = hvd.state, .runtime = hvd.runtime,
+				       .worker = "/nonexistent", .networkd = "/nonexistent",
+				       .xml = BUILT_XML };
 	struct http_config config = { .listen_fd = -1 };
 
 	log_open(LOG_EMERG);
@@ -71,10 +75,21 @@ static void run(int client)
 		;
 }
 
+/* Has the server closed it? A document in XML is waited for: a process reads it. */
+static bool is_closed(int client)
+{
+	char buf[4096];
+	ssize_t n;
+
+	while ((n = recv(client, buf, sizeof(buf), MSG_DONTWAIT)) > 0 || (n < 0 && errno == EAGAIN))
+		if (n < 0 && sd_event_run(hvd.event, PATIENCE_USEC) <= 0)
+			return false;
+	return true; /* end of file, or reset */
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int sock[2];
-	char c;
 
 	if (!hvd.server)
 		start();
@@ -88,8 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	run(sock[1]);
 	shutdown(sock[1], SHUT_WR);
 	run(sock[1]);
-	/* end of file or reset: the server has closed it */
-	if (recv(sock[1], &c, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN)
+	if (!is_closed(sock[1]))
 		abort();
 	close(sock[1]);
 	undefine_all();

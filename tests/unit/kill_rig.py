@@ -77,7 +77,8 @@ class Daemon:
     def start(self):
         """A connection to it."""
         self.process = subprocess.Popen(
-            [HVD, "--no-bus", "--state-dir", self.folder + "/state", "--runtime-dir", self.folder + "/run",
+            [HVD, "--no-bus", "--xml", HVD + "-xml", "--state-dir", self.folder + "/state",
+             "--runtime-dir", self.folder + "/run",
              "--socket", self.socket, "--log-level", "error"], start_new_session=True)
         while self.process.poll() is None:
             try:

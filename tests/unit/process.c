@@ -98,7 +98,7 @@ struct vm *process_adopt_numbered(struct scene *scene, struct process *p, enum v
 				  uint32_t number)
 {
 	const struct manager_paths paths = { scene->state, scene->runtime, "/nonexistent",
-					     scene->networkd };
+					     scene->networkd, BUILT_XML };
 	struct hvd_error err = { 0 };
 	sd_event_source *defer;
 	char path[256];

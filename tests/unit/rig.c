@@ -193,7 +193,7 @@ static void add_devices(struct manager *manager, struct vm_config *config)
 }
 
 /* A snapshot in an image that has gone. */
-static void add_snapshot(const struct rig *rig, const char *name)
+static void add_snapshot(const struct rig *rig, struct manager *manager, const char *name)
 {
 	struct snapshot_disk disk = { .id = (char[]){ "vda" }, .path = (char[]){ "/nonexistent/before.qcow2" } };
 	struct snapshot info = { .name = (char[]){ "before" }, .vm_state = VM_RUNNING, .disks = &disk,
@@ -202,12 +202,12 @@ static void add_snapshot(const struct rig *rig, const char *name)
 
 	snprintf(folder, sizeof(folder), "%s/snapshots/%s", rig->state, name);
 	assert_int_equal(store_make_folder(folder, NULL), 0);
-	assert_int_equal(store_save(folder, info.name, &snapshot_schema, &info, 1, NULL), 0);
+	assert_int_equal(store_save(manager->xml, folder, info.name, &snapshot_schema, &info, 1, NULL), 0);
 }
 
 static void define(struct rig *rig, const char *name)
 {
-	struct manager_paths paths = { rig->state, rig->runtime, "/nonexistent", rig->dir };
+	struct manager_paths paths = { rig->state, rig->runtime, "/nonexistent", rig->dir, BUILT_XML };
 	AUTO(manager_free) struct manager *manager = NULL;
 	struct hvd_error err = { 0 };
 	struct vm_config config;
@@ -225,7 +225,7 @@ static void define(struct rig *rig, const char *name)
 	if (vm_define(manager, &config, &vm, &err) < 0)
 		fail_msg("vm_define: %s", err.msg);
 	if (rig->devices)
-		add_snapshot(rig, name);
+		add_snapshot(rig, manager, name);
 	sd_event_unref(event);
 }
 
@@ -288,7 +288,7 @@ static void must(int r, const struct hvd_error *err)
 static void *hvd_thread(void *arg)
 {
 	struct rig *rig = arg;
-	struct manager_paths paths = { rig->state, rig->runtime, "/nonexistent", rig->dir };
+	struct manager_paths paths = { rig->state, rig->runtime, "/nonexistent", rig->dir, BUILT_XML };
 	struct bus_server *bus_server = NULL;
 	struct http_server *http;
 	struct manager *manager;

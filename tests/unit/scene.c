@@ -16,7 +16,7 @@
 static void start(struct scene *scene)
 {
 	const struct manager_paths paths = { .state = scene->state, .runtime = scene->runtime,
-					     .networkd = scene->networkd, .worker = "/nonexistent" };
+					     .networkd = scene->networkd, .worker = "/nonexistent", .xml = BUILT_XML };
 	struct hvd_error err = { 0 };
 
 	assert_int_equal(sd_event_new(&scene->event), 0);

@@ -38,6 +38,8 @@ static void run(struct scene *scene, struct outcome *o, enum op_id op, const cha
 	o->call.front_data = o;
 	strcpy(o->call.name, name);
 	call_dispatch(scene->manager, &o->call);
+	while (!o->calls)
+		assert_true(sd_event_run(scene->event, UINT64_MAX) >= 0);
 	assert_int_equal(o->calls, 1);
 	assert_true((o->r < 0) == (o->err.code != 0));
 	json_decref(args);

@@ -39,9 +39,10 @@ static void path_in(const char *folder, const char *name, char path[static PATH_
 static void start_hvd(void)
 {
 	const char *build = getenv("top_builddir");
-	char program[PATH_MAX], state[PATH_MAX], run[PATH_MAX], log[PATH_MAX];
+	char program[PATH_MAX], xml[PATH_MAX], state[PATH_MAX], run[PATH_MAX], log[PATH_MAX];
 
 	path_in(build ? build : ".", "hvd", program);
+	path_in(build ? build : ".", "hvd-xml", xml);
 	path_in(dir, "state", state);
 	path_in(dir, "run", run);
 	path_in(dir, "log", log);
@@ -51,7 +52,7 @@ static void start_hvd(void)
 		return;
 	if (!freopen(log, "w", stderr))
 		_exit(126);
-	execl(program, program, "--no-bus", "--state-dir", state, "--runtime-dir", run, NULL);
+	execl(program, program, "--no-bus", "--xml", xml, "--state-dir", state, "--runtime-dir", run, NULL);
 	_exit(127);
 }
 

@@ -55,7 +55,7 @@ expect 0 'Usage: hvcli' hvcli --help
 expect 0 '--vcpus' hvcli vm create --help
 expect 0 '^hvcli [0-9]' hvcli --version
 
-"$hvd" --no-bus --state-dir "$dir/state" --runtime-dir "$dir/run" 2>"$dir/log" &
+"$hvd" --no-bus --xml "$hvd-xml" --state-dir "$dir/state" --runtime-dir "$dir/run" 2>"$dir/log" &
 daemon=$!
 tries=0
 until [ -S "$HVD_SOCKET" ] && hvcli vm list >/dev/null 2>&1; do

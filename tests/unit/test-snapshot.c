@@ -437,7 +437,7 @@ static void leave(const char *name, enum snapshot_state state, enum vm_state vm_
 
 	scene_path(t.scene, "state/snapshots/demo", folder);
 	assert_int_equal(store_make_folder(folder, NULL), 0);
-	assert_int_equal(store_save(folder, name, &snapshot_schema, &info, 1, NULL), 0);
+	assert_int_equal(store_save(t.scene->manager->xml, folder, name, &snapshot_schema, &info, 1, NULL), 0);
 }
 
 static void leave_operation(const char *kind, const char *name)

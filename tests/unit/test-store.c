@@ -25,8 +25,8 @@ static void test_round_trip(void **state)
 
 	scene_spec(scene, "demo", &in);
 	in.vcpus = 3;
-	assert_int_equal(store_save(scene->folder, "demo", &vm_schema, &in, 42, &err), 0);
-	assert_int_equal(store_load(scene->folder, "demo", &vm_schema, &out, &generation, &err), 0);
+	assert_int_equal(store_save(scene->manager->xml, scene->folder, "demo", &vm_schema, &in, 42, &err), 0);
+	assert_int_equal(store_load(scene->manager->xml, scene->folder, "demo", &vm_schema, &out, &generation, &err), 0);
 	assert_true(schema_equal(&vm_schema, &in, &out));
 	assert_int_equal(generation, 42);
 
@@ -50,16 +50,16 @@ static void test_failed_save(void **state)
 	char path[256];
 
 	scene_spec(scene, "demo", &config);
-	assert_int_equal(store_save(scene->folder, "demo", &vm_schema, &config, 1, &err), 0);
+	assert_int_equal(store_save(scene->manager->xml, scene->folder, "demo", &vm_schema, &config, 1, &err), 0);
 
 	scene_path(scene, "demo.xml.new", path);
 	assert_int_equal(mkdir(path, 0700), 0); /* in the way of the temporary file */
 	config.vcpus = 9;
-	assert_true(store_save(scene->folder, "demo", &vm_schema, &config, 2, &err) < 0);
+	assert_true(store_save(scene->manager->xml, scene->folder, "demo", &vm_schema, &config, 2, &err) < 0);
 	assert_non_null(strstr(err.msg, "demo.xml"));
 	rmdir(path);
 
-	assert_int_equal(store_load(scene->folder, "demo", &vm_schema, &out, &generation, &err), 0);
+	assert_int_equal(store_load(scene->manager->xml, scene->folder, "demo", &vm_schema, &out, &generation, &err), 0);
 	assert_int_equal(generation, 1);
 	assert_int_equal(out.vcpus, 1);
 	schema_clear(&vm_schema, &config);
@@ -85,7 +85,7 @@ static void test_bad_files(void **state)
 
 		snprintf(file, sizeof(file), "%s.xml", bad[i].name);
 		scene_write(scene, file, bad[i].text);
-		assert_true(store_load(scene->folder, bad[i].name, &vm_schema, &config, &generation,
+		assert_true(store_load(scene->manager->xml, scene->folder, bad[i].name, &vm_schema, &config, &generation,
 				       &err) < 0);
 		if (!strstr(err.msg, file) || !strstr(err.msg, bad[i].expect))
 			fail_msg("%s: %s", file, err.msg);
@@ -104,7 +104,7 @@ static void test_without_generation(void **state)
 	scene_write(scene, "n.xml",
 		    "<network><name>n</name><bridge name='br9'/>"
 		    "<ip address='10.9.0.1' prefix='24'/></network>");
-	if (store_load(scene->folder, "n", &network_schema, &config, &generation, &err) < 0)
+	if (store_load(scene->manager->xml, scene->folder, "n", &network_schema, &config, &generation, &err) < 0)
 		skip(); /* another dialect of <ip>: not what is tested here */
 	assert_int_equal(generation, 1);
 	schema_clear(&network_schema, &config);

@@ -122,7 +122,7 @@ static void test_service(void **state)
 					      "SystemCallFilter", "BindReadOnlyPaths",
 					      "RestrictAddressFamilies", "LogExtraFields" };
 	const struct manager_paths paths = { "/var/lib/hvd", "/run/hvd", "/usr/libexec/hvd-vmm",
-					     "/run/systemd/network" };
+					     "/run/systemd/network", "/usr/libexec/hvd-xml" };
 	const struct vm_config config = { .name = (char *)"demo", .vcpus = 4 };
 	AUTO(sd_bus_message_unref) sd_bus_message *m = NULL;
 	struct properties p;
@@ -152,7 +152,7 @@ static void test_tool(void **state)
 					      "PrivateNetwork", "RootDirectory", "SystemCallFilter",
 					      "BindReadOnlyPaths", "BindPaths", "MemorySwapMax", "IOWeight" };
 	const struct manager_paths paths = { "/var/lib/hvd", "/run/hvd", "/usr/libexec/hvd-vmm",
-					     "/run/systemd/network" };
+					     "/run/systemd/network", "/usr/libexec/hvd-xml" };
 	char *const argv[] = { (char *)"/usr/bin/qemu-img", NULL };
 	const struct unit_storage_file files[] = { { "/a", "/image0", true } };
 	const struct unit_tool tool = { .description = "Test", .argv = (char **)argv, .files = files,
