@@ -366,7 +366,7 @@ static void set(char **text, const char *value)
 	*text = value ? strdup(value) : NULL;
 }
 
-static void test_nested_refusals(void **state)
+static void test_boot_refusals(void **state)
 {
 	struct vm_config vm;
 
@@ -386,6 +386,11 @@ static void test_nested_refusals(void **state)
 	fill_obj(&vm_schema, &vm, 1);
 	set(&vm.boot.cmdline, "two\nlines");
 	expect_refusal(&vm, "boot.cmdline");
+}
+
+static void test_disk_refusals(void **state)
+{
+	struct vm_config vm;
 
 	fill_obj(&vm_schema, &vm, 1);
 	set(&vm.disks[1].path, vm.disks[0].path);
@@ -408,6 +413,15 @@ static void test_nested_refusals(void **state)
 	fill_obj(&vm_schema, &vm, 1);
 	vm.disks[1].limits.bytes_per_second = 0;
 	expect_refusal(&vm, "disks[1].limits.bytes_burst");
+
+	fill_obj(&vm_schema, &vm, 1);
+	vm.disks[2].boot_order = vm.disks[0].boot_order;
+	expect_refusal(&vm, "disks[2].boot_order");
+}
+
+static void test_nic_refusals(void **state)
+{
+	struct vm_config vm;
 
 	fill_obj(&vm_schema, &vm, 1);
 	set(&vm.nics[0].network, "a");
@@ -448,12 +462,13 @@ static void test_nested_refusals(void **state)
 	expect_refusal(&vm, "nics[1].mac");
 
 	fill_obj(&vm_schema, &vm, 1);
-	vm.disks[2].boot_order = vm.disks[0].boot_order;
-	expect_refusal(&vm, "disks[2].boot_order");
-
-	fill_obj(&vm_schema, &vm, 1);
 	vm.nics[1].boot_order = vm.disks[0].boot_order;
 	expect_refusal(&vm, "nics[1].boot_order");
+}
+
+static void test_resources_refusal(void **state)
+{
+	struct vm_config vm;
 
 	fill_obj(&vm_schema, &vm, 1);
 	vm.resources.cpu_weight = 10001;
@@ -514,7 +529,10 @@ int main(void)
 		cmocka_unit_test(test_apply_live),
 		cmocka_unit_test(test_apply_live_whole_lists),
 		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_nested_refusals),
+		cmocka_unit_test(test_boot_refusals),
+		cmocka_unit_test(test_disk_refusals),
+		cmocka_unit_test(test_nic_refusals),
+		cmocka_unit_test(test_resources_refusal),
 		cmocka_unit_test(test_cpuset),
 		cmocka_unit_test(test_cidr),
 		cmocka_unit_test(test_list_limit),
