@@ -6,22 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include "daemon/qmp.h"
 #include "daemon/unit.h"
 #include "daemon/unit_properties.h"
 #include "daemon/vm_private.h"
 #include "vmm/base/log.h"
-#include "vmm/base/macro.h"
 
 #define OUTPUT_MAX  4096 /* the last of what the daemon has written */
 #define LOG_LINES   20   /* of one daemon, that go to the journal */
 #define OPEN_SEC    60   /* that an image on the network may take to be opened */
-#define SOCKET_QMP  "qmp"
-#define SOCKET_DISK "disk"
 
 struct storage {
 	struct manager *manager;
@@ -50,52 +44,6 @@ struct storage {
 	qmp_reply_fn command_fn;
 	void *command_ctx;
 };
-
-/* In the VM's folder, which may have too long a name for an address: by a descriptor of it. */
-static int socket_address(const struct storage *storage, int folder, const char *name,
-			  struct sockaddr_un *addr)
-{
-	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	return snprintf(addr->sun_path, sizeof(addr->sun_path), "/proc/self/fd/%d/%s.%s", folder,
-			storage->disk.id, name) >= (int)sizeof(addr->sun_path) ? -ENAMETOOLONG : 0;
-}
-
-static int open_folder(const struct storage *storage)
-{
-	char path[PATH_MAX];
-	int r = vm_runtime_path(storage->manager, storage->vm, NULL, path), fd;
-
-	if (r < 0)
-		return r;
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-static int new_socket(const struct storage *storage, const char *name, bool listener)
-{
-	AUTO(close) int folder = open_folder(storage);
-	AUTO(close) int fd = -1;
-	struct sockaddr_un addr;
-	int r;
-
-	if (folder < 0)
-		return folder;
-	r = socket_address(storage, folder, name, &addr);
-	if (r < 0)
-		return r;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (!listener)
-		return connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : TAKE_FD(fd);
-
-	if (unlink(addr.sun_path) < 0 && errno != ENOENT)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-	    chmod(addr.sun_path, 0600) < 0 || listen(fd, 1) < 0)
-		return -errno;
-	return TAKE_FD(fd);
-}
 
 static void command_finish(struct storage *storage, int r, json_t *result, const struct hvd_error *err)
 {
@@ -140,7 +88,7 @@ bool storage_is_ready(const struct storage *storage)
 
 int storage_connect(const struct storage *storage)
 {
-	return new_socket(storage, SOCKET_DISK, false);
+	return storage_socket_connect(storage->manager, storage->vm, storage->disk.id, STORAGE_SOCKET_DISK);
 }
 
 /* --- what it says on standard error */
@@ -473,7 +421,7 @@ static const struct qmp_ops qmp_ops = { .ready = on_qmp_ready, .closed = on_qmp_
 
 static int connect_qmp(struct storage *storage)
 {
-	int sock = new_socket(storage, SOCKET_QMP, false);
+	int sock = storage_socket_connect(storage->manager, storage->vm, storage->disk.id, STORAGE_SOCKET_QMP);
 
 	return sock < 0 ? sock : qmp_new(storage->manager->event, sock, &qmp_ops, storage, &storage->qmp);
 }
@@ -540,12 +488,13 @@ static int ask_systemd(struct storage *storage, const struct vm_config *config, 
 
 static int launch(struct storage *storage, const struct vm_config *config, struct hvd_error *err)
 {
+	const struct manager *manager = storage->manager;
 	AUTO(close) int qmp = -1, vhost = -1, output = -1;
 	int pipe[2], r;
 
-	r = qmp = new_socket(storage, SOCKET_QMP, true);
+	r = qmp = storage_socket_listen(manager, storage->vm, storage->disk.id, STORAGE_SOCKET_QMP);
 	if (r >= 0)
-		r = vhost = new_socket(storage, SOCKET_DISK, true);
+		r = vhost = storage_socket_listen(manager, storage->vm, storage->disk.id, STORAGE_SOCKET_DISK);
 	if (r >= 0)
 		r = pipe2(pipe, O_CLOEXEC) < 0 ? -errno : 0;
 	if (r < 0)
@@ -553,8 +502,7 @@ static int launch(struct storage *storage, const struct vm_config *config, struc
 	storage->output = pipe[0];
 	output = pipe[1];
 	fcntl(storage->output, F_SETFL, O_NONBLOCK);
-	r = sd_event_add_io(storage->manager->event, &storage->output_io, storage->output, EPOLLIN,
-			    on_output, storage);
+	r = sd_event_add_io(manager->event, &storage->output_io, storage->output, EPOLLIN, on_output, storage);
 	/* it waits in the queue of the socket until the daemon is there */
 	if (r >= 0)
 		r = connect_qmp(storage);
@@ -603,14 +551,9 @@ int storage_adopt(struct manager *manager, const struct vm_config *config,
 
 void storage_end(struct manager *manager, const char *vm, const char *disk)
 {
-	static const char *const sockets[] = { SOCKET_QMP, SOCKET_DISK };
-	char unit[UNIT_NAME_MAX], file[VM_ID_MAX + 16], path[PATH_MAX];
+	char unit[UNIT_NAME_MAX];
 
-	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++) {
-		snprintf(file, sizeof(file), "%s.%s", disk, sockets[i]);
-		if (vm_runtime_path(manager, vm, file, path) >= 0)
-			unlink(path);
-	}
+	storage_sockets_remove(manager, vm, disk);
 	if (!manager->bus)
 		return;
 	unit_storage_name(vm, disk, unit);

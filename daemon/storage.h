@@ -79,6 +79,14 @@ json_t *storage_find_node(json_t *nodes, const char *name);
 /* Have the daemon of a disk end, if there is one; that takes a moment. */
 void storage_end(struct manager *manager, const char *vm, const char *disk);
 
+/* storage_socket.c: its sockets, in the VM's runtime folder as DISK.qmp and DISK.disk. A descriptor, or -errno. */
+enum storage_socket { STORAGE_SOCKET_QMP, STORAGE_SOCKET_DISK };
+int storage_socket_listen(const struct manager *manager, const char *vm, const char *disk,
+			  enum storage_socket which);
+int storage_socket_connect(const struct manager *manager, const char *vm, const char *disk,
+			   enum storage_socket which);
+void storage_sockets_remove(const struct manager *manager, const char *vm, const char *disk);
+
 /* storage_args.c: the command line; storage_args_free() frees it. NULL: out of memory. */
 char **storage_args(const struct disk_config *disk, uint32_t vcpus);
 char **storage_args_free(char **argv);
