@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -11,10 +9,8 @@
 #include "vmm/base/iov.h"
 #include "vmm/virtio/vsock_private.h"
 
-#define FIRST_PORT  (1U << 30) /* of the host, for connections that it begins: above what is listened on */
 #define PACKET_MAX  (64 * KIB) /* of data, as large as Linux takes it */
 #define UPDATE_AT   (VSOCK_BUFFER / 2)
-#define OP(op)	    (1U << VIRTIO_VSOCK_OP_##op)
 #define BUCKET(host, guest) (((host) ^ (guest) ^ (guest) >> 7) % VSOCK_BUCKETS)
 
 static uint8_t *buffer_of(const struct vsock_conn *c)
@@ -33,7 +29,7 @@ int vsock_conns_init(struct vsock *v)
 	list_init(&v->closed);
 	for (size_t i = 0; i < VSOCK_BUCKETS; i++)
 		list_init(&v->buckets[i]);
-	v->next_port = FIRST_PORT;
+	v->next_port = VSOCK_FIRST_PORT;
 
 	/* costs nothing until it is used, and goes back to the host after that */
 	p = mmap(NULL, VSOCK_MAX_CONNECTIONS * VSOCK_BUFFER, PROT_READ | PROT_WRITE,
@@ -62,7 +58,7 @@ static void drop_socket(struct vsock_conn *c)
 	c->len = 0;
 }
 
-static void release(struct vsock_conn *c)
+void vsock_conn_release(struct vsock_conn *c)
 {
 	drop_socket(c);
 	list_remove(&c->by_ports);
@@ -75,7 +71,7 @@ void vsock_conns_reset(struct vsock *v)
 {
 	for (unsigned i = 0; i < v->n_conns; i++)
 		if (list_empty(&v->conns[i].unused))
-			release(&v->conns[i]);
+			vsock_conn_release(&v->conns[i]);
 }
 
 static void on_socket(struct loop_source *src, uint32_t events);
@@ -92,7 +88,7 @@ static struct vsock_conn *take_slot(struct vsock *v)
 	}
 	if (list_empty(&v->unused) && !list_empty(&v->closed)) {
 		c = list_entry(v->closed.next, struct vsock_conn, closed);
-		release(c);
+		vsock_conn_release(c);
 	}
 	if (list_empty(&v->unused))
 		return NULL;
@@ -107,8 +103,7 @@ static struct vsock_conn *take_slot(struct vsock *v)
 	return c;
 }
 
-/* fd is the connection's in either outcome. NULL: no room. */
-static struct vsock_conn *new_conn(struct vsock *v, int fd, enum vsock_state state)
+struct vsock_conn *vsock_conn_new(struct vsock *v, int fd, enum vsock_state state)
 {
 	struct vsock_conn *c = take_slot(v);
 
@@ -121,11 +116,11 @@ static struct vsock_conn *new_conn(struct vsock *v, int fd, enum vsock_state sta
 	/* told at once what there is, then of each change */
 	if (loop_add(v->dev.io, &c->src, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) == 0)
 		return c;
-	release(c);
+	vsock_conn_release(c);
 	return NULL;
 }
 
-static void name(struct vsock_conn *c, uint32_t host_port, uint32_t guest_port)
+void vsock_conn_name(struct vsock_conn *c, uint32_t host_port, uint32_t guest_port)
 {
 	c->host_port = host_port;
 	c->guest_port = guest_port;
@@ -142,7 +137,7 @@ struct vsock_conn *vsock_find(struct vsock *v, uint32_t host_port, uint32_t gues
 	return NULL;
 }
 
-static void pend(struct vsock_conn *c, uint32_t ops)
+void vsock_conn_pend(struct vsock_conn *c, uint32_t ops)
 {
 	c->pending |= ops;
 	if (list_empty(&c->ready))
@@ -157,7 +152,7 @@ static void kill_conn(struct vsock_conn *c)
 	list_remove(&c->closed);
 	c->state = VSOCK_DEAD;
 	c->pending = 0;
-	pend(c, OP(RST));
+	vsock_conn_pend(c, VSOCK_OP(RST));
 }
 
 /* --- credit */
@@ -175,7 +170,7 @@ static void forward(struct vsock_conn *c, size_t len)
 	c->forwarded += (uint32_t)len;
 	/* in packets that go anyway it is told, too */
 	if (c->forwarded - c->told_forwarded >= UPDATE_AT && c->state == VSOCK_OPEN)
-		pend(c, OP(CREDIT_UPDATE));
+		vsock_conn_pend(c, VSOCK_OP(CREDIT_UPDATE));
 }
 
 /* --- from the guest to the socket */
@@ -185,7 +180,7 @@ static bool host_is_deaf(struct vsock_conn *c)
 {
 	c->len = 0;
 	if (c->state == VSOCK_DRAINING) {
-		release(c);
+		vsock_conn_release(c);
 		return false;
 	}
 	if (c->guest_closed & VIRTIO_VSOCK_SHUTDOWN_SEND) {
@@ -193,7 +188,7 @@ static bool host_is_deaf(struct vsock_conn *c)
 		return false;
 	}
 	c->closed_sides |= VIRTIO_VSOCK_SHUTDOWN_RCV;
-	pend(c, OP(SHUTDOWN));
+	vsock_conn_pend(c, VSOCK_OP(SHUTDOWN));
 	return true;
 }
 
@@ -201,7 +196,7 @@ static bool host_is_deaf(struct vsock_conn *c)
 static bool drained(struct vsock_conn *c)
 {
 	if (c->state == VSOCK_DRAINING) {
-		release(c);
+		vsock_conn_release(c);
 		return false;
 	}
 	if (c->guest_closed == VSOCK_BOTH) {
@@ -318,24 +313,20 @@ static void take_credit(struct vsock_conn *c, const struct virtio_vsock_hdr *hdr
 bool vsock_request(struct vsock *v, const struct virtio_vsock_hdr *hdr)
 {
 	int fd = connect_host(v, hdr->dst_port);
-	struct vsock_conn *c = fd < 0 ? NULL : new_conn(v, fd, VSOCK_OPEN);
+	struct vsock_conn *c = fd < 0 ? NULL : vsock_conn_new(v, fd, VSOCK_OPEN);
 
 	if (!c)
 		return false;
-	name(c, hdr->dst_port, hdr->src_port);
+	vsock_conn_name(c, hdr->dst_port, hdr->src_port);
 	take_credit(c, hdr);
-	pend(c, OP(RESPONSE));
+	vsock_conn_pend(c, VSOCK_OP(RESPONSE));
 	return true;
 }
 
 /* The guest has accepted what a program of the host asked for. */
 static void opened(struct vsock_conn *c)
 {
-	char text[24];
-	int n = snprintf(text, sizeof(text), "OK %u\n", c->host_port);
-
-	/* the first bytes that it gets */
-	if (write(c->src.fd, text, (size_t)n) == n)
+	if (vsock_welcome(c))
 		c->state = VSOCK_OPEN;
 	else
 		kill_conn(c);
@@ -354,7 +345,7 @@ static void take_shutdown(struct vsock_conn *c, uint32_t flags)
 static void take_reset(struct vsock_conn *c)
 {
 	if (c->state != VSOCK_OPEN || c->guest_closed != VSOCK_BOTH || !c->len) {
-		release(c);
+		vsock_conn_release(c);
 		return;
 	}
 	c->state = VSOCK_DRAINING;
@@ -377,14 +368,14 @@ static void open_packet(struct vsock_conn *c, const struct virtio_vsock_hdr *hdr
 	case VIRTIO_VSOCK_OP_CREDIT_UPDATE:
 		break;
 	case VIRTIO_VSOCK_OP_CREDIT_REQUEST:
-		pend(c, OP(CREDIT_UPDATE));
+		vsock_conn_pend(c, VSOCK_OP(CREDIT_UPDATE));
 		break;
 	default:
 		kill_conn(c);
 		return;
 	}
 	if (c->state == VSOCK_OPEN && vsock_wants(c))
-		pend(c, 0);
+		vsock_conn_pend(c, 0);
 }
 
 void vsock_packet(struct vsock_conn *c, const struct virtio_vsock_hdr *hdr, struct iovec *iov,
@@ -398,11 +389,11 @@ void vsock_packet(struct vsock_conn *c, const struct virtio_vsock_hdr *hdr, stru
 		 hdr->op != VIRTIO_VSOCK_OP_REQUEST)
 		; /* sent before it knew, or what it still reads */
 	else if (c->state == VSOCK_REQUESTED && hdr->op == VIRTIO_VSOCK_OP_RESPONSE &&
-		 !(c->pending & OP(REQUEST))) {
+		 !(c->pending & VSOCK_OP(REQUEST))) {
 		take_credit(c, hdr);
 		opened(c);
 		if (c->state == VSOCK_OPEN)
-			pend(c, 0);
+			vsock_conn_pend(c, 0);
 	} else
 		kill_conn(c);
 }
@@ -441,7 +432,7 @@ static uint32_t read_socket(struct vsock_conn *c, struct iovec *iov, unsigned n)
 	c->closed_sides |= VIRTIO_VSOCK_SHUTDOWN_SEND;
 	if (c->hung_up || r < 0)
 		c->closed_sides |= VIRTIO_VSOCK_SHUTDOWN_RCV;
-	pend(c, OP(SHUTDOWN));
+	vsock_conn_pend(c, VSOCK_OP(SHUTDOWN));
 	return 0;
 }
 
@@ -470,7 +461,7 @@ static uint16_t choose(struct vsock_conn *c, struct virtio_vsock_hdr *hdr, struc
 		return VIRTIO_VSOCK_OP_RW;
 	if (may_read(c) && !credit(c) && !c->asked_credit) {
 		c->asked_credit = true;
-		c->pending |= OP(CREDIT_REQUEST);
+		c->pending |= VSOCK_OP(CREDIT_REQUEST);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(last); i++)
 		if (take_pending(c, last[i]))
@@ -497,14 +488,14 @@ bool vsock_produce(struct vsock_conn *c, struct virtio_vsock_hdr *hdr, struct io
 	hdr->buf_alloc = VSOCK_BUFFER;
 	hdr->fwd_cnt = c->told_forwarded = c->forwarded;
 	if (op)
-		c->pending &= ~OP(CREDIT_UPDATE); /* each packet is one */
+		c->pending &= ~VSOCK_OP(CREDIT_UPDATE); /* each packet is one */
 	if (op == VIRTIO_VSOCK_OP_SHUTDOWN) {
 		hdr->flags = c->closed_sides;
 		if (c->closed_sides == VSOCK_BOTH)
 			closed(c);
 	}
 	if (op == VIRTIO_VSOCK_OP_RST) {
-		release(c);
+		vsock_conn_release(c);
 		vsock_accept(c->vsock);
 		return true;
 	}
@@ -513,94 +504,18 @@ bool vsock_produce(struct vsock_conn *c, struct virtio_vsock_hdr *hdr, struct io
 	return op;
 }
 
-/* --- programs of the host */
-
-void vsock_accept(struct vsock *v)
-{
-	while (v->running && v->incoming) {
-		int fd;
-
-		if (list_empty(&v->unused) && list_empty(&v->closed) &&
-		    v->n_conns == VSOCK_MAX_CONNECTIONS)
-			return; /* when there is room again */
-		fd = accept4(v->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd < 0 && errno != EINTR && errno != ECONNABORTED)
-			v->incoming = false;
-		if (fd >= 0)
-			new_conn(v, fd, VSOCK_GREETING);
-	}
-}
-
-static bool parse_greeting(const char *text, uint32_t *port)
-{
-	static const char word[] = "CONNECT ";
-	unsigned long long value;
-	char *end;
-
-	if (strncmp(text, word, strlen(word)) != 0 || text[strlen(word)] < '0' ||
-	    text[strlen(word)] > '9')
-		return false;
-	value = strtoull(text + strlen(word), &end, 10);
-	if (*end || value > UINT32_MAX)
-		return false;
-	*port = (uint32_t)value;
-	return true;
-}
-
-/* A port of the host that no connection to this port of the guest has. */
-static uint32_t choose_port(struct vsock *v, uint32_t guest_port)
-{
-	uint32_t port;
-
-	do {
-		port = v->next_port++;
-		if (v->next_port == UINT32_MAX)
-			v->next_port = FIRST_PORT;
-	} while (vsock_find(v, port, guest_port));
-	return port;
-}
-
-/* What follows the line is for the guest: not a byte more than that is read. */
-static void read_greeting(struct vsock_conn *c)
-{
-	uint32_t port;
-	ssize_t n = 0;
-	char *end = NULL;
-
-	while (c->n_greeting < VSOCK_GREETING_MAX && !end) {
-		n = read(c->src.fd, c->greeting + c->n_greeting, 1);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		if (c->greeting[c->n_greeting++] == '\n')
-			end = &c->greeting[c->n_greeting - 1];
-	}
-	if (!end && n < 0 && errno == EAGAIN) {
-		c->readable = false;
-		return;
-	}
-	if (end)
-		*end = '\0';
-	if (!end || !parse_greeting(c->greeting, &port)) {
-		release(c);
-		return;
-	}
-	c->state = VSOCK_REQUESTED;
-	name(c, choose_port(c->vsock, port), port);
-	pend(c, OP(REQUEST));
-}
+/* --- what the socket tells */
 
 /* Do what the socket is ready for. */
 static void run(struct vsock_conn *c)
 {
 	if (c->state == VSOCK_GREETING && (c->readable || c->hung_up)) {
-		read_greeting(c);
+		vsock_greet(c);
 		return;
 	}
 	if (c->state == VSOCK_REQUESTED && c->hung_up) {
 		/* an answer, when it comes, is to something that nobody knows */
-		release(c);
+		vsock_conn_release(c);
 		return;
 	}
 	if ((c->state == VSOCK_OPEN || c->state == VSOCK_DRAINING) && !flush(c))
@@ -609,10 +524,10 @@ static void run(struct vsock_conn *c)
 		return;
 	if (c->hung_up && !may_read(c) && c->closed_sides != VSOCK_BOTH) {
 		c->closed_sides = VSOCK_BOTH;
-		pend(c, OP(SHUTDOWN));
+		vsock_conn_pend(c, VSOCK_OP(SHUTDOWN));
 	}
 	if (vsock_wants(c))
-		pend(c, 0);
+		vsock_conn_pend(c, 0);
 }
 
 static void on_socket(struct loop_source *src, uint32_t events)

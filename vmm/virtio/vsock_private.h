@@ -4,6 +4,7 @@
  *
  *	vsock.c        the device: packets to and from the guest
  *	vsock_conn.c   connections: a socket of the host on the one side, credit and state on the other
+ *	vsock_host.c   programs of the host that want one
  *
  * Nothing is kept of what goes to the guest: it is read from the socket when the guest has credit and a
  * buffer for it. What comes from the guest and the socket does not take is kept, up to VSOCK_BUFFER,
@@ -22,10 +23,13 @@
 #define VSOCK_BUFFER	      (64 * KIB)
 #define VSOCK_BUCKETS	      128
 #define VSOCK_MAX_RESETS      32
+#define VSOCK_FIRST_PORT      (1U << 30) /* of the host, for connections that it begins: above what is listened on */
 #define VSOCK_GREETING_MAX    32 /* "CONNECT 4294967295\n" */
 #define VSOCK_HOST_CID	      2ULL
 
 #define VSOCK_BOTH ((uint32_t)(VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND))
+
+#define VSOCK_OP(op) (1U << VIRTIO_VSOCK_OP_##op)
 
 enum vsock_state {
 	VSOCK_GREETING,  /* a program of the host has connected, and is to say to which port */
@@ -46,7 +50,7 @@ struct vsock_conn {
 	enum vsock_state state;
 	uint32_t host_port, guest_port;
 
-	uint32_t pending;      /* 1 << op of packets for the guest */
+	uint32_t pending;      /* VSOCK_OP() of packets for the guest */
 	uint32_t closed_sides; /* VIRTIO_VSOCK_SHUTDOWN_*: what the host's side does not do any more */
 	uint32_t guest_closed; /* what the guest does not */
 	bool readable, writable, hung_up; /* as epoll has told, until the contrary shows */
@@ -97,8 +101,14 @@ void vsock_conns_reset(struct vsock *v);
 /* Do what has been left undone while the device was suspended. */
 void vsock_conns_resume(struct vsock *v);
 
-/* Take who waits at the listener, as far as there is room. */
-void vsock_accept(struct vsock *v);
+/* fd is the connection's in either outcome. NULL: no room. */
+struct vsock_conn *vsock_conn_new(struct vsock *v, int fd, enum vsock_state state);
+/* It is over, and nobody is told. */
+void vsock_conn_release(struct vsock_conn *c);
+/* From now on it is found by its ports. */
+void vsock_conn_name(struct vsock_conn *c, uint32_t host_port, uint32_t guest_port);
+/* It has these packets for the guest, VSOCK_OP(), or data. */
+void vsock_conn_pend(struct vsock_conn *c, uint32_t ops);
 
 struct vsock_conn *vsock_find(struct vsock *v, uint32_t host_port, uint32_t guest_port);
 
@@ -117,6 +127,17 @@ bool vsock_produce(struct vsock_conn *c, struct virtio_vsock_hdr *hdr, struct io
 
 /* Does the connection have something for the guest? */
 bool vsock_wants(const struct vsock_conn *c);
+
+/* --- programs of the host */
+
+/* Take who waits at the listener, as far as there is room. */
+void vsock_accept(struct vsock *v);
+
+/* One that has been taken has said something, or has gone. c may be gone on return. */
+void vsock_greet(struct vsock_conn *c);
+
+/* Tell one that the guest has accepted, before anything else. False: it does not take that. */
+bool vsock_welcome(struct vsock_conn *c);
 
 /* --- the device */
 
