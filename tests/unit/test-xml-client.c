@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -171,13 +172,17 @@ static unsigned count_descriptors(pid_t pid)
 static void test_confinement(void **state)
 {
 	struct fixture *f = *state;
+	int inherited = dup(STDERR_FILENO);
 
+	assert_true(inherited >= 0);
+	assert_int_equal(kill(child_pid(), SIGKILL), 0); /* it was started without that one */
 	need(f);
 	expect_status(child_pid(), "Seccomp:\t2");
 	expect_status(child_pid(), "NoNewPrivs:\t1");
 	expect_status(child_pid(), "CapEff:\t0000000000000000");
 	expect_status(child_pid(), "CapPrm:\t0000000000000000");
 	assert_int_equal(count_descriptors(child_pid()), 3);
+	close(inherited);
 }
 
 /* ---- documents of clients ---- */
