@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options of operations, and what a change comes to. */
+#include "api/vm_rules.h"
 #include "api/vm_schema.h"
 
 #define GENERATION(type)                                                                           \
@@ -90,10 +91,13 @@ const struct schema console_options_schema = {
 
 static const struct field import_remark_fields[] = {
 	{ "element", NULL, STR(struct import_remark, element), .read_only = true,
+	  .check = rule_line,
 	  .help = "Element or attribute, by the names on the way to it" },
 	{ "lines", NULL, STR(struct import_remark, lines), .read_only = true,
+	  .check = rule_line,
 	  .help = "Lines of the document that have it, such as 17, 40-63" },
 	{ "why", NULL, STR(struct import_remark, why), .read_only = true,
+	  .check = rule_line,
 	  .help = "Why it makes no difference to the guest" },
 };
 static const struct schema import_remark_schema = {

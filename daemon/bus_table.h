@@ -4,9 +4,10 @@
  * and the field tables of spec and status (properties).
  *
  * Methods: an op whose path has {vm}, {network}, {image} or {volume} is on the interface of that, any other
- * on org.hvd1.Manager, and so is what makes one of them. Arguments, in this order: name of another resource (s), id of a disk or NIC (s),
- * spec or patch (a{sv}), text (s), options (a{sv}). Results: object a{sv}, list aa{sv}, text s, stream h;
- * what creates an object of the bus returns its path (o), and what of a document it ignored (aa{sv}).
+ * on org.hvd1.Manager, and so is what makes one of them. Arguments, in this order: name of another resource (s),
+ * id of a disk or NIC (s), spec or patch (a{sv}), text (s), options (a{sv}). Results: object a{sv}, list aa{sv},
+ * text s, stream h; what creates an object of the bus returns its path (o), and what of a document it ignored
+ * (aa{sv}).
  */
 #pragma once
 

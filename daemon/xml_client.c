@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/xml_client.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -47,6 +48,14 @@ struct import {
 
 /* ---- answers ---- */
 
+/* What goes into a log is one line, and nothing that a terminal obeys. */
+static void make_printable(char *text)
+{
+	for (; *text; text++)
+		if (iscntrl((unsigned char)*text))
+			*text = '?';
+}
+
 /* It is nobody's word but hvd-xml's. */
 static int check_answer(const struct xml_frame *head, enum xml_frame_kind kind, struct hvd_error *err)
 {
@@ -58,9 +67,8 @@ static int check_answer(const struct xml_frame *head, enum xml_frame_kind kind, 
 		err->code = head->result;
 		memcpy(err->field, head->field, sizeof(err->field));
 		memcpy(err->msg, head->msg, sizeof(err->msg));
-		for (char *p = err->msg; *p; p++)
-			if (*p > 0 && *p < ' ')
-				*p = '?';
+		make_printable(err->field);
+		make_printable(err->msg);
 	}
 	return head->result;
 }

@@ -341,6 +341,10 @@ static void test_strange_answers(void **state)
 	with_program(f, answer(XML_READ, 0, "{\"object\": {\"name\": \"x\", \"boot\": {\"kernel\": \"/k\"}},"
 					    " \"report\": {\"ignored\": 1}}"),
 		     -EINVAL, "hvd-xml");
+	/* what is ignored goes into the log, a line for each */
+	with_program(f, answer(XML_READ, 0, "{\"object\": {\"name\": \"x\", \"boot\": {\"kernel\": \"/k\"}},"
+					    " \"report\": {\"ignored\": [{\"element\": \"a\\nb\"}]}}"),
+		     -EINVAL, "one line");
 }
 
 static void test_no_program(void **state)
