@@ -212,23 +212,30 @@ static void on_output(struct loop_source *src, uint32_t events)
 	loop_quit(container_of(src, struct watch, src)->rig->main);
 }
 
-static void expect_output(struct rig *rig, const char *text)
+/* What the guest says, at least this much; returns the length. */
+static size_t read_output(struct rig *rig, char *buf, size_t size, size_t at_least)
 {
 	struct watch watch = { .src = { .fd = rig->terminal, .fn = on_output }, .rig = rig };
-	char buf[64];
 	size_t have = 0;
 
 	assert_int_equal(loop_add(rig->main, &watch.src, EPOLLIN), 0);
-	while (have < strlen(text)) {
+	while (have < at_least) {
 		ssize_t n;
 
 		loop_run(rig->main);
-		n = recv(rig->terminal, buf + have, sizeof(buf) - have, MSG_DONTWAIT);
+		n = recv(rig->terminal, buf + have, size - have, MSG_DONTWAIT);
 		have += n > 0 ? (size_t)n : 0;
 	}
-	assert_int_equal(have, strlen(text));
-	assert_memory_equal(buf, text, have);
 	loop_remove(&watch.src);
+	return have;
+}
+
+static void expect_output(struct rig *rig, const char *text)
+{
+	char buf[64];
+
+	assert_int_equal(read_output(rig, buf, sizeof(buf), strlen(text)), strlen(text));
+	assert_memory_equal(buf, text, strlen(text));
 }
 
 static int set_up(void **state)
@@ -275,15 +282,19 @@ static void guest_shuts_down(void **state)
 	assert_int_equal(vmm_reset(rig->vmm, NULL), -EINVAL);
 }
 
+/* It goes on with that: once more may have come before the loop has ended. */
 static void guest_resets_and_runs_again(void **state)
 {
 	struct rig *rig = *state;
+	char said[3];
 
 	rig->stop_after = 3;
 	boot(rig, RESET);
 	loop_run(rig->main);
-	assert_int_equal(rig->resets, 3);
+	assert_true(rig->resets >= 3);
 	assert_int_equal(vmm_state(rig->vmm), VMM_RUNNING);
+	assert_int_equal(read_output(rig, said, sizeof(said), sizeof(said)), sizeof(said));
+	assert_memory_equal(said, "!!!", sizeof(said));
 	vmm_stop(rig->vmm);
 	assert_int_equal(rig->reason, VMM_REASON_HOST_STOP);
 }
@@ -425,11 +436,13 @@ static void the_watchdog_fires(void **state)
 	static const struct {
 		enum watchdog watchdog;
 		enum vmm_state state;
-		unsigned resets;
+		bool resets; /* again and again */
 	} cases[] = {
-		{ WATCHDOG_NONE, VMM_RUNNING, 0 },     { WATCHDOG_RESET, VMM_RUNNING, 1 },
-		{ WATCHDOG_SHUTDOWN, VMM_RUNNING, 0 }, { WATCHDOG_STOP, VMM_STOPPED, 0 },
-		{ WATCHDOG_PAUSE, VMM_PAUSED, 0 },
+		{ WATCHDOG_NONE, VMM_RUNNING, false },
+		{ WATCHDOG_RESET, VMM_RUNNING, true },
+		{ WATCHDOG_SHUTDOWN, VMM_RUNNING, false },
+		{ WATCHDOG_STOP, VMM_STOPPED, false },
+		{ WATCHDOG_PAUSE, VMM_PAUSED, false },
 	};
 	struct rig *rig = *state;
 
@@ -441,7 +454,7 @@ static void the_watchdog_fires(void **state)
 			loop_run(rig->main);
 		assert_int_equal(vmm_state(rig->vmm), cases[i].state);
 		assert_int_equal(rig->reason, VMM_REASON_WATCHDOG);
-		assert_int_equal(rig->resets, cases[i].resets);
+		assert_int_equal(rig->resets > 0, cases[i].resets);
 		assert_non_null(strstr(rig->err.msg, "watchdog"));
 		rig->vmm = vmm_free(rig->vmm);
 		close(TAKE_FD(rig->terminal));
