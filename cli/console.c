@@ -18,7 +18,7 @@
 
 /*
  * Scrollback has no mark at its end. Where what was shown before has come again, it is over after a moment
- * without a byte, or a second since the connection; where it has not, more of it may be on its way.
+ * without a byte, or a second since the first; where it has not, more of it may be on its way.
  */
 #define SETTLE_MS         300
 #define SETTLE_FOUND_MS   1000
@@ -101,7 +101,7 @@ static uint64_t now_ms(void)
 struct session {
 	const struct console_target *target;
 	struct websocket *ws; /* NULL: there is no connection */
-	uint64_t connected_ms; /* when ws was made again */
+	uint64_t scrollback_ms; /* when scrollback began to come on a ws that was made again */
 	struct replay replay;
 	int output_error; /* of standard output */
 	int signals;
@@ -131,7 +131,7 @@ static bool take_signal(const struct session *session)
 
 static bool is_settled(const struct session *session, bool quiet)
 {
-	uint64_t passed = now_ms() - session->connected_ms;
+	uint64_t passed = now_ms() - session->scrollback_ms;
 
 	if (passed > SETTLE_UNKNOWN_MS)
 		return true;
@@ -147,12 +147,14 @@ static int turn(struct session *session, struct hvd_error *err)
 		[POLL_INPUT] = { session->input && !websocket_full(ws) ? STDIN_FILENO : -1, POLLIN, 0 },
 		[POLL_SIGNAL] = { session->signals, POLLIN, 0 },
 	};
-	bool holds = replay_holds(&session->replay);
+	bool holds = replay_holds(&session->replay) && session->replay.n_held;
 	int r, n;
 
 	n = poll(fds, N_POLL, holds ? SETTLE_MS : -1);
 	if (n < 0 && errno != EINTR)
 		return hvd_err(err, errno, "poll: %s", strerror(errno));
+	if (!holds)
+		session->scrollback_ms = now_ms();
 	if (holds && is_settled(session, n == 0) && replay_settle(&session->replay) < 0)
 		return -EIO;
 	if (fds[POLL_SIGNAL].revents && !take_signal(session))
@@ -232,7 +234,6 @@ static int reconnect(struct session *session, struct hvd_error *err)
 					     &session->ws, &why) == 0) {
 			if (!said)
 				say(session, "Connection lost, reconnected");
-			session->connected_ms = now_ms();
 			return replay_again(&session->replay) < 0 ? hvd_err(err, ENOMEM, "out of memory") : 1;
 		}
 		if (pause_or_leave(session))

@@ -351,13 +351,17 @@ static void put_text(int fd, const char *text)
 	put(fd, text, strlen(text));
 }
 
-/* hvd goes away in the middle of a frame; a new one begins with scrollback. Then once more. */
+/*
+ * hvd goes away in the middle of a frame; a new one begins with scrollback, for which it has to wait longer than
+ * the console would for more of it. Then once more.
+ */
 static void serve_twice(int fd)
 {
 	accept_with(fd, (uint8_t[]){ 0x82, 4, 'o', 'n', 'e', '\n', 0x82, 9, 't' }, 9);
 	close(fd);
 	fd = accept(listener, NULL, NULL);
 	accept_with(fd, "", 0);
+	sleep(6);
 	put_text(fd, "boot\none\n");
 	put_text(fd, "two\n");
 	close(fd);
