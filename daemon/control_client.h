@@ -13,13 +13,15 @@
 
 #include "daemon/control.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/vmm.h"
 
 #define CONTROL_TIMEOUT_USEC (10 * 1000000ULL)
 /* A whole start, from systemd's job to a guest that runs. Terabytes of huge pages take minutes to clear. */
 #define CONTROL_START_TIMEOUT_USEC (180 * 1000000ULL)
 /* Whoever asks for metrics wants some soon rather than all late. */
 #define CONTROL_COUNT_TIMEOUT_USEC (2 * 1000000ULL)
-#define CONTROL_UPDATE_TIMEOUT_USEC (45 * 1000000ULL) /* a guest has 30 s to let go of a device */
+/* The guest may have to let go of a device, and hvd-vmm is to be the one who says that it did not. */
+#define CONTROL_UPDATE_TIMEOUT_USEC ((VMM_DETACH_SECONDS + 15) * 1000000ULL)
 
 struct control_client;
 
