@@ -8,7 +8,7 @@ trap 'rm -rf "$tmp"' EXIT
 truncate -s 1M "$tmp/disk"
 
 qemu() {
-	timeout 120 qemu-system-aarch64 -nodefaults -no-user-config -display none -m 128 -smp 3 \
+	timeout 600 qemu-system-aarch64 -nodefaults -no-user-config -display none -m 128 -smp 3 \
 		-machine virt,gic-version=3 -cpu neoverse-n1 -serial stdio \
 		-global virtio-mmio.force-legacy=false \
 		-drive "if=none,id=d,file=$tmp/disk,format=raw" -device virtio-blk-device,drive=d \
@@ -34,7 +34,7 @@ done
 # SYSTEM_RESET, asked for on the console: the second banner is the evidence.
 seen() {
 	local i
-	for ((i = 0; i < 600; i++)); do
+	for ((i = 0; i < 3000; i++)); do
 		(($(grep -a -c '^READY' "$tmp/reset.log") >= $1)) && return 0
 		sleep 0.1
 	done

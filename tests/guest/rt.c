@@ -42,6 +42,13 @@ int uart_getc(void)
 	return (int)(read32(uart_base + UART_DR) & 0xff);
 }
 
+void uart_ask(void)
+{
+	uart_puts("READY\n");
+	while (uart_getc() < 0)
+		;
+}
+
 static void print_number(uint64_t v, unsigned base, unsigned width)
 {
 	char buf[24];

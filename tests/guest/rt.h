@@ -28,6 +28,8 @@ bool check_eq(uint64_t got, uint64_t want, const char *what);
 /* -1 when nothing was typed. */
 int uart_getc(void);
 void uart_puts(const char *s);
+/* Say READY and wait for a key. */
+void uart_ask(void);
 
 void memset_(void *p, int c, size_t n);
 bool str_eq(const char *a, const char *b);
@@ -38,10 +40,10 @@ bool cmdline_has(const char *word);
 uint64_t ticks(void);
 uint64_t ticks_per_second(void);
 
-/* Poll cond for at most ten seconds of guest time. A macro, so that cond is looked at afresh. */
+/* Poll cond for at most a minute of guest time. A macro, so that cond is looked at afresh. */
 #define wait_for(cond)                                                                             \
 	({                                                                                         \
-		uint64_t end_ = ticks() + 10 * ticks_per_second();                                 \
+		uint64_t end_ = ticks() + 60 * ticks_per_second();                                 \
 		bool met_;                                                                         \
 		while (!(met_ = (cond)) && ticks() < end_)                                         \
 			;                                                                          \

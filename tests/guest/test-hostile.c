@@ -453,6 +453,8 @@ void run(void)
 	unsigned n = 0;
 	struct vdev d;
 
+	if (cmdline_has("ask"))
+		uart_ask();
 	for (unsigned i = 0; i < sizeof(victims) / sizeof(victims[0]); i++) {
 		const struct victim *v = &victims[i];
 
