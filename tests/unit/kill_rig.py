@@ -31,12 +31,12 @@ def fail(text):
 
 class Connection(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("hvd", timeout=60)
+        super().__init__("hvd", timeout=240)
         self.path = path
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(60)
+        self.sock.settimeout(240)
         self.sock.connect(self.path)
 
     def ask(self, method, path, body=None, key=None):

@@ -19,7 +19,7 @@
 #include "vmm/base/macro.h"
 #include "vmm/vmm.h"
 
-#define TIMEOUT_SECONDS 120
+#define TIMEOUT_SECONDS 600
 #define MODE_AT         32 /* in the header, unused by the boot protocol */
 
 enum mode { SHUTDOWN, RESET, SPIN, UNDECODED, SECOND_CPU, BUTTON, STRAY, PANIC, DUMP, STUCK };
