@@ -208,6 +208,8 @@ static void on_end(void *ctx, int r, const struct hvd_error *end)
 	img->ended = true;
 	while (img->out.fd >= 0 && output_read(&img->out))
 		;
+	if (img->ops->progress)
+		tell_progress(img);
 	while (img->err.fd >= 0 && output_read(&img->err))
 		;
 	output_close(&img->out);

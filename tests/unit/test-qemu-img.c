@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -77,13 +78,16 @@ static struct qemu_img *start(const struct qemu_img_ops *ops, const char *const 
 	return img;
 }
 
-static void run(const struct qemu_img_ops *ops, const char *const *args, int input)
+static void finish(struct qemu_img *img)
 {
-	struct qemu_img *img = start(ops, args, input);
-
 	while (!t.done)
 		assert_true(sd_event_run(t.scene->event, UINT64_MAX) >= 0);
 	qemu_img_free(img);
+}
+
+static void run(const struct qemu_img_ops *ops, const char *const *args, int input)
+{
+	finish(start(ops, args, input));
 }
 
 #define RUN(ops, ...) run(ops, (const char *const[]){ __VA_ARGS__, NULL }, -1)
@@ -98,11 +102,33 @@ static void test_create_and_info(void **state)
 	assert_non_null(strstr(t.output, "\"virtual-size\": 67108864"));
 }
 
+static void write_data(size_t size)
+{
+	AUTO(free) char *data = malloc(size);
+	AUTO(close) int fd = open(t.a, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	assert_true(data && fd >= 0);
+	memset(data, 'x', size);
+	assert_int_equal(write(fd, data, size), size);
+}
+
 static void test_progress(void **state)
 {
+	struct qemu_img *img;
+	siginfo_t info;
+
 	scene_write(t.scene, "a", "some data");
 	assert_int_equal(truncate(t.a, 32 << 20), 0);
 	RUN(&loud, "convert", "-p", "-f", "raw", "-O", "qcow2", "{0}", "{1}");
+	assert_int_equal(t.r, 0);
+	assert_int_equal(t.last, 10000);
+
+	/* it says a lot, and has ended by the time that hvd comes to it */
+	write_data(8 * MIB);
+	t.last = 0;
+	img = start(&loud, (const char *const[]){ "convert", "-p", "-f", "raw", "-O", "qcow2", "{0}", "{1}", NULL }, -1);
+	assert_int_equal(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT), 0);
+	finish(img);
 	assert_int_equal(t.r, 0);
 	assert_int_equal(t.last, 10000);
 }
