@@ -9,7 +9,7 @@ failed=0
 for target in "$@"; do
 	name=${target##*/fuzz-}
 	new=$(mktemp -d)
-	if "./$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+	if "./$target" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 \
 		-artifact_prefix="./crash-$name-" "$new" "$top_srcdir/tests/fuzz/corpus/$name" \
 		>"fuzz-$name.log" 2>&1; then
 		echo "PASS: fuzz $name ($(awk '/number_of_executed_units/ { print $2 }' "fuzz-$name.log") runs)"

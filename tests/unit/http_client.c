@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/http_client.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -14,10 +15,12 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/patience.h"
+
 void http_connect(struct http_conn *conn, const char *path)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct timeval timeout = { .tv_sec = 20 };
+	struct timeval timeout = { .tv_sec = PATIENCE_SEC };
 
 	strcpy(addr.sun_path, path);
 	conn->n = 0;
@@ -50,6 +53,8 @@ static bool fill(struct http_conn *conn, size_t want)
 			return true;
 		assert_true(conn->n < sizeof(conn->buf) - 1);
 		n = recv(conn->fd, conn->buf + conn->n, sizeof(conn->buf) - 1 - conn->n, 0);
+		if (n < 0 && errno == EAGAIN)
+			fail_msg("nothing more comes, nor an end, after: %s", conn->buf);
 		if (n <= 0)
 			return false;
 		conn->n += (size_t)n;

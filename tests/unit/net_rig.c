@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/patience.h"
+
 #define BUFFER_STEP 0x20000ULL
 #define COMMAND_BUFFER 20 /* the first of those that commands are in */
 
@@ -126,7 +128,7 @@ void net_expect_sent(struct net_rig *f, const uint8_t *expected, size_t len)
 	struct pollfd p = { .fd = f->peer, .events = POLLIN };
 	static uint8_t got[100 * KIB];
 
-	assert_int_equal(poll(&p, 1, NET_PATIENCE_MS), 1);
+	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
 	assert_int_equal(recv(f->peer, got, sizeof(got), 0), len);
 	assert_memory_equal(got, expected, len);
 }

@@ -14,7 +14,6 @@
 #define TXQ 1
 #define MRG (1ULL << VIRTIO_NET_F_MRG_RXBUF)
 #define NET_RIG_PAIRS 4
-#define NET_PATIENCE_MS 20000
 
 struct net_rig {
 	struct driver d;

@@ -15,9 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/patience.h"
 #include "tests/unit/pty.h"
-
-#define PATIENCE_MS 60000 /* the machine may be busy */
 
 void pty_start(struct pty *pty, const char *const *argv, unsigned columns)
 {

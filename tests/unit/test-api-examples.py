@@ -24,7 +24,7 @@ if not shutil.which("curl"):
 def run(block, socket, folder):
     """The statuses that the block's requests were answered with."""
     script = block.replace("/run/hvd/hvd.sock", socket).replace("/srv/", folder + "/")
-    script = 'curl() { command curl -sS -m 60 -w "%{stderr}HTTP %{http_code}\\n" "$@"; }\n' + script
+    script = 'curl() { command curl -sS -m 120 -w "%{stderr}HTTP %{http_code}\\n" "$@"; }\n' + script
     done = subprocess.run(["sh", "-eu", "-c", script], capture_output=True, text=True, check=False)
     statuses = [int(s) for s in re.findall(r"^HTTP (\d+)$", done.stderr, re.M)]
     if done.returncode or not statuses:

@@ -24,7 +24,7 @@ dbus-daemon --config-file="$dir/bus.conf" --nofork --nopidfile --nosyslog --prin
 	3>"$dir/address" 2>"$dir/log" &
 daemon=$!
 tries=0
-until [ -s "$dir/address" ] || ! kill -0 "$daemon" 2>/dev/null || [ $tries -gt 200 ]; do
+until [ -s "$dir/address" ] || ! kill -0 "$daemon" 2>/dev/null || [ $tries -gt 1200 ]; do
 	sleep 0.1
 	tries=$((tries + 1))
 done

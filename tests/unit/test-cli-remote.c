@@ -16,6 +16,7 @@
 #include "cli/client.h"
 #include "cli/value.h"
 #include "cli/websocket.h"
+#include "tests/unit/patience.h"
 #include "tests/unit/rig.h"
 #include "tests/unit/tls_client.h"
 #include "vmm/base/macro.h"
@@ -198,7 +199,7 @@ static void expect_console(struct websocket *ws, const char *text, const char *w
 	while (!strstr(text, wanted)) {
 		struct pollfd pfd = { websocket_fd(ws), websocket_events(ws), 0 };
 
-		assert_int_equal(poll(&pfd, 1, 20000), 1);
+		assert_int_equal(poll(&pfd, 1, PATIENCE_MS), 1);
 		if (websocket_handle(ws, pfd.revents, &err) != 1)
 			fail_msg("the console ended: %s", err.msg);
 	}

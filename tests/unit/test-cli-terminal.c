@@ -94,7 +94,7 @@ static int load(void **state)
 	assert_int_equal(make_file(path), 0);
 	start_hvd();
 	while (run("hvcli vm list >/dev/null 2>&1") != 0) {
-		if (++tries > 300)
+		if (++tries > 1200)
 			return -1;
 		usleep(100000);
 	}

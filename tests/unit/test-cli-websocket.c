@@ -24,6 +24,7 @@
 #include "cli/console.h"
 #include "cli/replay.h"
 #include "cli/websocket.h"
+#include "tests/unit/patience.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/macro.h"
 
@@ -158,7 +159,7 @@ static int handle_once(struct websocket *ws, struct hvd_error *err)
 {
 	struct pollfd pfd = { websocket_fd(ws), websocket_events(ws), 0 };
 
-	assert_int_equal(poll(&pfd, 1, 10000), 1);
+	assert_int_equal(poll(&pfd, 1, PATIENCE_MS), 1);
 	return websocket_handle(ws, pfd.revents, err);
 }
 

@@ -17,6 +17,7 @@
 #include "api/ops.h"
 #include "tests/unit/exposition.h"
 #include "tests/unit/http_client.h"
+#include "tests/unit/patience.h"
 #include "tests/unit/rig.h"
 #include "vmm/base/macro.h"
 
@@ -637,7 +638,7 @@ static void test_console_read_only(void **state)
 static void wait_held(struct rig *rig, int n)
 {
 	for (int i = 0; atomic_load(&rig->vmm_held) < n; i++) {
-		assert_true(i < 2000);
+		assert_true(i < PATIENCE_MS / 10);
 		poll(NULL, 0, 10);
 	}
 }

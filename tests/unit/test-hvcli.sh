@@ -60,7 +60,7 @@ daemon=$!
 tries=0
 until [ -S "$HVD_SOCKET" ] && hvcli vm list >/dev/null 2>&1; do
 	tries=$((tries + 1))
-	if [ $tries = 100 ] || ! kill -0 $daemon; then
+	if [ $tries = 1200 ] || ! kill -0 $daemon; then
 		echo "FAIL: hvd does not come up:"
 		cat "$dir/log"
 		exit 1

@@ -21,6 +21,7 @@
 
 #include "daemon/link_private.h"
 #include "daemon/network_private.h"
+#include "tests/unit/patience.h"
 #include "vmm/nic_files.h"
 
 #define HEADER    10 /* virtio-net header of a tap that nobody has set up otherwise */
@@ -99,7 +100,7 @@ static uint8_t receive_frame(int fd)
 		uint8_t frame[2048];
 		ssize_t n;
 
-		assert_int_equal(poll(&pollfd, 1, 20000), 1);
+		assert_int_equal(poll(&pollfd, 1, PATIENCE_MS), 1);
 		n = read(fd, frame, sizeof(frame));
 		assert_true(n > 0);
 		if (n >= HEADER + 15 && frame[HEADER + 12] == ETHERTYPE >> 8 &&

@@ -10,12 +10,12 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/patience.h"
 #include "tests/unit/virtio_driver.h"
 #include "vmm/base/thread.h"
 
 #define RXQ 0
 #define TXQ 1
-#define PATIENCE_MS 20000
 
 struct fixture {
 	struct driver d;

@@ -23,6 +23,7 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/patience.h"
 #include "tests/unit/virtio_driver.h"
 #include "vmm/net/tap.h"
 
@@ -36,7 +37,6 @@
 	 BIT(CTRL_MAC_ADDR) | BIT(MQ))
 #define BUFFER_STEP 0x1000U
 #define ETHERTYPE   0x88b5 /* for experiments */
-#define PATIENCE_MS 20000
 
 struct tap_rig {
 	struct driver d;

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/patience.h"
 #include "tests/unit/virtio_driver.h"
 
 #define RXQ	    0
@@ -23,7 +24,6 @@
 #define PORT	    5000U /* one of the guest */
 #define BUFFER	    65536U
 #define RX_SIZE	    4096U
-#define PATIENCE_MS 20000
 
 /* Data area: a receive buffer for each descriptor, then a packet to send. */
 #define RX_AT(i) ((i) * RX_SIZE)

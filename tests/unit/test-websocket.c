@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "daemon/websocket.h"
+#include "tests/unit/patience.h"
 #include "vmm/base/macro.h"
 
 enum { TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10, FIN = 0x80 };
@@ -110,7 +111,7 @@ static void expect_bytes(struct session *s, int fd, const void *want, size_t n)
 	for (int turns = 0; got < n; turns++) {
 		ssize_t r = recv(fd, buf + got, sizeof(buf) - got, MSG_DONTWAIT);
 
-		assert_true(turns < 1000);
+		assert_true(turns < PATIENCE_MS / 10);
 		if (r > 0)
 			got += (size_t)r;
 		else
@@ -185,7 +186,7 @@ static void test_output_byte_by_byte(void **state)
 		size_t at = 0, len;
 		ssize_t r;
 
-		assert_true(turns < 5000);
+		assert_true(turns < PATIENCE_MS / 10);
 		if (sent < 1000 && send(s.guest, &(uint8_t){ (uint8_t)sent }, 1, MSG_DONTWAIT) == 1)
 			sent++;
 		assert_true(sd_event_run(s.event, sent < 1000 ? 100 : 10000) >= 0);

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "daemon/control.h"
+#include "tests/unit/patience.h"
 #include "vmm/base/macro.h"
 
 struct run {
@@ -115,7 +116,7 @@ static void request(struct run *run, enum control_type type, const int *fds, siz
 	size_t none = 0;
 
 	assert_int_equal(control_send(run->sock, &msg, fds, n), 0);
-	assert_int_equal(poll(&poll_in, 1, 60000), 1);
+	assert_int_equal(poll(&poll_in, 1, PATIENCE_MS), 1);
 	assert_int_equal(control_recv(run->sock, reply, NULL, &none), 1);
 	assert_int_equal(reply->type, CONTROL_REPLY);
 	assert_int_equal(reply->serial, 5);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/tls_client.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <setjmp.h>
@@ -13,6 +14,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "tests/unit/patience.h"
 
 static void ok(int r)
 {
@@ -100,7 +103,7 @@ void tls_connect_plain(struct tls_conn *conn, unsigned short port)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(port),
 				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct timeval timeout = { .tv_sec = 20 };
+	struct timeval timeout = { .tv_sec = PATIENCE_SEC };
 
 	conn->session = NULL;
 	conn->credentials = NULL;
@@ -157,6 +160,8 @@ static bool receive(struct tls_conn *conn)
 	while (conn->session && (n == GNUTLS_E_INTERRUPTED || (n < 0 && n != GNUTLS_E_AGAIN &&
 							       !gnutls_error_is_fatal((int)n))));
 	conn->end = n;
+	if (conn->session ? n == GNUTLS_E_AGAIN : n < 0 && errno == EAGAIN)
+		fail_msg("nothing more comes, nor an end, after: %s", conn->text);
 	if (n <= 0)
 		return false;
 	conn->n += (size_t)n;

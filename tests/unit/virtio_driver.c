@@ -9,8 +9,7 @@
 
 #include <cmocka.h>
 
-/* Far more than anything here takes: reached only when something never comes. */
-#define PATIENCE_MS 20000
+#include "tests/unit/patience.h"
 
 static void *run_io(void *arg)
 {
