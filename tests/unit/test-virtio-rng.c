@@ -103,14 +103,14 @@ static void test_broken_ring_again_and_again(void **state)
 {
 	struct driver *d = *state;
 
-	for (int i = 0; i < 10; i++) {
+	/* a guest that goes on like this does not fill the log, though a new window of it may begin meanwhile */
+	for (int i = 0; i < 10 || !d->dev->log_limit.suppressed; i++) {
+		assert_true(i < 1000);
 		queue_avail(&d->queue[0], 0xffff);
 		driver_kick(d, 0);
 		driver_wait_broken(d);
 		driver_start(d, DRIVER_FEATURES);
 	}
-	/* a guest that goes on like this does not fill the log */
-	assert_true(d->dev->log_limit.suppressed > 0);
 }
 
 static void set_limit(struct driver *d, const struct virtio_rng_args *args)
