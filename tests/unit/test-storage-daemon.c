@@ -44,8 +44,8 @@ static int listen_on(struct sockaddr_un *addr)
 	return fd;
 }
 
-/* As hvd starts it: the listening socket is its standard output. iops 0: without limits. */
-static int start_daemon(unsigned iops)
+/* As hvd starts it: the listening socket is its standard output. limits: "" or those of a throttle group. */
+static int start_daemon(const char *limits)
 {
 	char file[200], throttle[100];
 	struct sockaddr_un addr;
@@ -55,7 +55,7 @@ static int start_daemon(unsigned iops)
 		 "{\"driver\":\"qcow2\",\"node-name\":\"a\",\"backing\":null,"
 		 "\"file\":{\"driver\":\"file\",\"filename\":\"%s\"}}", t.image);
 	snprintf(throttle, sizeof(throttle),
-		 "{\"qom-type\":\"throttle-group\",\"id\":\"t\",\"limits\":{\"iops-total\":%u}}", iops);
+		 "{\"qom-type\":\"throttle-group\",\"id\":\"t\",\"limits\":{%s}}", limits);
 	t.daemon = fork();
 	if (t.daemon == 0) {
 		dup2(listener, STDOUT_FILENO);
@@ -77,7 +77,7 @@ static void end_daemon(int sig)
 	assert_int_equal(waitpid(t.daemon, NULL, 0), t.daemon);
 }
 
-static void set_up(unsigned iops)
+static void set_up(const char *limits)
 {
 	struct virtio_vhost_user_blk_args args = { .assume_inflight = true, .name = "disk",
 						   .n_queues = 2, .lost = on_lost };
@@ -96,7 +96,7 @@ static void set_up(unsigned iops)
 	guest_mem_free(t.d.mem);
 	assert_int_equal(guest_mem_new_shared(DRIVER_RAM_BASE, DRIVER_RAM_SIZE, &t.d.mem), 0);
 	t.lost = false;
-	args.sock = start_daemon(iops);
+	args.sock = start_daemon(limits);
 	if (virtio_vhost_user_blk_new(&args, t.d.mem, t.d.io, &dev, &err) < 0)
 		fail_msg("%s", err.msg);
 	driver_set_device(&t.d, dev);
@@ -171,7 +171,7 @@ static void expect(uint8_t first)
 
 static void reads_and_writes(void **state)
 {
-	set_up(0);
+	set_up("");
 	assert_int_equal(virtio_read_config(t.d.dev, 0, 8), (64 << 20) / 512);
 	assert_true(t.d.dev->host_features & 1ULL << VIRTIO_BLK_F_FLUSH);
 	assert_true(t.d.dev->host_features & 1ULL << VIRTIO_BLK_F_DISCARD);
@@ -187,10 +187,10 @@ static void reads_and_writes(void **state)
 	tear_down();
 }
 
-/* With a limit of one request a second, most are in flight when it is paused. */
+/* With a limit of two requests a second, most are in flight when it is paused. */
 static void a_pause_waits_for_requests(void **state)
 {
-	set_up(2);
+	set_up("\"iops-total\":2");
 	fill(1);
 	batch(VIRTIO_BLK_T_OUT);
 	virtio_quiesce(t.d.dev);
@@ -207,7 +207,7 @@ static void a_pause_waits_for_requests(void **state)
  */
 static void killed_at_work(void **state)
 {
-	set_up(1);
+	set_up("\"bps-total\":8"); /* the second waits for minutes */
 	virtio_set_config(t.d.dev, offsetof(struct virtio_blk_config, wce), 0, 1);
 	fill(1);
 	batch(VIRTIO_BLK_T_OUT);
@@ -216,7 +216,7 @@ static void killed_at_work(void **state)
 	while (!t.lost)
 		poll(NULL, 0, 1);
 	assert_true(t.d.queue[0].used->idx < REQUESTS);
-	assert_int_equal(virtio_vhost_user_blk_reconnect(t.d.dev, start_daemon(0), NULL), 0);
+	assert_int_equal(virtio_vhost_user_blk_reconnect(t.d.dev, start_daemon(""), NULL), 0);
 	finish(REQUESTS);
 	assert_int_equal(t.d.queue[0].used->idx, REQUESTS);
 	expect(1);
