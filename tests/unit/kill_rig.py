@@ -14,6 +14,7 @@ import time
 
 HVD = os.path.join(os.environ.get("top_builddir", "."), "hvd")
 SEED = int(os.environ.get("SEED", str(random.randrange(1 << 32))))
+PATIENCE = 240  # seconds
 TYPES = {"POST": "application/json", "PATCH": "application/merge-patch+json"}
 
 
@@ -31,12 +32,12 @@ def fail(text):
 
 class Connection(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("hvd", timeout=240)
+        super().__init__("hvd", timeout=PATIENCE)
         self.path = path
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(240)
+        self.sock.settimeout(PATIENCE)
         self.sock.connect(self.path)
 
     def ask(self, method, path, body=None, key=None):
@@ -92,13 +93,21 @@ class Daemon:
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
-        # a qemu-img that has not been executed yet has its sockets for a moment
-        while True:
+        # a qemu-img of it dies as well, and has its image and maybe hvd's sockets until then
+        while self.has_children():
+            time.sleep(0.002)
+
+    def has_children(self):
+        """Processes of its session that have not ended."""
+        for entry in os.listdir("/proc"):
             try:
-                Connection(self.socket).connect()
-                time.sleep(0.002)
+                with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as f:
+                    state, _, _, session = f.read().rpartition(")")[2].split()[:4]
             except OSError:
-                return
+                continue
+            if int(session) == self.process.pid and state not in "ZX":
+                return True
+        return False
 
     @contextlib.contextmanager
     def killed_after(self, seconds):
