@@ -118,9 +118,9 @@ static void handle_message(struct control_client *client, const struct control_m
 	request_finish(req, r, msg, r < 0 ? &err : NULL);
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+/* Take all that has come. False: the client was freed meanwhile. */
+static bool receive(struct control_client *client)
 {
-	struct control_client *client = userdata;
 	struct control_message msg;
 	bool freed = false;
 	int r;
@@ -129,12 +129,12 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 	for (;;) {
 		size_t n = 0;
 
-		r = control_recv(fd, &msg, NULL, &n);
+		r = control_recv(client->sock, &msg, NULL, &n);
 		if (r != 1)
 			break;
 		handle_message(client, &msg);
 		if (freed)
-			return 0;
+			return false;
 	}
 	if (r != -EAGAIN) {
 		if (r < 0 && r != -ECONNRESET)
@@ -143,6 +143,12 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 	}
 	if (!freed)
 		client->freed = NULL;
+	return !freed;
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	receive(userdata);
 	return 0;
 }
 
@@ -191,11 +197,19 @@ struct control_client *control_client_free(struct control_client *client)
 	return NULL;
 }
 
+/* It may be hvd that is late: an answer that is there counts. */
 static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 {
+	struct request *req = userdata;
+	struct control_client *client = req->client;
+	uint32_t serial = req->serial;
 	struct hvd_error err = { 0 };
 
-	request_finish(userdata, hvd_err(&err, ETIMEDOUT, "hvd-vmm does not answer"), NULL, &err);
+	if (!receive(client))
+		return 0;
+	req = find_request(client, serial);
+	if (req)
+		request_finish(req, hvd_err(&err, ETIMEDOUT, "hvd-vmm does not answer"), NULL, &err);
 	return 0;
 }
 

@@ -205,6 +205,40 @@ static void test_peer_does_not_read(void **state)
 	assert_int_equal(err.code, -EAGAIN);
 }
 
+static void ignore_part(void *ctx, const struct control_counters *counters, const char *id)
+{
+}
+
+/* hvd was held up for longer than answers may take, and finds those of many VMs, which came in time. */
+static void test_late_reader(void **state)
+{
+	enum { N = 16 };
+	struct fixture *f = *state, others[N] = { 0 };
+	struct hvd_error err = { 0 };
+
+	for (unsigned i = 0; i < N; i++) {
+		struct fixture *o = &others[i];
+		struct control_message msg;
+		size_t n = 0;
+		int pair[2];
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+		assert_int_equal(control_client_new(f->event, pair[0], &ops, o, &o->client), 0);
+		o->peer = pair[1];
+		assert_int_equal(control_client_count(o->client, ignore_part, on_reply, o, &err), 0);
+		assert_int_equal(control_recv(o->peer, &msg, NULL, &n), 1);
+		answer(o, CONTROL_REPLY, msg.serial, 0);
+	}
+	usleep(CONTROL_COUNT_TIMEOUT_USEC);
+	run(f);
+	for (unsigned i = 0; i < N; i++) {
+		assert_int_equal(others[i].replies, 1);
+		assert_int_equal(others[i].last, 0);
+		control_client_free(others[i].client);
+		close(others[i].peer);
+	}
+}
+
 static void test_paths(void **state)
 {
 	char folder[] = "/tmp/hvd-test.XXXXXX", path[64], longer[256];
@@ -240,7 +274,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_replies_in_any_order), TEST(test_events), TEST(test_peer_dies),
 		TEST(test_peer_breaks_protocol), TEST(test_free_in_callback),
-		TEST(test_free_with_requests), TEST(test_peer_does_not_read),
+		TEST(test_free_with_requests), TEST(test_peer_does_not_read), TEST(test_late_reader),
 		cmocka_unit_test(test_paths),
 	};
 
