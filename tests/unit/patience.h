@@ -5,5 +5,5 @@
  */
 #pragma once
 
-#define PATIENCE_SEC 120
+#define PATIENCE_SEC 240
 #define PATIENCE_MS  (PATIENCE_SEC * 1000)

@@ -15,7 +15,7 @@ import threading
 
 RIG = os.path.join(os.environ.get("top_builddir", "."), "tests/unit/rest-rig")
 PAGE = os.path.join(os.environ.get("top_srcdir", "."), "docs/dbus.md")
-PATIENCE = 120  # seconds
+PATIENCE = 240  # seconds
 SIGNALS = ("VMAdded", "InterfacesAdded", "PropertiesChanged", "VMRemoved", "NetworkRemoved", "VolumeAdded")
 NO_KVM = re.compile("/dev/kvm|arm64 hosts only")
 

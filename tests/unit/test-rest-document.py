@@ -23,7 +23,7 @@ except ImportError:
     sys.exit(77)
 
 RIG = os.path.join(os.environ.get("top_builddir", "."), "tests/unit/rest-rig")
-PATIENCE = 120  # seconds
+PATIENCE = 240  # seconds
 JSON = {"Content-Type": "application/json"}
 PATCH = {"Content-Type": "application/merge-patch+json"}
 XML = {"Content-Type": "application/xml"}

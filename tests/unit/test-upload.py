@@ -12,7 +12,7 @@ import sys
 import time
 
 RIG = os.path.join(os.environ.get("top_builddir", "."), "tests/unit/rest-rig")
-PATIENCE = 120  # seconds
+PATIENCE = 240  # seconds
 HEAD = "Content-Type: application/octet-stream\r\n"
 
 if not os.access("/usr/bin/qemu-img", os.X_OK):
