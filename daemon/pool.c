@@ -31,6 +31,7 @@ struct pool_item {
 	struct list node; /* in pool->items, or makings */
 	struct pool *pool;
 	struct volume_config config;
+	uint64_t told_size; /* by events */
 	unsigned holds;
 	bool making;
 	char path[PATH_MAX];
@@ -78,6 +79,7 @@ static void insert(struct pool_item *item)
 	       strcmp(list_entry(after, struct pool_item, node)->config.name, item->config.name) > 0)
 		after = after->prev;
 	list_append(after->next, &item->node);
+	item->told_size = item->config.size;
 }
 
 struct pool_item *pool_next(const struct pool *pool, const struct pool_item *item)
@@ -292,6 +294,9 @@ void pool_discard(struct pool_item *item)
 void pool_changed(struct pool_item *item)
 {
 	pool_look(item, &(struct volume_status){ 0 });
+	if (item->config.size == item->told_size)
+		return;
+	item->told_size = item->config.size;
 	event_volume(item, EVENT_CHANGED);
 }
 

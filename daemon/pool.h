@@ -41,7 +41,7 @@ int pool_begin(struct pool *pool, struct volume_config *config, struct pool_item
 int pool_commit(struct pool_item *item, struct hvd_error *err);
 /* What pool_begin() has made goes. Frees item. */
 void pool_discard(struct pool_item *item);
-/* The data of one that there is has another size now. */
+/* The data of one that there is may have another size now: whoever listens is told if so. */
 void pool_changed(struct pool_item *item);
 /* Definition and data go. Frees item on success. */
 int pool_remove(struct pool_item *item, struct hvd_error *err);

@@ -181,6 +181,7 @@ void snapshot_work_reverted(struct snapshot_work *work)
 		(uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
 	if (snapshot_set_state(work->vm, work->snapshot, SNAPSHOT_READY, &err) >= 0)
 		work->snapshot->unresolved = false;
+	vm_volumes_changed(work->vm);
 	snapshot_work_finish(work, &err);
 }
 

@@ -204,6 +204,8 @@ int vm_volume_resolve(const struct manager *manager, struct disk_config *disk, s
 int vm_files_open_all(const struct manager *manager, const struct vm_config *config,
 		      const struct vm_config *running, const struct vm_macvtaps *macvtaps,
 		      struct vm_files *ret, struct hvd_error *err);
+/* The VM has started, changed or been reverted: those of its volumes that have another size now are told of. */
+void vm_volumes_changed(const struct vm *vm);
 /* -EBUSY: another VM that runs has one of config's volumes, or it is being changed. */
 int vm_volumes_check_free(const struct vm *vm, const struct vm_config *config, struct hvd_error *err);
 

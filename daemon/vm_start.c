@@ -80,6 +80,7 @@ static void finish(struct vm_start *start, enum vm_state state, const char *reas
 	vm->end = VMM_REASON_NONE;
 	vm->stop_wanted = false;
 	vm_set_state(vm, state, reason);
+	vm_volumes_changed(vm);
 	done(ctx, err.code, err.code < 0 ? &err : NULL);
 }
 

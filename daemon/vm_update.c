@@ -110,6 +110,7 @@ static void commit_running(struct vm_update *update)
 
 	vm_refilter_links(vm, &update->running);
 	take_over(&vm->running, &update->running);
+	vm_volumes_changed(vm);
 	vm_storages_prune(vm, &vm->running);
 	if (vm_runtime_path(vm->manager, vm->config.name, NULL, folder) >= 0 &&
 	    store_rename(folder, VM_NEXT_SPEC_FILE, VM_SPEC_FILE, &err) < 0)

@@ -25,6 +25,22 @@ void vm_volumes_complete(const struct manager *manager, struct vm_config *config
 	}
 }
 
+static void look_at_volumes(const struct manager *manager, const struct vm_config *config)
+{
+	for (size_t i = 0; i < config->n_disks; i++) {
+		struct pool_item *volume = volume_of(manager, &config->disks[i]);
+
+		if (volume)
+			pool_changed(volume);
+	}
+}
+
+void vm_volumes_changed(const struct vm *vm)
+{
+	look_at_volumes(vm->manager, vm_running(vm));
+	look_at_volumes(vm->manager, vm_config(vm));
+}
+
 static int no_volume(const char *name, struct hvd_error *err)
 {
 	return hvd_err_field(err, EINVAL, "volume", "there is no volume %s; see hvcli volume list", name);

@@ -12,7 +12,9 @@
 
 #include <cmocka.h>
 
+#include "daemon/event_log.h"
 #include "daemon/qemu_img.h"
+#include "daemon/vm_private.h"
 #include "daemon/volume.h"
 #include "tests/unit/scene.h"
 #include "vmm/base/macro.h"
@@ -391,6 +393,19 @@ static void test_no_volume(void **state)
 	assert_int_equal(make("a", DISK_FORMAT_QCOW2, MIB, NULL, false), -EEXIST);
 }
 
+/* Events that tell of a change. */
+static unsigned changes(void)
+{
+	const struct event_log *log = t.scene->manager->events;
+	const struct event_filter filter = { .types = 1u << EVENT_CHANGED };
+	const struct event_entry *entry = NULL;
+	unsigned n = 0;
+
+	while ((entry = event_log_next(log, entry ? entry->seq : 0, &filter)))
+		n++;
+	return n;
+}
+
 static void test_resize(void **state)
 {
 	assert_int_equal(import("base", source(8 * MIB), DISK_FORMAT_RAW), 0);
@@ -401,7 +416,9 @@ static void test_resize(void **state)
 
 		assert_int_equal(resize(name, 12 * MIB), 0);
 		assert_int_equal(pool_config(volume(name))->size, 12 * MIB);
+		assert_int_equal(changes(), i + 1);
 		assert_int_equal(resize(name, 12 * MIB), 0);
+		assert_int_equal(changes(), i + 1);
 		assert_int_equal(resize(name, 11 * MIB), -EINVAL);
 		assert_string_equal(t.err.field, "size");
 		compare(name);
@@ -453,6 +470,16 @@ static void test_disk(void **state)
 	schema_clear(&volume_status_schema, &status);
 	assert_int_equal(volume_remove(volume("data"), &t.err), -EBUSY);
 	assert_non_null(strstr(t.err.msg, "hvcli disk detach a vda"));
+
+	/* it grows because the VM's disk does, and somebody has seen it before it is told */
+	vm_volumes_changed(vm);
+	assert_int_equal(changes(), 0);
+	assert_int_equal(truncate(pool_path(volume("data")), 2 * MIB), 0);
+	assert_int_equal(pool_look(volume("data"), &status), 0);
+	vm_volumes_changed(vm);
+	assert_int_equal(changes(), 1);
+	vm_volumes_changed(vm);
+	assert_int_equal(changes(), 1);
 
 	scene_restart(t.scene);
 	vm = manager_find_vm(t.scene->manager, "a");

@@ -54,9 +54,11 @@ equal "who has the volume" "$(hvcli volume show "$V" -o json | jq -r '.status.us
 refused 4 "detach it first: hvcli disk detach $V vda" hvcli volume delete "$V"
 refused 4 "is behind volume $V" hvcli image delete "$V"
 refused 4 "hvcli disk set $V vda --size 24M" hvcli volume set "$V" --size 24M
+before=$(hvcli events -o name --limit 1)
 must hvcli disk set "$V" vda --size 24M
 wait_for "the guest to see the new size" has_size 49152
 equal "the volume's size" "$(hvcli volume show "$V" -o json | jq .spec.size)" $((24 << 20))
+matches "an event tells of it" "$(hvcli events -o json --since "$before")" "\"changed\".*/v1/volumes/$V\""
 must hvcli vm create "$OTHER" --kernel "$KERNEL" --initrd "$INITRD" --memory 64M --disk "volume=$V"
 refused 4 "volume $V is in use by VM $V" hvcli vm start "$OTHER"
 must hvcli vm delete "$OTHER"
