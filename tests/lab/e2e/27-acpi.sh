@@ -17,10 +17,11 @@ matches "one place in the boot order, twice" "$out" "boot_order: is that of disk
 plain() { sed 's/\x1b\[[0-9;=?]*[a-zA-Z]//g' "$WORK/$V.console" | tr -d '\r'; }
 says() { plain | grep -a -q -E -- "$1"; }
 enter() { printf '%s\r' "$1" >&"$KEYS"; }
+prompts() { [[ $(plain | tail -n 1) == 'Shell> ' ]]; }
 shell_up() {
 	must hvcli vm start "$V"
 	console_open "$V"
-	wait_for "the shell's prompt" says '^Shell> '
+	wait_for "the shell's prompt" prompts
 }
 shell_up
 # None of them can be booted from: they are tried in their order, and what has no place in it is not.
@@ -31,9 +32,11 @@ equal "disks that were tried" \
 # The RSDP in memory is hvd's; without tables there is none.
 rsdp() { plain | grep -a '^ACPI 2.0 Table' | grep -o '[0-9A-F]\{16\}' | tail -n 1; }
 enter dmem
-wait_for "the tables of the system" says '^ACPI 2.0 Table'
+wait_for "the tables of the system" says '^ACPI 2.0 Table.*[0-9A-F]{16}'
+wait_for "the prompt" prompts
 enter "dmem $(rsdp) 24"
 wait_for "the RSDP" says 'RSD PTR .HVD'
+wait_for "the prompt" prompts
 ok "UEFI has the ACPI tables"
 enter 'reset -s'
 vm_wait "$V" shutoff
@@ -44,6 +47,7 @@ must hvcli vm set "$V" --no-acpi
 rm -f "$WORK/$V.console"
 shell_up
 enter dmem
-wait_for "the tables of the system" says '^ACPI 2.0 Table'
+wait_for "the tables of the system" says '^ACPI 2.0 Table.*[0-9A-F]{16}'
+wait_for "the prompt" prompts
 equal "RSDP without boot.acpi" "$(rsdp)" 0000000000000000
 vm_gone "$V"

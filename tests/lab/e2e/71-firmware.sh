@@ -14,9 +14,9 @@ must hvcli vm create "$V" --firmware "$UBOOT" --memory 256M --profile micro
 uboot_up() {
 	must hvcli vm start "$V"
 	console_open "$V"
-	console_wait "$V" 'Hit any key'
+	console_prompt "$V" 'Hit any key'
 	console_type "$V" ''
-	console_wait "$V" '^=> $'
+	console_prompt "$V" '^=> $'
 }
 uboot_up
 ok "U-Boot's prompt"

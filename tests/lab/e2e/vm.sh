@@ -21,6 +21,8 @@ P=e$(echo "${TEST%%-*}" | tr -dc 0-9)
 N_OK=0
 START_TIME=$(date '+%Y-%m-%d %H:%M:%S')
 CHILDREN=()
+# D-Bus has a limit of its own, of 25 s.
+export SYSTEMD_BUS_TIMEOUT=600
 
 say() { printf '%s\n' "$*"; }
 
@@ -58,6 +60,16 @@ diagnose() {
 	journalctl --no-pager -o short-monotonic --since "$START_TIME" -u hvd -u 'hvd-vm-*' | tail -n 60
 }
 
+# Units, links, control groups and machines of this test's VMs that are there still: systemd and the kernel
+# let go of some a moment after the VM counts as off.
+traces() {
+	systemctl list-units --all --plain --no-legend "hvd-vm-$P*" "hvd-$P*" | cut -d' ' -f1
+	ip -d link | grep -o "hvd:vm/$P.*"
+	find /sys/fs/cgroup/hvd.slice -mindepth 1 -maxdepth 1 -name "hvd-*$P*" 2>/dev/null
+	machinectl list --no-legend 2>/dev/null | grep -o "^$P[^ ]*"
+}
+no_traces() { [[ -z $(traces) ]]; }
+
 # Always: no VM, process or file of this test stays, whatever became of it.
 finish() {
 	local rc=$? vm pid
@@ -65,12 +77,16 @@ finish() {
 	for pid in "${CHILDREN[@]}"; do
 		kill "$pid" 2>/dev/null
 	done
-	if systemctl -q is-active hvd; then
-		for vm in $(timeout 20 hvcli vm list -o name 2>/dev/null | sed 's,.*/,,' | grep "^$P"); do
-			timeout 60 hvcli vm stop "$vm" >/dev/null 2>&1
-			timeout 60 hvcli vm delete "$vm" >/dev/null 2>&1
-		done
-	fi
+	for vm in $(timeout 120 hvcli vm list -o name 2>/dev/null | sed 's,.*/,,' | grep "^$P"); do
+		timeout 120 hvcli vm stop "$vm" >/dev/null 2>&1
+		timeout 120 hvcli vm delete "$vm" >/dev/null 2>&1
+	done
+	# The next test may look at what there is.
+	for _ in {1..60}; do
+		no_traces && break
+		sleep 0.5
+	done
+	no_traces || say "still there: $(traces)"
 	rm -rf "$WORK"
 	((rc != 0)) || say "PASS $TEST: $N_OK checks"
 	exit "$rc"
@@ -91,6 +107,17 @@ wait_for() {
 		((SECONDS < end)) || fail "waited $LIMIT s for: $what"
 		sleep 0.3
 	done
+}
+
+# becomes WHAT WANT CMD...: until CMD prints WANT.
+becomes() {
+	local what=$1 want=$2 got end=$((SECONDS + LIMIT))
+	shift 2
+	until got=$("$@" 2>&1) && [[ $got == "$want" ]]; do
+		((SECONDS < end)) || fail "$what: \"$got\" after $LIMIT s, want \"$want\""
+		sleep 0.3
+	done
+	ok "$what: $want"
 }
 
 # equal WHAT GOT WANT
@@ -135,6 +162,14 @@ vm_json() { hvcli vm show "$1" -o json; }
 vm_state() { vm_json "$1" | jq -r .status.state; }
 vm_is() { [[ $(vm_state "$1") == "$2" ]]; }
 vm_wait() { wait_for "VM $1 to be $2" vm_is "$1" "$2"; }
+# The journal has it a moment after it has happened.
+in_journal() { journalctl --no-pager -q -o cat --since "$START_TIME" "${@:2}" | grep -q -- "$1"; }
+# vm_metrics NAME FILTER: of its counters, once hvd-vmm tells them: hvd does not wait long for that.
+vm_metrics() {
+	wait_for "metrics of $1" vm_has_metrics "$1"
+	jq -c "$2" "$WORK/$1.metrics"
+}
+vm_has_metrics() { hvcli vm metrics "$1" -o json >"$WORK/$1.metrics" && jq -e .up "$WORK/$1.metrics"; }
 vm_unit() { echo "hvd-vm-$1.service"; }
 vm_pid() { systemctl show -P MainPID "$(vm_unit "$1")"; }
 vm_cgroup() { echo "/sys/fs/cgroup$(systemctl show -P ControlGroup "$(vm_unit "$1")")"; }
@@ -147,39 +182,61 @@ vm_gone() {
 # --- consoles
 
 # console_open NAME: from now on what NAME wrote and writes is in $WORK/NAME.console, and
-# console_type works.
+# console_type works. The VM has written something, or is about to.
+declare -A CONSOLE=()
 console_open() {
 	local fifo=$WORK/$1.keys
+	console_end "$1"
 	[[ -p $fifo ]] || mkfifo "$fifo"
-	hvcli vm console "$1" <"$fifo" >"$WORK/$1.console" 2>>"$WORK/$1.console-err.log" &
-	CHILDREN+=($!)
-	eval "CONSOLE_$(tr - _ <<<"$1")=$!"
+	console_follow "$1"
 	exec {KEYS}>"$fifo"
+	wait_for "the console of $1" console_begins "$1"
+}
+console_follow() {
+	rm -f "$WORK/$1.console"
+	hvcli vm console "$1" <"$WORK/$1.keys" >"$WORK/$1.console" 2>>"$WORK/$1.console-err.log" &
+	CONSOLE[$1]=$!
+	CHILDREN+=($!)
+}
+# Whoever had the keyboard may have it still: then hvcli ends.
+console_begins() {
+	[[ ! -s $WORK/$1.console ]] || return 0
+	kill -0 "${CONSOLE[$1]}" 2>/dev/null || console_follow "$1"
+	return 1
+}
+console_end() {
+	[[ ${CONSOLE[$1]-} ]] || return 0
+	kill "${CONSOLE[$1]}" 2>/dev/null
+	wait "${CONSOLE[$1]}" 2>/dev/null
+	CONSOLE[$1]=
 }
 
 # console_close NAME: let go of the keyboard.
 console_close() {
-	local var
-	var=CONSOLE_$(tr - _ <<<"$1")
 	exec {KEYS}>&-
-	kill "${!var}" 2>/dev/null
-	wait "${!var}" 2>/dev/null
+	console_end "$1"
 }
 
 # console_type NAME TEXT: a line to the guest's shell (of the last console_open).
 console_type() { printf '%s\n' "$2" >&"$KEYS"; }
 
-console_has() { tr -d '\r' <"$WORK/$1.console" | grep -a -q -E -- "$2"; }
-console_count() { tr -d '\r' <"$WORK/$1.console" | grep -a -c -E -- "$2"; }
-console_last() { tr -d '\r' <"$WORK/$1.console" | grep -a -o -E -- "$2" | tail -n 1; }
+# Whole lines only: what comes is split anywhere, also within a word or number.
+whole_lines() { { cat "$1" && echo; } | sed -e 's/\r//g' -e '$d'; }
+console_lines() { whole_lines "$WORK/$1.console"; }
+console_has() { console_lines "$1" | grep -a -q -E -- "$2"; }
+console_count() { console_lines "$1" | grep -a -c -E -- "$2"; }
+console_last() { console_lines "$1" | grep -a -o -E -- "$2" | tail -n 1; }
 console_wait() { wait_for "\"$2\" on the console of $1" console_has "$1" "$2"; }
+# A prompt is a line that does not end.
+console_asks() { tr -d '\r' <"$WORK/$1.console" | grep -a -q -E -- "$2"; }
+console_prompt() { wait_for "\"$2\" on the console of $1" console_asks "$1" "$2"; }
 
 # guest NAME CMD: run CMD in the guest's shell; prints its output, status is its status.
 guest() {
 	local id=$RANDOM$RANDOM rc
 	console_type "$1" "echo; echo BEGIN-$id; { $2; } 2>&1; rc=\$?; echo; echo END-$id-\$rc-"
 	console_wait "$1" "^END-$id-[0-9]+-"
-	tr -d '\r' <"$WORK/$1.console" | sed -n "/^BEGIN-$id\$/,/^END-$id-/{/^BEGIN-\|^END-/d;/./p}"
+	console_lines "$1" | sed -n "/^BEGIN-$id\$/,/^END-$id-/{/^BEGIN-\|^END-/d;/./p}"
 	rc=$(console_last "$1" "^END-$id-[0-9]+-")
 	rc=${rc#END-"$id"-}
 	return "${rc%-}"
