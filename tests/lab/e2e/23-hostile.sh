@@ -6,7 +6,7 @@ V=${P}hostile
 
 ip tuntap add dev "$V" mode tap || skip "no tap: $(uname -r)"
 ip link set "$V" up
-trap 'ip link del "$V" 2>/dev/null; finish' EXIT
+trap 'rc=$?; ip link del "$V" 2>/dev/null; (exit "$rc"); finish' EXIT
 
 payload_passes hostile '{"nics": [{"tap": "'"$V"'"}]}'
 # One line a broken device, but not one a bad ring.
@@ -16,8 +16,10 @@ say "lines of log and console about it: $lines"
 # The same as a VM of hvd: its seccomp filter must not mind either.
 truncate -s 1M "$WORK/disk2"
 must hvcli vm create "$V" --kernel "$PAYLOADS/hostile.Image" --memory 128M --vcpus 2 --profile micro \
-	--disk "$WORK/disk2" --nic network=default --virtio-console --start
+	--disk "$WORK/disk2" --nic network=default --virtio-console --cmdline ask --start
 console_open "$V"
+console_wait "$V" '^READY'
+console_type "$V" go
 console_wait "$V" '^DONE hostile'
 console_has "$V" '^DONE hostile: [0-9]+ ok, 0 failed' ||
 	fail "$(grep -a '^FAIL' "$WORK/$V.console")"
