@@ -19,7 +19,9 @@ fds() { ls "/proc/$(systemctl show -P MainPID hvd)/fd" | wc -l; }
 vm_up "${P}first" idle --nic network=default
 console_close "${P}first"
 vm_gone "${P}first"
+wait_for "nothing to be left of the first" no_traces
 before=$(state)
+as_before() { [[ $(state) == "$before" ]]; }
 fds_before=$(fds)
 
 for round in 1 2; do
@@ -33,8 +35,7 @@ for round in 1 2; do
 	for i in n1 n2 n3 d; do
 		vm_gone "$P$i"
 	done
-	after=$(state)
-	[[ $after == "$before" ]] || fail "round $round: $(diff <(echo "$before") <(echo "$after"))"
+	wait_for "round $round to leave nothing: $(diff <(echo "$before") <(state))" as_before
 	ok "round $round leaves nothing"
 done
 settled() { (($(fds) <= fds_before)); }

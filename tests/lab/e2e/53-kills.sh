@@ -35,13 +35,13 @@ WEIGHT=100
 # A resource's state, or the code of the error.
 STATE='if (.status | type) == "object" then .status.state else .code end'
 
-# settle: wait until the VM is not on its way from one state to another; SETTLED is its state.
+# settle: wait until VM and network are not on their way from one state to another; SETTLED is the VM's.
 SETTLED=
 settled() {
 	SETTLED=$(get "/v1/vms/$V" | jq -r "$STATE")
-	[[ $SETTLED != starting && $SETTLED != stopping && -n $SETTLED ]]
+	[[ $SETTLED != starting && $SETTLED != stopping && -n $SETTLED && $(network) != starting ]]
 }
-settle() { wait_for "VM $V to settle" settled; }
+settle() { wait_for "VM $V and network $N to settle" settled; }
 
 is_defined() { [[ $SETTLED != not-found ]]; }
 is_off() { [[ $SETTLED == shutoff || $SETTLED == failed ]]; }
@@ -161,6 +161,7 @@ be_running # which makes the bridge of the network, and that stays
 XML=$(get "/v1/vms/$V/xml")
 be_gone
 settle
+wait_for "nothing to be left of the VM" no_traces
 BEFORE=$(state)
 declare -A TAKEN=() COUNT=()
 for ((KILL = 1; KILL <= KILLS; KILL++)); do
@@ -191,9 +192,5 @@ settle
 be_gone
 no_network
 as_before() { [[ $(state) == "$BEFORE" ]]; }
-for _ in {1..30}; do
-	as_before && break
-	sleep 1
-done
-as_before || fail "left: $(diff <(echo "$BEFORE") <(state))"
+wait_for "nothing to be left: $(diff <(echo "$BEFORE") <(state))" as_before
 ok "nothing has leaked"

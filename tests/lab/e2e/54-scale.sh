@@ -60,6 +60,7 @@ equal "VMs that run" "$(count state==running)" "$N_RUNNING"
 equal "control groups" "$(cgroups)" "$N_RUNNING"
 # Its console has seen it come up; the reader goes on until it is ended.
 for ((i = 1; i <= N_RUNNING; i++)); do
+	rm -f "$WORK/up.console"
 	hvcli vm console "$P-$i" --read-only </dev/null >"$WORK/up.console" 2>/dev/null &
 	reader=$!
 	console_wait up '^GUEST-UP'
@@ -74,6 +75,6 @@ ok "a new hvd has all of them"
 
 all "$N_RUNNING" POST "/v1/vms/$P-@/actions/stop"
 equal "VMs that run" "$(count state==running)" 0
-equal "control groups" "$(cgroups)" 0
+becomes "control groups" 0 cgroups
 all "$N_DEFINED" DELETE "/v1/vms/$P-@"
 equal "definitions" "$(count "name==$P-*")" 0
