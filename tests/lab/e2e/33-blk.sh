@@ -76,8 +76,7 @@ if modprobe dm-mod 2>/dev/null && command -v dmsetup >/dev/null; then
 	guest "$V" 'dd if=/dev/zero of=/dev/vda bs=64k count=128 oflag=direct' >/dev/null ||
 		fail "the good half cannot be written"
 	equal "after an error that is reported" "$(vm_state "$V")" running
-	journalctl --since "$START_TIME" -u "$(vm_unit "$V")" | grep -q "/dev/mapper/$DM: read at byte" ||
-		fail "the journal does not tell of the error"
+	wait_for "the journal to tell of the error" in_journal "/dev/mapper/$DM: read at byte" -u "$(vm_unit "$V")"
 	vm_gone "$V"
 
 	vm_up "$V" idle --disk "path=/dev/mapper/$DM,cache=none,error_policy=stop"

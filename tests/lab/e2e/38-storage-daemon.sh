@@ -61,6 +61,7 @@ equal "the disk after a restart of hvd" "$(sum vda)" "$A"
 # --- a server that does not answer; what comes of it is looked at in the end
 socat -u TCP-LISTEN:10811,bind=127.0.0.1,fork OPEN:/dev/null &
 CHILDREN+=($!)
+wait_for "the server" sh -c "ss -Hltn 'sport = :10811' | grep -q ."
 vm_create "$MUTE" idle --disk "server=127.0.0.1,port=10811"
 hvcli vm start "$MUTE" >"$WORK/mute.log" 2>&1 &
 MUTE_START=$!
@@ -72,8 +73,7 @@ must kill -9 "$pid"
 wait_for "a new storage daemon" new_daemon vdb "$pid"
 console_wait "$V" '^DD-KILL 0'
 equal "luks goes on" "$(sum vdb)" "$B"
-journalctl --since "$START_TIME" -u hvd | grep -q "disk vdb: its storage daemon was killed by SIGKILL" ||
-	fail "the journal does not tell why it ended"
+wait_for "the journal to tell why it ended" in_journal "disk vdb: its storage daemon was killed by SIGKILL" -u hvd
 
 # qcow2 has: the guest cannot go on before a reset
 pid=$(daemon_pid vda)
@@ -81,9 +81,10 @@ must kill -9 "$pid"
 wait_for "a new storage daemon" new_daemon vda "$pid"
 wait_for "the reason" has_reason "disk vda: its storage daemon was killed by SIGKILL; reset the VM"
 equal "state" "$(vm_state "$V")" running
-: >"$WORK/$V.console"
+ups=$(console_count "$V" '^GUEST-UP')
+came_up() { (($(console_count "$V" '^GUEST-UP') > ups)); }
 must hvcli vm reset "$V"
-console_wait "$V" '^GUEST-UP'
+wait_for "the guest to come up again" came_up
 wait_for "the disk to be back" sum_is "$A"
 ok "qcow2 goes on after a reset"
 
@@ -122,7 +123,7 @@ out=$(hvcli vm create "${V}2" --kernel "$KERNEL" --disk "socket=$WORK/none" 2>&1
 matches "a socket that is not there" "$out" "disks\[0\].nbd.socket: $WORK/none: No such file"
 nbd_export one --socket "$WORK/nbd.sock"
 nbd_export two --bind 127.0.0.1 --port 10810
-wait_for "the servers" sh -c "test -S $WORK/nbd.sock && ss -ltn | grep -q :10810"
+wait_for "the servers" sh -c "ss -xl | grep -q $WORK/nbd.sock && ss -ltn | grep -q :10810"
 vm_up "$V" idle --disk "socket=$WORK/nbd.sock,export=one" --disk "server=127.0.0.1,port=10810,export=two"
 for disk in vda vdb; do
 	guest "$V" "head -c 4194304 /dev/urandom | dd of=/dev/$disk bs=64k conv=fsync 2>/dev/null" >/dev/null ||

@@ -24,6 +24,5 @@ console_type "$V" 'dd if=/dev/zero of=/tmp/fill bs=1M count=400'
 vm_wait "$V" failed
 matches "out of memory: reason" "$(vm_json "$V" | jq -r .status.reason)" '[Oo]ut of memory|[Oo][Oo][Mm]'
 must hvcli vm delete "$V"
-journalctl --no-pager -q --since "$START_TIME" "HVD_VM=$V" | grep -q -i 'memory' ||
-	fail "the journal does not tell why"
+wait_for "the journal to tell why" in_journal '[Mm]emory' "HVD_VM=$V"
 ok "the journal tells why"

@@ -19,7 +19,7 @@ ok "introspection of the manager"
 
 busctl --json=short monitor org.hvd1 >"$WORK/signals.log" 2>&1 &
 CHILDREN+=($!)
-sleep 1
+wait_for "busctl monitor" grep -q Monitoring "$WORK/signals.log"
 path=$(manager CreateVM 'a{sv}' 3 name s "$V" memory s 128M \
 	boot 'a{sv}' 3 kernel s "$KERNEL" initrd s "$INITRD" cmdline s "console=ttyAMA0 quiet do=idle") ||
 	fail "CreateVM"
@@ -60,7 +60,7 @@ busctl introspect org.hvd1 "$O" 2>/dev/null | grep -q org.hvd1.VM && fail "the o
 seen() { grep -q "$1" "$WORK/signals.log"; }
 wait_for "VMRemoved" seen '"member":"VMRemoved"'
 for signal in VMAdded InterfacesAdded InterfacesRemoved PropertiesChanged StateChanged; do
-	seen "\"member\":\"$signal\"" || fail "no signal $signal"
+	wait_for "signal $signal" seen "\"member\":\"$signal\""
 done
 for state in starting running paused stopping shutoff; do
 	grep '"member":"StateChanged"' "$WORK/signals.log" | grep -q "\"$state\"" ||

@@ -16,7 +16,8 @@ for state in starting running paused shutoff; do
 	ok "state $state"
 done
 equal "UUID" "$(log HVD_EVENT=state | jq -r .HVD_VM_UUID | sort -u)" "$uuid"
-matches "operations" "$(log HVD_EVENT=operation | jq -r .HVD_OPERATION | tr '\n' ' ')" 'vm.start .*vm.pause .*vm.resume .*vm.stop'
+has_operations() { [[ $(log HVD_EVENT=operation | jq -r .HVD_OPERATION | tr '\n' ' ') =~ vm.start\ .*vm.pause\ .*vm.resume\ .*vm.stop ]]; }
+wait_for "operations in the journal" has_operations
 matches "who" "$(log HVD_OPERATION=vm.pause | jq -r '.HVD_FRONT + " " + .HVD_UID')" '^rest 0'
 hvcli vm start "$V" >/dev/null 2>&1
 hvcli vm start "$V" >/dev/null 2>&1

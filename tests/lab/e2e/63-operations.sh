@@ -43,8 +43,11 @@ vm_wait "$M" shutoff
 no_units() { [[ -z $(systemctl list-units --all --no-legend "hvd-vm-$M*" "hvd-$M.slice") ]]; }
 wait_for "its units to be gone" no_units
 rest_is 409 DELETE "/v1/operations/$ID"
-equal "in the events" "$(hvcli events -o json --limit 4096 --type operation --vm "$M" |
-	jq -r "select(.operation_id == \"$ID\").outcome" | paste -sd' ')" 'running cancelled'
+outcomes() {
+	hvcli events -o json --limit 4096 --type operation --vm "$M" |
+		jq -r "select(.operation_id == \"$ID\").outcome" | paste -sd' '
+}
+becomes "in the events" 'running cancelled' outcomes
 must hvcli vm delete "$M"
 
 # hvcli
@@ -70,5 +73,6 @@ failed) [[ $(field error.detail) == *"hvd has ended"* ]] || fail "why: $REPLY" ;
 esac
 ok "after the death of hvd: $(field state), $(vm_state "$V")"
 hvcli vm stop "$V" --wait >/dev/null 2>&1
-vm_wait "$V" shutoff
+is_off() { [[ $(vm_state "$V") =~ ^(shutoff|failed)$ ]]; }
+wait_for "VM $V to be off" is_off
 must hvcli vm delete "$V"

@@ -9,6 +9,7 @@ SOCKET=/run/hvd/hvd.sock
 SINCE=$(hvcli events -o name --limit 1)
 events() { hvcli events -o json --limit 4096 --vm "$V" --since "${1:-$SINCE}"; }
 stream() {
+	rm -f "$WORK/stream"
 	curl -s -N --unix-socket $SOCKET -H 'Accept: text/event-stream' "$@" >"$WORK/stream" &
 	CHILDREN+=($!)
 	wait_for "the stream" test -s "$WORK/stream"
@@ -18,8 +19,9 @@ streamed() { grep -q -- "$1" "$WORK/stream"; }
 busctl --system monitor --match "type='signal',interface='org.hvd1.Manager',member='Event'" \
 	>"$WORK/bus.log" 2>&1 &
 CHILDREN+=($!)
+wait_for "busctl monitor" grep -q Monitoring "$WORK/bus.log"
 stream "http://hvd/v1/events?vm=$V"
-hvcli events --follow --vm "$V" >"$WORK/follow" &
+hvcli events --follow --vm "$V" --since "$SINCE" >"$WORK/follow" &
 CHILDREN+=($!)
 vm_create "$V" idle
 must hvcli vm start "$V" --wait
@@ -29,11 +31,14 @@ wait_for "the pause on the stream" streamed '"state":"paused"'
 wait_for "the pause in hvcli events --follow" grep -q 'vm.pause succeeded by root (rest)' "$WORK/follow"
 ok "events as they happen"
 
-equal "states" "$(events | jq -r 'select(.type == "state").state' | paste -sd' ')" \
-	'starting running paused'
-equal "who did what" \
-	"$(events | jq -r 'select(.type == "operation" and .outcome != "running") | "\(.operation) \(.outcome) \(.by.uid) \(.by.front)"' | paste -sd,)" \
-	'vm.create succeeded 0 rest,vm.start succeeded 0 rest,vm.pause succeeded 0 rest,vm.pause failed 0 rest'
+states() { events | jq -r 'select(.type == "state").state' | paste -sd' '; }
+becomes "states" 'starting running paused' states
+who_did_what() {
+	events | jq -r 'select(.type == "operation" and .outcome != "running") |
+		"\(.operation) \(.outcome) \(.by.uid) \(.by.front)"' | paste -sd,
+}
+becomes "who did what" \
+	'vm.create succeeded 0 rest,vm.start succeeded 0 rest,vm.pause succeeded 0 rest,vm.pause failed 0 rest' who_did_what
 matches "why it failed" "$(events | jq -r 'select(.outcome == "failed") | .code + ": " + .detail')" \
 	"^conflict: VM $V is paused"
 last=$(events | jq .seq | tail -n 1)
@@ -44,9 +49,8 @@ id=$(grep '^id: ' "$WORK/stream" | tail -n 1 | cut -d' ' -f2)
 must systemctl restart hvd
 wait_for "hvd" hvcli host
 must hvcli vm resume "$V"
+becomes "states over a restart" 'starting running paused paused running' states # the second one is what hvd has found
 (($(events | jq .seq | tail -n 1) > last)) || fail "numbers do not grow over a restart"
-equal "states over a restart" "$(events | jq -r 'select(.type == "state").state' | paste -sd' ')" \
-	'starting running paused paused running' # the second one is what hvd has found
 stream -H "Last-Event-ID: $id" "http://hvd/v1/events?vm=$V"
 wait_for "what was missed" streamed '"state":"running"'
 streamed '"state":"starting"' && fail "what was seen is sent again"
@@ -55,7 +59,8 @@ ok "a reader that comes back gets what it has missed"
 wait_for "D-Bus signals" grep -q "$V" "$WORK/bus.log"
 ok "the same events are signals"
 journal() { journalctl -q -o json --since "$START_TIME" "HVD_VM=$V" "HVD_SEQ=$1" | jq -r .HVD_EVENT; }
-wait_for "event $last in the journal" test "$(journal "$last")" = operation
+becomes "event $last in the journal" operation journal "$last"
 ok "the same numbers are in the journal"
 vm_gone "$V"
-equal "the end" "$(events | jq -r .type | tail -n 2 | paste -sd' ')" 'removed operation'
+last_types() { events | jq -r .type | tail -n 2 | paste -sd' '; }
+becomes "the end" 'removed operation' last_types

@@ -55,7 +55,7 @@ refused 1 'takes admin' remote token list
 vm_is "$V" shutoff || fail "what was refused was done"
 
 TOKEN=$(cat "$WORK/operator")
-remote events --follow --vm "$V" >"$WORK/events.log" 2>&1 &
+remote events --follow --vm "$V" --since "$(hvcli events -o name --limit 1)" >"$WORK/events.log" 2>&1 &
 FOLLOWER=$!
 CHILDREN+=("$FOLLOWER")
 must remote vm start "$V"
