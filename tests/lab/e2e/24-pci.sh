@@ -29,7 +29,7 @@ matches "interrupts of the disk" "$interrupts" 'ITS-PCI-MSIX-[^ ]* +[0-9]+ Edge 
 matches "interrupts of the NIC" "$interrupts" 'ITS-PCI-MSIX-[^ ]* +[0-9]+ Edge +virtio[0-9]+-input'
 equal "virtio-mmio" "$(guest "$V" 'ls -d /sys/bus/platform/devices/*.virtio_mmio' 2>/dev/null | grep -c '^/')" 0
 lease=$(console_last "$V" 'GUEST-NET [0-9.]+')
-ping -c 2 -W 10 "${lease#GUEST-NET }" >/dev/null || fail "no answer from ${lease#GUEST-NET }"
+wait_for "an answer from ${lease#GUEST-NET }" ping -c 1 -W 10 "${lease#GUEST-NET }"
 ok "ping to the guest"
 
 # 4000 requests one by one; each would be an exit if a kick were. What the console takes is some hundred.
@@ -60,6 +60,6 @@ equal "no PCI" "$(guest "$V" 'ls /sys/bus/pci/devices' | wc -l)" 0
 equal "virtio-mmio" "$(guest "$V" 'ls -d /sys/bus/platform/devices/*.virtio_mmio' | wc -l)" 3
 equal "the disk" "$(guest "$V" 'cat /sys/block/vda/size')" 32768
 lease=$(console_last "$V" 'GUEST-NET [0-9.]+')
-ping -c 2 -W 10 "${lease#GUEST-NET }" >/dev/null || fail "no answer from ${lease#GUEST-NET }"
+wait_for "an answer from ${lease#GUEST-NET }" ping -c 1 -W 10 "${lease#GUEST-NET }"
 ok "ping to the guest of profile micro"
 vm_gone "$V"

@@ -17,14 +17,13 @@ V=${P}hot
 ids() { vm_json "$V" | jq -c "[.spec.$1[].id]"; }
 truncate -s 8M "$WORK/a.img" "$WORK/b.img"
 vm_up "$V" idle --disk "$WORK/a.img"
-bridge=$(hvcli network show default -o json | jq -r .bridge)
-tap_count() { ls "/sys/class/net/$bridge/brif" 2>/dev/null | wc -l; }
-taps=$(tap_count)
+taps() { ip -d link | grep -c "hvd:vm/$V/"; }
 
 must hvcli disk attach "$V" "$WORK/b.img" --id data
 must hvcli nic attach "$V" default --id lan
 equal "disks" "$(ids disks)" '["vda","data"]'
 equal "NICs" "$(ids nics)" '["lan"]'
+equal "its tap" "$(taps)" 1
 guest "$V" 'until [ -b /dev/vdb ]; do sleep 0.2; done; echo hello | dd of=/dev/vdb conv=fsync' >/dev/null ||
 	fail "the new disk cannot be written"
 equal "what the guest wrote" "$(head -c 5 "$WORK/b.img")" hello
@@ -45,7 +44,8 @@ equal "disks" "$(ids disks)" '["vda"]'
 console_close "$V"
 console_open "$V"
 guest "$V" '[ ! -b /dev/vdb ] && [ ! -e /sys/class/net/eth0 ]' >/dev/null || fail "the guest still has them"
-equal "taps on the bridge" "$(tap_count)" "$taps"
+no_taps() { [[ $(taps) == 0 ]]; }
+wait_for "the tap to be gone" no_taps
 must hvcli vm create "${V}2" --kernel "$KERNEL" --disk "$WORK/b.img"
 must hvcli vm start "${V}2"
 vm_gone "${V}2"

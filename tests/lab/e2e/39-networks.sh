@@ -59,13 +59,13 @@ matches "the mark of its tap" "$(ip -d link show master "$bridge")" "hvd:vm/$V/n
 refused "deleting what a VM has" "VM $V" network delete "$N"
 refused "stopping what a VM uses" "in use by VM $V" network stop "$N"
 rest_is 409 DELETE "/v1/networks/$N"
-pings 10.235.0.7 || fail "the host does not reach its guest"
+wait_for "the host to reach its guest" pings 10.235.0.7
 ok "the host reaches its guest"
 must hvcli network set "$N" --dhcp-end 10.235.0.130 --static-lease "address=10.235.0.7,mac=$MAC" \
 	--static-lease address=10.235.0.8,mac=52:54:00:35:00:08
 grep -q 'PoolSize=31$' /run/systemd/network/70-hvd-"$N".network || fail "networkd has not got the change"
 wait_for "the change in networkd" pings 10.235.0.7
-equal "still active" "$(network_state "$N")" active
+becomes "still active" active network_state "$N"
 
 # --- isolated: nothing is routed from it
 guest "$V" "ip route add default via 10.235.0.1" || fail "no route in the guest"
@@ -110,15 +110,15 @@ ip neigh flush dev "$bridge"
 wait_for "the guest with its own address to be heard" pings 10.235.0.7
 ok "with its own address it is heard again"
 # networkd has forgotten its leases with the change of the network: the guest asks again
-guest "$V" 'udhcpc -q -n -t 20 -T 1 -i eth0 -s /udhcpc.sh' >/dev/null || fail "no DHCP after the change of the network"
+guest "$V" 'udhcpc -q -n -t 200 -T 1 -i eth0 -s /udhcpc.sh' >/dev/null || fail "no DHCP after the change of the network"
 wait_for "the lease in the list" leases
 
 # --- hvd dies: the network stays
 kill -9 "$(systemctl show -P MainPID hvd)"
 wait_for "hvd to be back" hvcli vm list
-equal "the network after a death of hvd" "$(network_state "$N")" active
+becomes "the network after a death of hvd" active network_state "$N"
 wait_for "the lease to be known again" leases
-pings 10.235.0.7 || fail "the guest has lost its network"
+wait_for "the guest to have its network" pings 10.235.0.7
 ok "hvd died, the network stayed"
 console_close "$V"
 
@@ -156,7 +156,7 @@ wait_for "hvd to be back" hvcli vm list
 equal "macvtaps after a death of hvd" "$(macvtaps)" 1
 vm_wait "$W" running
 must hvcli nic detach "$W" direct
-equal "macvtaps after detaching" "$(macvtaps)" 0
+becomes "macvtaps after detaching" 0 macvtaps
 must hvcli nic attach "$W" --interface "${P}x1" --mode private --id again
 equal "macvtaps after attaching again" "$(macvtaps)" 1
 refused "an interface that is not there" 'no interface nowhere' nic attach "$W" --interface nowhere
@@ -171,7 +171,8 @@ wait_for "hvd to be back" hvcli vm list
 no_macvtap() { [[ $(macvtaps) == 0 ]]; }
 wait_for "the macvtap to be gone" no_macvtap
 ok "a macvtap does not outlive its VM and hvd"
-matches "the VM that died" "$(vm_state "$W")" 'failed|shutoff'
+died() { [[ $(vm_state "$W") =~ ^(failed|shutoff)$ ]]; }
+wait_for "the end of the VM that died" died
 
 # --- and away
 vm_gone "$V"
