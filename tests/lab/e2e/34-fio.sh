@@ -52,12 +52,12 @@ for cache in writeback none; do
 	before=$(console_count "$V" '^FIO-paused ')
 	console_type "$V" "$(fio paused 16m --rw=randrw --loops=2)"
 	n=0
-	while ! fio_done paused "$before"; do
+	while ((n < 60)) && ! fio_done paused "$before"; do
 		must hvcli vm pause "$V"
 		must hvcli vm resume "$V"
 		n=$((n + 1))
-		((n < 200)) || fail "fio does not end"
 	done
+	wait_for "fio, which was paused" fio_done paused "$before"
 	equal "fio while it was paused $n times" "$(console_last "$V" '^FIO-paused .*')" "FIO-paused 0"
 
 	for how in reset reboot; do

@@ -12,9 +12,9 @@ INITRD=$WORK/initrd
 chmod 644 "$INITRD"
 
 # A program of the host that connects to a port of the guest: its input and output are the guest's.
-to_guest() { { printf 'CONNECT %s\n' "$1"; cat; } | socat -t 60 - "UNIX-CONNECT:$F/vsock"; }
+to_guest() { { printf 'CONNECT %s\n' "$1"; cat; } | socat -t "$LIMIT" - "UNIX-CONNECT:$F/vsock"; }
 # Who listens for the guest is not root's alone: hvd-vmm is its own user.
-for_guest() { socat -t 60 "UNIX-LISTEN:$F/vsock_$1,mode=666,unlink-early,fork" "$2" & CHILDREN+=($!); }
+for_guest() { socat -t "$LIMIT" "UNIX-LISTEN:$F/vsock_$1,mode=666,unlink-early,fork" "$2" & CHILDREN+=($!); }
 sum() { sha256sum | cut -d' ' -f1; }
 
 vm_up "$V" idle --vsock
@@ -27,7 +27,7 @@ matches "in XML" "$(hvcli vm xml "$V")" "<vsock model=\"virtio\">.*<cid address=
 
 # --- from the host
 guest "$V" 'socat VSOCK-LISTEN:1000,fork EXEC:cat >/dev/null 2>&1 & true' >/dev/null
-listens() { [[ $(echo hello | timeout 60 socat -t 5 - "UNIX-CONNECT:$F/vsock" 2>/dev/null <<<"CONNECT 1000") == OK* ]]; }
+listens() { [[ $(timeout 60 socat -t 5 - "UNIX-CONNECT:$F/vsock" 2>/dev/null <<<"CONNECT 1000") == OK* ]]; }
 wait_for "the guest to listen" listens
 out=$(echo hello | to_guest 1000)
 matches "an echo by the guest" "$out" $'^OK [0-9]+\nhello$'
@@ -38,13 +38,12 @@ equal "a megabyte to the guest and back" "$(to_guest 1000 <"$WORK/data" | tail -
 
 # --- from the guest
 for_guest 2000 EXEC:cat
-wait_for "the listener" test -S "$F/vsock_2000"
-equal "an echo by the host" "$(guest "$V" 'echo hallo | socat -t 30 - VSOCK-CONNECT:2:2000')" hallo
+becomes "an echo by the host" hallo guest "$V" "echo hallo | socat -t $LIMIT - VSOCK-CONNECT:2:2000 2>/dev/null"
 guest "$V" 'socat - VSOCK-CONNECT:2:2001 </dev/null' >/dev/null && fail "connected to nobody"
 ok "a port of the host that nobody listens on"
 guest "$V" 'head -c 1000000 /dev/urandom >/tmp/data' >/dev/null
 equal "a megabyte to the host and back" \
-	"$(guest "$V" 'socat -t 60 - VSOCK-CONNECT:2:2000 </tmp/data | sha256sum')" \
+	"$(guest "$V" "socat -t $LIMIT - VSOCK-CONNECT:2:2000 </tmp/data | sha256sum")" \
 	"$(guest "$V" 'sha256sum </tmp/data')"
 
 # --- connections live through a pause and another hvd, and end with a reset

@@ -67,8 +67,8 @@ for unit in "$(vm_unit "$V")" "$(unit_of vda)" "$(unit_of vdb)"; do
 done
 equal "weight of the slice" "$(cat "/sys/fs/cgroup/hvd.slice/$SLICE/cpu.weight")" 200
 must hvcli vm set "$V" --cpu-weight 300 --memory-max 512M
-equal "new weight" "$(cat "/sys/fs/cgroup/hvd.slice/$SLICE/cpu.weight")" 300
-equal "new limit of memory" "$(cat "/sys/fs/cgroup/hvd.slice/$SLICE/memory.max")" $((512 << 20))
+becomes "new weight" 300 cat "/sys/fs/cgroup/hvd.slice/$SLICE/cpu.weight"
+becomes "new limit of memory" $((512 << 20)) cat "/sys/fs/cgroup/hvd.slice/$SLICE/memory.max"
 exposure=$(systemd-analyze security --no-pager "$(unit_of vda)" | sed -n 's/.*exposure level.*: \([0-9.]*\) .*/\1/p')
 say "exposure of the storage daemon's unit: $exposure; of the VM's: $(systemd-analyze security --no-pager "$(vm_unit "$V")" | sed -n 's/.*exposure level.*: \([0-9.]*\) .*/\1/p')"
 

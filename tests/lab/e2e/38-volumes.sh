@@ -71,7 +71,9 @@ head -c 32M /dev/urandom | dd of="$WORK/large.raw" bs=1M conv=notrunc status=non
 must hvcli image import "${V}l" "$WORK/large.raw" --no-wait
 must systemctl kill -s KILL hvd.service
 wait_for "hvd to be back" hvcli image list
-hvcli image show "${V}l" >/dev/null 2>&1 && must hvcli image delete "${V}l"
+# It is there, or not, or not yet known to be neither.
+no_import() { hvcli image delete "${V}l"; hvcli image list >/dev/null && ! hvcli image show "${V}l"; }
+wait_for "the image that was imported to be gone" no_import
 must hvcli volume delete "$V"
 must hvcli image delete "$V"
-equal "what is left" "$(find /var/lib/hvd/images /var/lib/hvd/volumes -name "$V*")" ""
+becomes "what is left" "" find /var/lib/hvd/images /var/lib/hvd/volumes -name "$V*"

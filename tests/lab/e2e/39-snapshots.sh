@@ -72,9 +72,8 @@ put B || fail "writing B"
 must hvcli vm stop "$V"
 must hvcli snapshot create "$V" two
 must hvcli snapshot revert "$V" one
-: >"$WORK/$V.console"
-must hvcli vm start "$V"
 console_close "$V"
+must hvcli vm start "$V"
 console_open "$V"
 console_wait "$V" '^GUEST-UP'
 equal "both disks are what they were" "$(sums)" "$A"

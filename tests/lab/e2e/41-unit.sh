@@ -15,7 +15,9 @@ grep -q "/hvd.slice/$U" "/proc/$pid/cgroup" || fail "$(cat "/proc/$pid/cgroup")"
 equal "cgroup in the status" "$(vm_json "$V" | jq -r .status.cgroup)" "/hvd.slice/$U"
 equal "transient" "$(systemctl show -P Transient "$U")" yes
 
-field() { awk -v f="$1:" '$1 == f { print $2 }' "/proc/$pid/status"; }
+STATUS_FILE=$WORK/status
+cat "/proc/$pid/status" >"$STATUS_FILE" || fail "no process"
+field() { awk -v f="$1:" '$1 == f { print $2 }' "$STATUS_FILE"; }
 uid=$(field Uid)
 ((uid != 0)) || fail "hvd-vmm runs as root"
 ok "uid $uid"
@@ -51,10 +53,10 @@ netns=$(stat -L -c %i "/proc/$pid/ns/net")
 ok "a network namespace of its own"
 
 # hvd itself has no parser of XML: a child does that, which is there for ten seconds after it was used.
-hvcli vm xml "$V" >/dev/null
 hvd=$(systemctl show -P MainPID hvd.service)
+hvd_xml() { hvcli vm xml "$V" && cat "/proc/$(pgrep -x -P "$hvd" hvd-xml)/status" >"$STATUS_FILE"; }
+wait_for "hvd-xml" hvd_xml
 ! grep -q libxml2 "/proc/$hvd/maps" || fail "hvd has libxml2 in it"
-pid=$(pgrep -x -P "$hvd" hvd-xml) || fail "no hvd-xml: $(ps --ppid "$hvd")"
 for caps in CapPrm CapEff; do
 	equal "hvd-xml: $caps" "$(field $caps)" 0000000000000000
 done

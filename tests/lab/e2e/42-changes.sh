@@ -44,9 +44,10 @@ console_close "$V"
 console_open "$V"
 
 # A reset is no start; a start is.
+console_wait "$V" '^GUEST-UP'
 must hvcli vm reset "$V"
 up() { (($(console_count "$V" '^GUEST-UP') >= $1)); }
-wait_for "the guest after a reset" up 1
+wait_for "the guest after a reset" up 2
 equal "after a reset" "$(pending)" '["vcpus","disks[vdb]"]'
 must hvcli vm stop "$V" --wait
 equal "off, nothing waits" "$(pending)" "[]"

@@ -87,7 +87,8 @@ server_install() {
 	# --keep-directory-symlink: /lib is a link to /usr/lib there, and stays one.
 	tar -C "$1" --owner=0 --group=0 -c . |
 		lab_exec tar -C / --warning=no-timestamp --keep-directory-symlink --no-overwrite-dir -x
-	logged "$LAB_DIR/log/install.log" lab_exec sh -e -c '
+	# D-Bus has a limit of its own, of 25 s.
+	logged "$LAB_DIR/log/install.log" lab_exec env SYSTEMD_BUS_TIMEOUT=600 sh -e -c '
 		ldconfig
 		systemd-sysusers
 		systemd-tmpfiles --create

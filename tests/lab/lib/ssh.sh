@@ -31,7 +31,7 @@ ssh_setup() {
 # ssh_wait DIR SECONDS: until the server lets us in.
 ssh_wait() {
 	local end=$((SECONDS + $2))
-	until timeout 30 ssh -F "$1/ssh_config" -o ConnectTimeout=5 lab true </dev/null 2>/dev/null; do
+	until timeout 60 ssh -F "$1/ssh_config" -o ConnectTimeout=15 lab true </dev/null 2>/dev/null; do
 		((SECONDS < end)) || return 1
 		qemu_pid "$1" >/dev/null || return 1
 		sleep 0.2
