@@ -18,8 +18,8 @@
 #include "vmm/base/macro.h"
 
 #define IDLE_USEC      (10 * 1000000ULL)
-#define OWN_TIMEOUT_MS 10000 /* for a document of hvd's own */
-#define TIMEOUT_SEC    10    /* for a client's */
+#define OWN_TIMEOUT_MS 25000 /* for a document of hvd's own; twice that is within what the watchdog allows */
+#define TIMEOUT_SEC    30    /* for a client's */
 #define IMPORTS_MAX    4     /* processes at a time */
 
 struct xml_client {
