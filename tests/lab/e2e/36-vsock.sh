@@ -26,7 +26,7 @@ matches "the CID of another VM" "$out" "vsock_cid: .*$V"
 matches "in XML" "$(hvcli vm xml "$V")" "<vsock model=\"virtio\">.*<cid address=\"$cid\""
 
 # --- from the host
-guest "$V" 'socat VSOCK-LISTEN:1000,fork EXEC:cat >/dev/null 2>&1 & true' >/dev/null
+guest "$V" "socat -t $LIMIT VSOCK-LISTEN:1000,fork EXEC:cat >/dev/null 2>&1 & true" >/dev/null
 listens() { [[ $(timeout 60 socat -t 5 - "UNIX-CONNECT:$F/vsock" 2>/dev/null <<<"CONNECT 1000") == OK* ]]; }
 wait_for "the guest to listen" listens
 out=$(echo hello | to_guest 1000)
