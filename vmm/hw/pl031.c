@@ -21,12 +21,17 @@ enum {
 
 static const uint8_t pl031_id[8] = { 0x31, 0x10, 0x04, 0x00, PRIMECELL_CID };
 
-static uint32_t now(const struct pl031 *rtc)
+static time_t host_seconds(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint32_t)ts.tv_sec + rtc->offset;
+	return ts.tv_sec;
+}
+
+static uint32_t now(const struct pl031 *rtc)
+{
+	return (uint32_t)host_seconds() + rtc->offset;
 }
 
 static void update_irq(struct pl031 *rtc)
@@ -42,12 +47,10 @@ static void update_irq(struct pl031 *rtc)
 /* The counter wraps: a match in the past is one nearly 2^32 seconds ahead. */
 static void arm(struct pl031 *rtc)
 {
-	uint32_t ahead = rtc->match - now(rtc);
-	struct itimerspec when = { 0 };
-	struct timespec ts;
+	time_t host = host_seconds();
+	uint32_t ahead = rtc->match - ((uint32_t)host + rtc->offset);
+	const struct itimerspec when = { .it_value.tv_sec = host + ahead };
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	when.it_value.tv_sec = ts.tv_sec + ahead;
 	timerfd_settime(rtc->alarm.fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
