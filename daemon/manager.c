@@ -20,6 +20,7 @@
 #include "daemon/store.h"
 #include "daemon/tls.h"
 #include "daemon/token.h"
+#include "daemon/unit_farewell.h"
 #include "daemon/unit_properties.h"
 #include "daemon/volume.h"
 #include "daemon/vm_private.h"
@@ -262,6 +263,7 @@ int manager_new(sd_event *event, sd_bus *bus, const struct manager_paths *paths,
 	list_init(&manager->listeners);
 	list_init(&manager->access_listeners);
 	list_init(&manager->volume_jobs);
+	list_init(&manager->farewells);
 
 	sd_event_now(event, CLOCK_REALTIME, &manager->traffic.since_usec);
 	r = metrics_new(manager, &manager->metrics);
@@ -310,6 +312,7 @@ struct manager *manager_free(struct manager *manager)
 	while (!list_empty(&manager->networks))
 		network_free(network_next(manager, NULL));
 	volumes_close(manager);
+	unit_farewells_drop(manager);
 	metrics_free(manager->metrics);
 	operations_free(manager->operations);
 	idempotency_free(manager->idempotency);

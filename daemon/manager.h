@@ -77,6 +77,7 @@ struct manager {
 	struct list networks;  /* struct network */
 	struct pool *images, *volumes;
 	struct list volume_jobs; /* daemon/volume.h: what is under way */
+	struct list farewells; /* daemon/unit_farewell.h */
 	struct list listeners; /* struct manager_listener */
 	struct list access_listeners;
 	struct host_info host; /* probed once */

@@ -9,6 +9,7 @@
 
 #include "daemon/qmp.h"
 #include "daemon/unit.h"
+#include "daemon/unit_farewell.h"
 #include "daemon/unit_properties.h"
 #include "daemon/vm_private.h"
 #include "vmm/base/log.h"
@@ -462,6 +463,7 @@ static int ask_systemd(struct storage *storage, const struct vm_config *config, 
 {
 	const struct disk_config *disk = &storage->disk;
 	AUTO(storage_args_free) char **argv = storage_args(disk, config->vcpus);
+	char name[UNIT_NAME_MAX];
 	struct unit_storage_file files[5];
 	struct unit_storage unit = { .disk = disk->id, .argv = argv, .files = files,
 				     .nbd_server = disk->nbd.server, .nbd_socket = disk->nbd.socket,
@@ -482,6 +484,8 @@ static int ask_systemd(struct storage *storage, const struct vm_config *config, 
 		files[unit.n_files++] = (struct unit_storage_file){ disk->secret, STORAGE_SECRET, false };
 	if (disk->ceph.keyfile)
 		files[unit.n_files++] = (struct unit_storage_file){ disk->ceph.keyfile, STORAGE_KEY, false };
+	unit_storage_name(storage->vm, disk->id, name);
+	unit_farewell_drop(storage->manager, name);
 	return unit_start_storage(storage->manager->bus, config, &storage->manager->paths, &unit, on_unit,
 				  storage, &storage->job, err);
 }
@@ -554,9 +558,6 @@ void storage_end(struct manager *manager, const char *vm, const char *disk)
 	char unit[UNIT_NAME_MAX];
 
 	storage_sockets_remove(manager, vm, disk);
-	if (!manager->bus)
-		return;
 	unit_storage_name(vm, disk, unit);
-	unit_stop_name(manager->bus, unit);
-	unit_reset_failed_name(manager->bus, unit);
+	unit_farewell(manager, unit);
 }
