@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # hvd is killed while it does something, KILLS times (19: each action once), at a moment that chance
 # chooses: after each the VM or network is as it was before or as it was to be, no operation is left open, and in the
-# end nothing has leaked.
+# end nothing has leaked. The request goes over a connection that hvd has taken already, and what waits for the moment
+# is this shell: programs that had to be started first would be slower than hvd, or slower than the kill.
 . "${0%/*}/vm.sh"
 KILLS=${KILLS:-19}
 V=${P}v
@@ -25,6 +26,26 @@ done_by() {
 	[[ ${out##*$'\n'} == 2* ]] || fail "$1 $2: $out"
 }
 get() { "${CURL[@]}" "http://hvd$1"; }
+# connect, and then send METHOD PATH [BODY [TYPE]]: what comes back is in $WORK/answers. disconnect ends it.
+connect() {
+	socat -t 60 - UNIX-CONNECT:/run/hvd/hvd.sock <"$WORK/requests" >"$WORK/answers" 2>/dev/null &
+	CONNECTION=$!
+	exec {TO_HVD}>"$WORK/requests"
+	send GET '/v1/vms?limit=1'
+	wait_for "a connection" answered 1
+}
+send() {
+	local type='' body=${3-}
+	(($# < 3)) || type="Content-Type: ${4:-application/json}"$'\r\n'
+	printf '%s %s HTTP/1.1\r\nHost: hvd\r\nPrefer: wait=100\r\n%sContent-Length: %d\r\n\r\n%s' \
+		"$1" "$2" "$type" "${#body}" "$body" >&"$TO_HVD"
+}
+disconnect() {
+	exec {TO_HVD}>&-
+	wait "$CONNECTION"
+}
+# answered N: with success, so often
+answered() { (($(grep -a -o 'HTTP/1.1 2' "$WORK/answers" | wc -l) == $1)); }
 
 SPEC=$(jq -n --arg name "$V" --arg kernel "$KERNEL" --arg initrd "$INITRD" --arg disk "$WORK/a.img" '{name: $name,
 	profile: "standard", vcpus: 1, memory: "128M", boot: {kernel: $kernel, initrd: $initrd, cmdline: "console=ttyAMA0 quiet do=idle"},
@@ -114,20 +135,20 @@ before() {
 }
 request() {
 	case $1 in
-	create) call POST /v1/vms "$SPEC" ;;
-	import) call POST /v1/vms/import "$XML" application/xml ;;
-	start | pause | resume | reset | stop) call POST "/v1/vms/$V/actions/$1" ;;
-	patch*) call PATCH "/v1/vms/$V" "{\"resources\": {\"cpu_weight\": $((WEIGHT + 1))}}" \
+	create) send POST /v1/vms "$SPEC" ;;
+	import) send POST /v1/vms/import "$XML" application/xml ;;
+	start | pause | resume | reset | stop) send POST "/v1/vms/$V/actions/$1" ;;
+	patch*) send PATCH "/v1/vms/$V" "{\"resources\": {\"cpu_weight\": $((WEIGHT + 1))}}" \
 		application/merge-patch+json ;;
-	delete) call DELETE "/v1/vms/$V" ;;
-	attach-disk) call POST "/v1/vms/$V/disks" "{\"path\": \"$WORK/b.img\", \"id\": \"b\"}" ;;
-	detach-disk) call DELETE "/v1/vms/$V/disks/b" ;;
-	attach-nic) call POST "/v1/vms/$V/nics" '{"network": "default", "id": "x"}' ;;
-	detach-nic) call DELETE "/v1/vms/$V/nics/x" ;;
-	network-create) call POST /v1/networks "{\"name\": \"$N\", \"mode\": \"isolated\", \"address\": \"10.53.0.1/24\"}" ;;
-	network-start | network-stop) call POST "/v1/networks/$N/actions/${1#network-}" ;;
-	network-patch) call PATCH "/v1/networks/$N" "{\"mtu\": $((1400 + KILL % 50))}" application/merge-patch+json ;;
-	network-delete) call DELETE "/v1/networks/$N" ;;
+	delete) send DELETE "/v1/vms/$V" ;;
+	attach-disk) send POST "/v1/vms/$V/disks" "{\"path\": \"$WORK/b.img\", \"id\": \"b\"}" ;;
+	detach-disk) send DELETE "/v1/vms/$V/disks/b" ;;
+	attach-nic) send POST "/v1/vms/$V/nics" '{"network": "default", "id": "x"}' ;;
+	detach-nic) send DELETE "/v1/vms/$V/nics/x" ;;
+	network-create) send POST /v1/networks "{\"name\": \"$N\", \"mode\": \"isolated\", \"address\": \"10.53.0.1/24\"}" ;;
+	network-start | network-stop) send POST "/v1/networks/$N/actions/${1#network-}" ;;
+	network-patch) send PATCH "/v1/networks/$N" "{\"mtu\": $((1400 + KILL % 50))}" application/merge-patch+json ;;
+	network-delete) send DELETE "/v1/networks/$N" ;;
 	esac
 }
 after() {
@@ -164,19 +185,32 @@ settle
 wait_for "nothing to be left of the VM" no_traces
 BEFORE=$(state)
 declare -A TAKEN=() COUNT=()
+declare -A SPAN=([start]=1000 [stop]=300 [reset]=200) # milliseconds that a request may take
+HITS=0
+mkfifo "$WORK/requests" "$WORK/never"
+exec {NEVER}<>"$WORK/never"
 for ((KILL = 1; KILL <= KILLS; KILL++)); do
 	action=${ACTIONS[KILL % ${#ACTIONS[@]}]}
 	settle
 	before "$action"
 	pid=$(hvd_pid)
-	request "$action" >"$WORK/answer" 2>&1 &
-	child=$!
-	# from before the request is read to after it is answered
-	sleep "0.$(printf %03d $((RANDOM % 80)))"
+	connect
+	request "$action"
+	span=${SPAN[$action]:-60}
+	ms=$((RANDOM % span))
+	printf -v moment %d.%03d $((ms / 1000)) $((ms % 1000))
+	read -r -t "$moment" -u "$NEVER"
 	kill -9 "$pid"
-	wait "$child"
-	[[ $(tail -n 1 "$WORK/answer") != 2* ]] || TAKEN[$action]=$((${TAKEN[$action]:-0} + 1))
+	disconnect
 	COUNT[$action]=$((${COUNT[$action]:-0} + 1))
+	# Half of them are to come before the answer.
+	if answered 2; then
+		TAKEN[$action]=$((${TAKEN[$action]:-0} + 1))
+		SPAN[$action]=$((span * 2 / 3 + 1))
+	else
+		HITS=$((HITS + 1))
+		SPAN[$action]=$((span * 3 / 2 + 1))
+	fi
 	systemctl reset-failed hvd 2>/dev/null
 	must systemctl start hvd
 	settle
@@ -184,9 +218,11 @@ for ((KILL = 1; KILL <= KILLS; KILL++)); do
 	wait_for "operations to be resolved after kill $KILL, at $action" no_operation_runs
 done
 for action in "${ACTIONS[@]}"; do
-	say "$action: killed ${COUNT[$action]:-0} times, answered before that ${TAKEN[$action]:-0}"
+	say "$action: killed ${COUNT[$action]:-0} times, answered before that ${TAKEN[$action]:-0}; ${SPAN[$action]:-60} ms"
 done
 ok "$KILLS kills: all was as before or as it was to be"
+((HITS > 0)) || fail "no kill has hit hvd at work"
+ok "$HITS of them before the answer"
 
 settle
 be_gone
