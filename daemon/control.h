@@ -32,7 +32,8 @@
 enum control_type {
 	/*
 	 * result, state; text: of the error, or of what the VM is in its state for (paused by itself, reset
-	 * by its watchdog, …); arg: that of the last spec taken
+	 * by its watchdog, …); arg: that of the last spec taken; changing: the guest is asked for a
+	 * CONTROL_UPDATE of a connection that may have gone, and CONTROL_SETTLED follows
 	 */
 	CONTROL_REPLY = 1,
 	CONTROL_EVENT,     /* state, reason, text; serial 0 */
@@ -52,6 +53,8 @@ enum control_type {
 	CONTROL_RESIZE_CONSOLE, /* arg: columns, and rows in the upper 16 bits */
 	CONTROL_COUNT,     /* CONTROL_COUNTERS come before the reply */
 	CONTROL_COUNTERS,  /* counters; field: id of a disk or NIC; serial: that of CONTROL_COUNT */
+	/* like CONTROL_EVENT: the CONTROL_UPDATE of another connection is over; arg: as of a reply */
+	CONTROL_SETTLED,
 };
 
 /* Counters of one kind (vmm/counters.h): of some vCPUs, or of one disk or NIC. */
@@ -70,7 +73,7 @@ struct control_message {
 	uint32_t state;  /* enum vmm_state */
 	uint32_t reason; /* enum vmm_reason */
 	uint32_t arg;
-	uint32_t reserved;
+	uint32_t changing; /* 0 or 1 */
 	char field[64]; /* of struct hvd_error */
 	union {
 		char text[432]; /* of struct hvd_error; NUL-terminated */

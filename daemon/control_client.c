@@ -100,7 +100,7 @@ static void handle_message(struct control_client *client, const struct control_m
 	struct request *req;
 	int r;
 
-	if (msg->type == CONTROL_EVENT || msg->type == CONTROL_BALLOON) {
+	if (msg->type == CONTROL_EVENT || msg->type == CONTROL_BALLOON || msg->type == CONTROL_SETTLED) {
 		client->ops->event(client->ctx, msg);
 		return;
 	}

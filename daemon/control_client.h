@@ -27,7 +27,7 @@
 struct control_client;
 
 struct control_client_ops {
-	void (*event)(void *ctx, const struct control_message *msg); /* CONTROL_EVENT, _BALLOON */
+	void (*event)(void *ctx, const struct control_message *msg); /* CONTROL_EVENT, _BALLOON, _SETTLED */
 	void (*disk_lost)(void *ctx, const char *id);                /* CONTROL_DISK_LOST */
 	void (*closed)(void *ctx);                                   /* the client may be freed in it */
 };

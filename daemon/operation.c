@@ -465,6 +465,8 @@ static int check_effect(const struct operation *operation, struct hvd_error *err
 	case EFFECT_SPEC:
 		if (vm_generation(vm) > info->generation)
 			return 0;
+		if (vm_is_unsettled(vm))
+			return 1;
 		return hvd_err(err, EIO,
 			       "hvd has ended while it was under way, and the spec has not changed");
 	case EFFECT_SNAPSHOT:

@@ -199,7 +199,7 @@ static int check_new(const struct vm *vm, const struct snapshot *wanted, struct 
 	if (n >= SNAPSHOTS_MAX)
 		return hvd_err(err, EBUSY, "VM %s has %u snapshots, which is the most; delete one",
 			       vm->config.name, n);
-	return vm->update ? hvd_err(err, EBUSY, "VM %s is being changed; try again", vm->config.name) : 0;
+	return vm->update || vm->unsettled ? hvd_err(err, EBUSY, "VM %s is being changed; try again", vm->config.name) : 0;
 }
 
 static int new_info(const struct vm *vm, struct snapshot *wanted, struct snapshot *ret, struct hvd_error *err)

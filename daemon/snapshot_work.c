@@ -247,7 +247,7 @@ static struct snapshot_work *begin(struct vm *vm, const char *name, vm_progress_
 				  vm->config.name, name, vm->config.name), &err);
 		return NULL;
 	}
-	if (vm->update) {
+	if (vm->update || vm->unsettled) {
 		done(ctx, hvd_err(&err, EBUSY, "VM %s is being changed; try again", vm->config.name), &err);
 		return NULL;
 	}

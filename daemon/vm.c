@@ -115,6 +115,11 @@ enum vm_state vm_state(const struct vm *vm)
 	return vm->state;
 }
 
+bool vm_is_unsettled(const struct vm *vm)
+{
+	return vm->unsettled;
+}
+
 uint32_t vm_pid(const struct vm *vm)
 {
 	return vm->pid;

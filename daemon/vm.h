@@ -33,6 +33,7 @@ enum vm_state vm_state(const struct vm *vm);
 /* The disk that is this volume, of what the process has, or of the definition too; NULL: there is none. */
 const struct disk_config *vm_disk_of_volume(const struct vm *vm, const char *volume, bool running);
 bool vm_has_process(const struct vm *vm); /* neither SHUTOFF nor FAILED */
+bool vm_is_unsettled(const struct vm *vm); /* what became of a former hvd's change is not known yet */
 uint32_t vm_pid(const struct vm *vm); /* of its process; 0: none, or not known yet */
 uint64_t vm_generation(const struct vm *vm); /* counts changes of the spec */
 struct vm *vm_next(const struct manager *manager, const struct vm *vm); /* NULL: the first; in name order */

@@ -74,6 +74,7 @@ static void process_ended(struct vm *vm, const struct unit_info *info)
 {
 	bool restart = vm->restart_wanted && vm->end == VMM_REASON_GUEST_SHUTDOWN;
 	bool failed = info && info->state == UNIT_FAILED && !vm->stop_wanted;
+	bool unsettled = vm->unsettled;
 	char reason[VM_REASON_MAX] = "";
 
 	/* images are closed when it counts as ended; systemd is asked again then */
@@ -103,6 +104,8 @@ static void process_ended(struct vm *vm, const struct unit_info *info)
 	}
 	vm_stop_finish(vm);
 	snapshot_vm_ended(vm);
+	if (unsettled)
+		vm_operations_recover(vm);
 	if (restart)
 		vm_start(vm, NULL, on_restarted, NULL);
 }
@@ -182,7 +185,8 @@ static void on_status(void *ctx, int r, const struct control_message *reply,
 	if (r < 0)
 		vm_set_state(vm, VM_RUNNING, "hvd-vmm does not answer");
 	else {
-		vm_update_recover(vm, reply->arg);
+		if (!reply->changing)
+			vm_update_recover(vm, reply->arg);
 		vm_apply_message(vm, reply);
 	}
 	adopted(vm);

@@ -70,6 +70,10 @@ static void on_event(void *ctx, const struct control_message *msg)
 		vm->memory = msg->balloon;
 		return;
 	}
+	if (msg->type == CONTROL_SETTLED) {
+		vm_update_recover(vm, msg->arg);
+		return;
+	}
 	/* While it is being started, only its end matters. */
 	if (!vm->start || msg->state == VMM_STOPPED)
 		vm_apply_message(vm, msg);

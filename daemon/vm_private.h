@@ -159,9 +159,12 @@ int vm_find_pending(const struct vm *vm, struct plan *ret);
 /* vm_update.c: hvd ends, call back what is pending. */
 void vm_update_drop(struct vm *vm);
 /*
- * The process says which generation's spec it has: make an unsettled change complete, or forget it.
+ * The process, of which no update is under way any more, says which generation's spec it has: make an unsettled
+ * change complete, or forget it.
  */
 void vm_update_recover(struct vm *vm, uint32_t generation);
+/* Operations of a former hvd may be resolved, unless all of them are yet to be. */
+void vm_operations_recover(struct vm *vm);
 
 /* vm_check.c: what changed from old (NULL: everything) against host and network list. */
 int vm_check(const struct manager *manager, const struct vm_config *config,

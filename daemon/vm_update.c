@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "daemon/event.h"
+#include "daemon/operation.h"
+#include "daemon/storage.h"
 #include "daemon/store.h"
 #include "daemon/vm_private.h"
 #include "vmm/base/log.h"
@@ -430,6 +432,8 @@ static int complete(struct vm *vm, const char *folder, struct vm_config *config,
 			return r;
 		take_over(&vm->config, config);
 		vm->generation = generation;
+		event_vm(vm, EVENT_CHANGED);
+		manager_notify(vm->manager, MANAGER_VM_SPEC, vm);
 	}
 	r = load_next(vm, folder, VM_NEXT_SPEC_FILE, &running, &generation, err);
 	if (r == -ENOENT)
@@ -438,6 +442,27 @@ static int complete(struct vm *vm, const char *folder, struct vm_config *config,
 		return r;
 	take_over(&vm->running, &running);
 	return store_rename(folder, VM_NEXT_SPEC_FILE, VM_SPEC_FILE, err);
+}
+
+/* Storage daemons of disks that the process has not, or not any more, end; those of new ones are found. */
+static void settle_storages(struct vm *vm, const char *folder)
+{
+	struct vm_config next;
+	uint64_t generation;
+
+	if (load_next(vm, folder, VM_NEXT_SPEC_FILE, &next, &generation, NULL) >= 0)
+		for (size_t i = 0; i < next.n_disks; i++)
+			if (disk_needs_storage(&next.disks[i]) && vm_config_find_disk(&vm->running, next.disks[i].id) < 0)
+				storage_end(vm->manager, vm->config.name, next.disks[i].id);
+	schema_clear(&vm_schema, &next);
+	vm_storages_prune(vm, &vm->running);
+	vm_storages_adopt(vm);
+}
+
+void vm_operations_recover(struct vm *vm)
+{
+	if (!vm->manager->adopting)
+		operations_recover(vm->manager->operations);
 }
 
 void vm_update_recover(struct vm *vm, uint32_t has)
@@ -453,13 +478,16 @@ void vm_update_recover(struct vm *vm, uint32_t has)
 	vm->unsettled = false;
 	vm->has_links = true;
 	if (vm_runtime_path(vm->manager, vm->config.name, NULL, folder) < 0 ||
-	    load_next(vm, folder, VM_NEXT_FILE, &config, &generation, NULL) < 0)
+	    load_next(vm, folder, VM_NEXT_FILE, &config, &generation, NULL) < 0) {
+		vm_operations_recover(vm);
 		return;
+	}
 	if (has == (uint32_t)generation || vm->generation >= generation)
 		r = complete(vm, folder, &config, generation, &err);
 	if (r < 0)
 		log_err("VM %s: %s", vm->config.name, err.msg);
 	schema_clear(&vm_schema, &config);
+	settle_storages(vm, folder);
 	remove_next(vm);
 	/* systemd has either those of the new or those of the old */
 	vm->limits_slot = sd_bus_slot_unref(vm->limits_slot);
@@ -467,4 +495,6 @@ void vm_update_recover(struct vm *vm, uint32_t has)
 		unit_set_limits(vm->manager->bus, &vm->running, on_limits_again, vm,
 				&vm->limits_slot, NULL);
 	vm_prune_links(vm);
+	vm_volumes_changed(vm);
+	vm_operations_recover(vm);
 }

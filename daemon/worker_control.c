@@ -37,6 +37,7 @@ struct worker {
 	struct vmm *vmm; /* NULL until CONTROL_START */
 	/* A CONTROL_UPDATE that the guest has a part in. */
 	struct {
+		bool pending;
 		struct connection *conn; /* NULL: has gone */
 		struct control_message request;
 		struct vm_config config;
@@ -175,7 +176,8 @@ static void answer(struct connection *conn, const struct control_message *reques
 {
 	struct worker *worker = conn->worker;
 	struct control_message msg = { .version = CONTROL_VERSION, .type = CONTROL_REPLY,
-				       .serial = request->serial, .arg = worker->spec };
+				       .serial = request->serial, .arg = worker->spec,
+				       .changing = worker->update.pending };
 
 	control_set_error(&msg, r, err);
 	if (r >= 0)
@@ -192,18 +194,33 @@ static void take_config(struct worker *worker, const struct vm_config *config, u
 	worker->spec = number;
 }
 
+/* Who came while an update of somebody else was under way waits for its end. */
+static void tell_settled(struct worker *worker, const struct connection *asked)
+{
+	struct control_message msg = { .version = CONTROL_VERSION, .type = CONTROL_SETTLED,
+				       .state = vmm_state(worker->vmm), .arg = worker->spec };
+	struct connection *conn;
+
+	snprintf(msg.text, sizeof(msg.text), "%s", worker->why.msg);
+	list_for_each(conn, &worker->connections, node)
+		if (conn != asked)
+			send_or_cut(conn, &msg);
+}
+
 static void on_updated(void *ctx, int r, const struct hvd_error *err)
 {
 	struct worker *worker = ctx;
 	struct vm_config config = worker->update.config;
 
 	worker->update.config = (struct vm_config){ 0 };
+	worker->update.pending = false;
 	if (r >= 0)
 		take_config(worker, &config, worker->update.request.arg);
 	else
 		schema_clear(&vm_schema, &config);
 	if (worker->update.conn)
 		answer(worker->update.conn, &worker->update.request, r, err);
+	tell_settled(worker, worker->update.conn);
 	worker->update.conn = NULL;
 }
 
@@ -342,6 +359,7 @@ static int do_update(struct worker *worker, const struct control_message *msg, i
 	} else if (r == 0) {
 		take_config(worker, &config, msg->arg);
 	} else {
+		worker->update.pending = true;
 		worker->update.request = *msg;
 		worker->update.config = config;
 	}

@@ -28,7 +28,8 @@ void process_answer(struct process *p, const struct control_message *request, in
 {
 	struct control_message msg = { .version = CONTROL_VERSION, .type = CONTROL_REPLY,
 				       .serial = request->serial, .result = r,
-				       .state = p->vmm_state, .arg = p->number };
+				       .state = p->vmm_state, .arg = p->number,
+				       .changing = p->changing };
 
 	snprintf(msg.text, sizeof(msg.text), "%s", text);
 	assert_int_equal(control_send(p->conn, &msg, NULL, 0), 0);
@@ -73,6 +74,16 @@ void process_tell(struct process *p, enum vmm_state vmm_state, enum vmm_reason r
 	assert_int_equal(control_send(p->conn, &msg, NULL, 0), 0);
 }
 
+void process_settle(struct process *p, uint32_t number)
+{
+	struct control_message msg = { .version = CONTROL_VERSION, .type = CONTROL_SETTLED,
+				       .state = p->vmm_state, .arg = number };
+
+	p->changing = false;
+	p->number = number;
+	assert_int_equal(control_send(p->conn, &msg, NULL, 0), 0);
+}
+
 void process_die(struct process *p)
 {
 	close(p->conn);
@@ -94,8 +105,7 @@ static int answer_status(sd_event_source *s, void *userdata)
 	return 0;
 }
 
-struct vm *process_adopt_numbered(struct scene *scene, struct process *p, enum vmm_state vmm_state,
-				  uint32_t number)
+static struct vm *adopt(struct scene *scene, const struct process *as, struct process *p)
 {
 	const struct manager_paths paths = { scene->state, scene->runtime, "/nonexistent",
 					     scene->networkd, BUILT_XML };
@@ -107,8 +117,9 @@ struct vm *process_adopt_numbered(struct scene *scene, struct process *p, enum v
 	scene_path(scene, "run/vms/demo", path);
 	assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
 	scene_path(scene, "run/vms/demo/control", path);
-	*p = (struct process){ .listener = control_listen(path), .conn = -1,
-				.vmm_state = vmm_state, .number = number };
+	*p = *as;
+	p->listener = control_listen(path);
+	p->conn = -1;
 	assert_true(p->listener >= 0);
 
 	assert_int_equal(sd_event_new(&scene->event), 0);
@@ -124,6 +135,17 @@ struct vm *process_adopt_numbered(struct scene *scene, struct process *p, enum v
 struct vm *process_adopt(struct scene *scene, struct process *p, enum vmm_state vmm_state)
 {
 	return process_adopt_numbered(scene, p, vmm_state, 0);
+}
+
+struct vm *process_adopt_numbered(struct scene *scene, struct process *p, enum vmm_state vmm_state,
+				  uint32_t number)
+{
+	return adopt(scene, &(struct process){ .vmm_state = vmm_state, .number = number }, p);
+}
+
+struct vm *process_adopt_changing(struct scene *scene, struct process *p, uint32_t number)
+{
+	return adopt(scene, &(struct process){ .vmm_state = VMM_RUNNING, .number = number, .changing = true }, p);
 }
 
 void scene_run(struct scene *scene)

@@ -13,12 +13,16 @@ struct process {
 	int listener, conn;
 	enum vmm_state vmm_state;
 	uint32_t number; /* of the spec that it has */
+	bool changing;   /* the guest is asked for what a former hvd wanted */
 };
 
 /* hvd, which has defined "demo", starts again and finds a process in this state. */
 struct vm *process_adopt(struct scene *scene, struct process *p, enum vmm_state vmm_state);
 struct vm *process_adopt_numbered(struct scene *scene, struct process *p, enum vmm_state vmm_state,
 				  uint32_t number);
+/* … while its guest has a change to agree to, which process_settle() ends. */
+struct vm *process_adopt_changing(struct scene *scene, struct process *p, uint32_t number);
+void process_settle(struct process *p, uint32_t number);
 
 /*
  * Take what hvd has sent: the next request is of this type. Its descriptors (at most CONTROL_MAX_FDS)

@@ -490,6 +490,41 @@ static void test_hvd_ends_after(void **state)
 	process_die(&p);
 }
 
+/* The guest has not let go of the disk when the next hvd comes; then it does, or does not. */
+static void test_hvd_ends_meanwhile(void **state)
+{
+	for (unsigned agrees = 0; agrees < 2; agrees++) {
+		struct scene *scene = *state;
+		struct outcome o;
+		struct process p;
+		struct vm *vm = agrees ? process_adopt(scene, &p, VMM_RUNNING) : adopt(scene, &p);
+		uint32_t generation = (uint32_t)vm_generation(vm);
+
+		patch(scene, vm, &o, "{\"disks\":[]}");
+		scene_stop(scene);
+		process_die(&p);
+		vm = process_adopt_changing(scene, &p, generation);
+		assert_int_equal(vm_state(vm), VM_RUNNING);
+		assert_true(vm_is_unsettled(vm));
+		expect_disks(vm_config(vm), "vda");
+		patch(scene, vm, &o, "{\"vcpus\":4}");
+		assert_int_equal(o.r, -EBUSY);
+
+		process_settle(&p, generation + agrees);
+		scene_run(scene);
+		assert_false(vm_is_unsettled(vm));
+		assert_int_equal(vm_generation(vm), generation + agrees);
+		expect_disks(vm_config(vm), agrees ? "" : "vda");
+		expect_disks(&vm->running, agrees ? "" : "vda");
+		assert_false(scene_exists(scene, "run/vms/demo/next.xml"));
+		assert_false(scene_exists(scene, "run/vms/demo/next-definition.xml"));
+		patch(scene, vm, &o, "{\"vcpus\":4}");
+		assert_int_equal(o.r, 0);
+		scene_stop(scene);
+		process_die(&p);
+	}
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, scene_tear_down)
 
 int main(void)
@@ -498,7 +533,7 @@ int main(void)
 		TEST(test_ids_are_chosen_and_kept), TEST(test_ids_and_macs_of_nics),
 		TEST(test_later), TEST(test_at_once), TEST(test_refused), TEST(test_steps),
 		TEST(test_next_boot), TEST(test_plan), TEST(test_generation), TEST(test_no_space),
-		TEST(test_hvd_ends_before), TEST(test_hvd_ends_after),
+		TEST(test_hvd_ends_before), TEST(test_hvd_ends_meanwhile), TEST(test_hvd_ends_after),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
