@@ -181,6 +181,7 @@ settle
 be_running # which makes the bridge of the network, and that stays
 XML=$(get "/v1/vms/$V/xml")
 be_gone
+no_network
 settle
 wait_for "nothing to be left of the VM" no_traces
 BEFORE=$(state)
