@@ -432,8 +432,6 @@ static int complete(struct vm *vm, const char *folder, struct vm_config *config,
 			return r;
 		take_over(&vm->config, config);
 		vm->generation = generation;
-		event_vm(vm, EVENT_CHANGED);
-		manager_notify(vm->manager, MANAGER_VM_SPEC, vm);
 	}
 	r = load_next(vm, folder, VM_NEXT_SPEC_FILE, &running, &generation, err);
 	if (r == -ENOENT)
@@ -470,7 +468,7 @@ void vm_update_recover(struct vm *vm, uint32_t has)
 	struct vm_config config;
 	struct hvd_error err = { 0 };
 	char folder[PATH_MAX];
-	uint64_t generation;
+	uint64_t generation, before = vm->generation;
 	int r = 0;
 
 	if (!vm->unsettled)
@@ -487,6 +485,10 @@ void vm_update_recover(struct vm *vm, uint32_t has)
 	if (r < 0)
 		log_err("VM %s: %s", vm->config.name, err.msg);
 	schema_clear(&vm_schema, &config);
+	if (vm->generation != before) {
+		event_vm(vm, EVENT_CHANGED);
+		manager_notify(vm->manager, MANAGER_VM_SPEC, vm);
+	}
 	settle_storages(vm, folder);
 	remove_next(vm);
 	/* systemd has either those of the new or those of the old */

@@ -38,7 +38,21 @@ hvcli vm delete "${V}2" >/dev/null
 must systemctl restart hvd
 wait_for hvd hvcli vm list
 equal "disks, after a restart of hvd" "$(ids disks)" '["vda","data"]'
-must hvcli disk detach "$V" data
+# … and when it lets go of a disk after the hvd that asked it to is gone. It is paused, so that this is later.
+must hvcli vm pause "$V"
+hvcli disk detach "$V" data >/dev/null 2>&1 &
+detaching() { systemctl is-active -q hvd && hvcli operation list | grep -q "disk.detach .*/$V.* running"; }
+wait_for "the detachment" detaching
+sleep 2 # hvd-vmm has it, most likely; if not, the disk stays
+must systemctl kill -s KILL hvd.service
+wait_for "hvd to be back" hvcli vm list
+must hvcli vm resume "$V"
+settled() { hvcli vm set "$V" --description settled; }
+wait_for "changes to be taken again" settled
+say "after the death of hvd: $(ids disks)"
+[[ $(ids disks) == '["vda"]' ]] || must hvcli disk detach "$V" data
+must hvcli disk attach "$V" "$WORK/b.img" --id again
+must hvcli disk detach "$V" again
 must hvcli nic detach "$V" lan
 equal "disks" "$(ids disks)" '["vda"]'
 console_close "$V"
